@@ -1,0 +1,51 @@
+"""What flows from the data to the loop: `Batch`, and the `Loader` protocol that yields it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+__all__ = ["Batch", "Loader", "Shard"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One rank's share of a global batch, on the compute device and ready for the model."""
+
+    x: Tensor  # float32 [N, C, H, W], normalised and augmented
+    y: Tensor  # int64 [N] class indices
+    indices: Tensor  # int64 [N] on the CPU: positions in the dataset, so that results can be put back in order
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of every global batch this process takes."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+class Loader(Protocol):
+    """Batches of one dataset as a pure function of (epoch, batch number): no state to save.
+
+    A training loader shuffles, drops the last partial batch and yields the same number of batches on every rank; all
+    others keep the dataset's order, cover every picture exactly once over all ranks, and may yield different numbers
+    of batches on different ranks.
+    """
+
+    batch_size: int  # pictures per batch over all ranks
+
+    def __len__(self) -> int:
+        """Batches per epoch (of the global batch size)."""
+        ...
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """The batches [start_batch, ...) of `epoch`, identical however often and from wherever it is asked."""
+        ...
+
+    def shard(self, shard: Shard) -> None:
+        """From the next `epoch` call on, yield only this shard's part."""
+        ...
