@@ -1,0 +1,108 @@
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from learnfleet.v1 import job_pb2 as _job_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class InterpretRequest(_message.Message):
+    __slots__ = ("learner", "top_losses", "min_confused", "resources", "request_id")
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    TOP_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    MIN_CONFUSED_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    learner: str
+    top_losses: int
+    min_confused: int
+    resources: _job_pb2.Resources
+    request_id: str
+    def __init__(self, learner: _Optional[str] = ..., top_losses: _Optional[int] = ..., min_confused: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class GetInterpretationRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class Interpretation(_message.Message):
+    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    CONFUSION_MATRIX_FIELD_NUMBER: _ClassVar[int]
+    MOST_CONFUSED_FIELD_NUMBER: _ClassVar[int]
+    TOP_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    learner: str
+    checkpoint: str
+    job: str
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    examples: int
+    accuracy: float
+    loss: float
+    confusion_matrix: ConfusionMatrix
+    most_confused: _containers.RepeatedCompositeFieldContainer[ConfusedPair]
+    top_losses: _containers.RepeatedCompositeFieldContainer[TopLoss]
+    pictures: _containers.RepeatedCompositeFieldContainer[Picture]
+    skipped_images: int
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ConfusionMatrix(_message.Message):
+    __slots__ = ("rows",)
+    class Row(_message.Message):
+        __slots__ = ("counts",)
+        COUNTS_FIELD_NUMBER: _ClassVar[int]
+        counts: _containers.RepeatedScalarFieldContainer[int]
+        def __init__(self, counts: _Optional[_Iterable[int]] = ...) -> None: ...
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[ConfusionMatrix.Row]
+    def __init__(self, rows: _Optional[_Iterable[_Union[ConfusionMatrix.Row, _Mapping]]] = ...) -> None: ...
+
+class ConfusedPair(_message.Message):
+    __slots__ = ("actual", "predicted", "count")
+    ACTUAL_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    actual: str
+    predicted: str
+    count: int
+    def __init__(self, actual: _Optional[str] = ..., predicted: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class TopLoss(_message.Message):
+    __slots__ = ("index", "path", "predicted", "actual", "loss", "probability")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    ACTUAL_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    path: str
+    predicted: str
+    actual: str
+    loss: float
+    probability: float
+    def __init__(self, index: _Optional[int] = ..., path: _Optional[str] = ..., predicted: _Optional[str] = ..., actual: _Optional[str] = ..., loss: _Optional[float] = ..., probability: _Optional[float] = ...) -> None: ...
+
+class Picture(_message.Message):
+    __slots__ = ("name", "media_type", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    media_type: str
+    content: bytes
+    def __init__(self, name: _Optional[str] = ..., media_type: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...

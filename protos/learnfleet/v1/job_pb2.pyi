@@ -1,0 +1,362 @@
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from learnfleet.v1 import learner_pb2 as _learner_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JobKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_KIND_UNSPECIFIED: _ClassVar[JobKind]
+    JOB_KIND_TRAIN: _ClassVar[JobKind]
+    JOB_KIND_INTERPRET: _ClassVar[JobKind]
+    JOB_KIND_EXPORT: _ClassVar[JobKind]
+
+class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
+    JOB_STATE_QUEUED: _ClassVar[JobState]
+    JOB_STATE_STARTING: _ClassVar[JobState]
+    JOB_STATE_RUNNING: _ClassVar[JobState]
+    JOB_STATE_RESTARTING: _ClassVar[JobState]
+    JOB_STATE_CANCELLING: _ClassVar[JobState]
+    JOB_STATE_SUCCEEDED: _ClassVar[JobState]
+    JOB_STATE_FAILED: _ClassVar[JobState]
+    JOB_STATE_CANCELLED: _ClassVar[JobState]
+JOB_KIND_UNSPECIFIED: JobKind
+JOB_KIND_TRAIN: JobKind
+JOB_KIND_INTERPRET: JobKind
+JOB_KIND_EXPORT: JobKind
+JOB_STATE_UNSPECIFIED: JobState
+JOB_STATE_QUEUED: JobState
+JOB_STATE_STARTING: JobState
+JOB_STATE_RUNNING: JobState
+JOB_STATE_RESTARTING: JobState
+JOB_STATE_CANCELLING: JobState
+JOB_STATE_SUCCEEDED: JobState
+JOB_STATE_FAILED: JobState
+JOB_STATE_CANCELLED: JobState
+
+class Job(_message.Message):
+    __slots__ = ("name", "kind", "learner", "state", "state_reason", "stages", "resources", "progress", "result", "attempt", "last_sequence", "tracking_run", "create_time", "start_time", "end_time", "update_time", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_REASON_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TRACKING_RUN_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: JobKind
+    learner: str
+    state: JobState
+    state_reason: str
+    stages: _containers.RepeatedCompositeFieldContainer[Stage]
+    resources: Resources
+    progress: Progress
+    result: JobResult
+    attempt: int
+    last_sequence: int
+    tracking_run: TrackingRun
+    create_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., learner: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., state_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[JobResult, _Mapping]] = ..., attempt: _Optional[int] = ..., last_sequence: _Optional[int] = ..., tracking_run: _Optional[_Union[TrackingRun, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class Stage(_message.Message):
+    __slots__ = ("fit", "fit_one_cycle", "freeze", "unfreeze", "freeze_to")
+    FIT_FIELD_NUMBER: _ClassVar[int]
+    FIT_ONE_CYCLE_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_FIELD_NUMBER: _ClassVar[int]
+    UNFREEZE_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_TO_FIELD_NUMBER: _ClassVar[int]
+    fit: Fit
+    fit_one_cycle: FitOneCycle
+    freeze: Freeze
+    unfreeze: Unfreeze
+    freeze_to: FreezeTo
+    def __init__(self, fit: _Optional[_Union[Fit, _Mapping]] = ..., fit_one_cycle: _Optional[_Union[FitOneCycle, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., unfreeze: _Optional[_Union[Unfreeze, _Mapping]] = ..., freeze_to: _Optional[_Union[FreezeTo, _Mapping]] = ...) -> None: ...
+
+class Fit(_message.Message):
+    __slots__ = ("epochs", "lr", "wd")
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    LR_FIELD_NUMBER: _ClassVar[int]
+    WD_FIELD_NUMBER: _ClassVar[int]
+    epochs: int
+    lr: _learner_pb2.LearningRate
+    wd: float
+    def __init__(self, epochs: _Optional[int] = ..., lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., wd: _Optional[float] = ...) -> None: ...
+
+class FitOneCycle(_message.Message):
+    __slots__ = ("epochs", "max_lr", "moms", "div_factor", "pct_start", "final_div", "wd")
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LR_FIELD_NUMBER: _ClassVar[int]
+    MOMS_FIELD_NUMBER: _ClassVar[int]
+    DIV_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    PCT_START_FIELD_NUMBER: _ClassVar[int]
+    FINAL_DIV_FIELD_NUMBER: _ClassVar[int]
+    WD_FIELD_NUMBER: _ClassVar[int]
+    epochs: int
+    max_lr: _learner_pb2.LearningRate
+    moms: _containers.RepeatedScalarFieldContainer[float]
+    div_factor: float
+    pct_start: float
+    final_div: float
+    wd: float
+    def __init__(self, epochs: _Optional[int] = ..., max_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., moms: _Optional[_Iterable[float]] = ..., div_factor: _Optional[float] = ..., pct_start: _Optional[float] = ..., final_div: _Optional[float] = ..., wd: _Optional[float] = ...) -> None: ...
+
+class Freeze(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Unfreeze(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FreezeTo(_message.Message):
+    __slots__ = ("n",)
+    N_FIELD_NUMBER: _ClassVar[int]
+    n: int
+    def __init__(self, n: _Optional[int] = ...) -> None: ...
+
+class Resources(_message.Message):
+    __slots__ = ("num_workers", "gpus_per_worker")
+    NUM_WORKERS_FIELD_NUMBER: _ClassVar[int]
+    GPUS_PER_WORKER_FIELD_NUMBER: _ClassVar[int]
+    num_workers: int
+    gpus_per_worker: int
+    def __init__(self, num_workers: _Optional[int] = ..., gpus_per_worker: _Optional[int] = ...) -> None: ...
+
+class CheckpointPolicy(_message.Message):
+    __slots__ = ("every", "every_steps", "keep_last")
+    EVERY_FIELD_NUMBER: _ClassVar[int]
+    EVERY_STEPS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_LAST_FIELD_NUMBER: _ClassVar[int]
+    every: _duration_pb2.Duration
+    every_steps: int
+    keep_last: int
+    def __init__(self, every: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., every_steps: _Optional[int] = ..., keep_last: _Optional[int] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("stage", "epoch", "epochs", "batch", "batches", "samples_per_second", "eta")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ETA_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    samples_per_second: float
+    eta: _duration_pb2.Duration
+    def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., batch: _Optional[int] = ..., batches: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class JobResult(_message.Message):
+    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETATION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.ScalarMap[str, float]
+    checkpoint: _learner_pb2.Checkpoint
+    interpretation: str
+    model_version: str
+    skipped_images: int
+    exact: bool
+    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ...) -> None: ...
+
+class TrackingRun(_message.Message):
+    __slots__ = ("tracking_uri", "experiment_id", "run_id")
+    TRACKING_URI_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    tracking_uri: str
+    experiment_id: str
+    run_id: str
+    def __init__(self, tracking_uri: _Optional[str] = ..., experiment_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("sequence", "time", "attempt", "state_changed", "data_read", "stage_started", "batch_finished", "epoch_finished", "checkpoint_saved", "bad_image", "picture_drawn", "log")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    DATA_READ_FIELD_NUMBER: _ClassVar[int]
+    STAGE_STARTED_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_SAVED_FIELD_NUMBER: _ClassVar[int]
+    BAD_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_DRAWN_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    time: _timestamp_pb2.Timestamp
+    attempt: int
+    state_changed: StateChanged
+    data_read: DataRead
+    stage_started: StageStarted
+    batch_finished: BatchFinished
+    epoch_finished: EpochFinished
+    checkpoint_saved: CheckpointSaved
+    bad_image: BadImage
+    picture_drawn: PictureDrawn
+    log: LogLine
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., data_read: _Optional[_Union[DataRead, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., batch_finished: _Optional[_Union[BatchFinished, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., checkpoint_saved: _Optional[_Union[CheckpointSaved, _Mapping]] = ..., bad_image: _Optional[_Union[BadImage, _Mapping]] = ..., picture_drawn: _Optional[_Union[PictureDrawn, _Mapping]] = ..., log: _Optional[_Union[LogLine, _Mapping]] = ...) -> None: ...
+
+class StateChanged(_message.Message):
+    __slots__ = ("state", "reason")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    state: JobState
+    reason: str
+    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DataRead(_message.Message):
+    __slots__ = ("classes", "train_images", "valid_images")
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    VALID_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    train_images: int
+    valid_images: int
+    def __init__(self, classes: _Optional[_Iterable[str]] = ..., train_images: _Optional[int] = ..., valid_images: _Optional[int] = ...) -> None: ...
+
+class StageStarted(_message.Message):
+    __slots__ = ("stage", "description", "epochs", "columns")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    description: str
+    epochs: int
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, stage: _Optional[int] = ..., description: _Optional[str] = ..., epochs: _Optional[int] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BatchFinished(_message.Message):
+    __slots__ = ("stage", "epoch", "epochs", "batch", "batches", "step", "loss", "lr", "momentum", "samples_per_second", "eta")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    LR_FIELD_NUMBER: _ClassVar[int]
+    MOMENTUM_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ETA_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    step: int
+    loss: float
+    lr: float
+    momentum: float
+    samples_per_second: float
+    eta: _duration_pb2.Duration
+    def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., batch: _Optional[int] = ..., batches: _Optional[int] = ..., step: _Optional[int] = ..., loss: _Optional[float] = ..., lr: _Optional[float] = ..., momentum: _Optional[float] = ..., samples_per_second: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class EpochFinished(_message.Message):
+    __slots__ = ("stage", "epoch", "step", "train_loss", "valid_loss", "metrics", "duration")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_LOSS_FIELD_NUMBER: _ClassVar[int]
+    VALID_LOSS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    epoch: int
+    step: int
+    train_loss: float
+    valid_loss: float
+    metrics: _containers.RepeatedCompositeFieldContainer[MetricValue]
+    duration: _duration_pb2.Duration
+    def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., step: _Optional[int] = ..., train_loss: _Optional[float] = ..., valid_loss: _Optional[float] = ..., metrics: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class MetricValue(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class CheckpointSaved(_message.Message):
+    __slots__ = ("step", "model_sha256", "optimizer_sha256")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_SHA256_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    model_sha256: str
+    optimizer_sha256: str
+    def __init__(self, step: _Optional[int] = ..., model_sha256: _Optional[str] = ..., optimizer_sha256: _Optional[str] = ...) -> None: ...
+
+class BadImage(_message.Message):
+    __slots__ = ("path", "reason", "policy")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    reason: str
+    policy: _learner_pb2.BadImagePolicy
+    def __init__(self, path: _Optional[str] = ..., reason: _Optional[str] = ..., policy: _Optional[_Union[_learner_pb2.BadImagePolicy, str]] = ...) -> None: ...
+
+class PictureDrawn(_message.Message):
+    __slots__ = ("name", "media_type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    media_type: str
+    def __init__(self, name: _Optional[str] = ..., media_type: _Optional[str] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("severity", "message")
+    class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SEVERITY_UNSPECIFIED: _ClassVar[LogLine.Severity]
+        SEVERITY_INFO: _ClassVar[LogLine.Severity]
+        SEVERITY_WARNING: _ClassVar[LogLine.Severity]
+        SEVERITY_ERROR: _ClassVar[LogLine.Severity]
+    SEVERITY_UNSPECIFIED: LogLine.Severity
+    SEVERITY_INFO: LogLine.Severity
+    SEVERITY_WARNING: LogLine.Severity
+    SEVERITY_ERROR: LogLine.Severity
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    severity: LogLine.Severity
+    message: str
+    def __init__(self, severity: _Optional[_Union[LogLine.Severity, str]] = ..., message: _Optional[str] = ...) -> None: ...

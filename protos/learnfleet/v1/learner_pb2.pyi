@@ -1,0 +1,240 @@
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ResizeMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESIZE_METHOD_UNSPECIFIED: _ClassVar[ResizeMethod]
+    RESIZE_METHOD_CROP: _ClassVar[ResizeMethod]
+    RESIZE_METHOD_PAD: _ClassVar[ResizeMethod]
+    RESIZE_METHOD_SQUISH: _ClassVar[ResizeMethod]
+
+class BadImagePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BAD_IMAGE_POLICY_UNSPECIFIED: _ClassVar[BadImagePolicy]
+    BAD_IMAGE_POLICY_SKIP: _ClassVar[BadImagePolicy]
+    BAD_IMAGE_POLICY_FAIL: _ClassVar[BadImagePolicy]
+RESIZE_METHOD_UNSPECIFIED: ResizeMethod
+RESIZE_METHOD_CROP: ResizeMethod
+RESIZE_METHOD_PAD: ResizeMethod
+RESIZE_METHOD_SQUISH: ResizeMethod
+BAD_IMAGE_POLICY_UNSPECIFIED: BadImagePolicy
+BAD_IMAGE_POLICY_SKIP: BadImagePolicy
+BAD_IMAGE_POLICY_FAIL: BadImagePolicy
+
+class Learner(_message.Message):
+    __slots__ = ("name", "spec", "classes", "frozen_to", "checkpoint", "epochs_trained", "steps_trained", "warm", "active_job", "create_time", "update_time", "etag")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_TO_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_TRAINED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_TRAINED_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_JOB_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    spec: LearnerSpec
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    frozen_to: int
+    checkpoint: str
+    epochs_trained: int
+    steps_trained: int
+    warm: bool
+    active_job: str
+    create_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[LearnerSpec, _Mapping]] = ..., classes: _Optional[_Iterable[str]] = ..., frozen_to: _Optional[int] = ..., checkpoint: _Optional[str] = ..., epochs_trained: _Optional[int] = ..., steps_trained: _Optional[int] = ..., warm: bool = ..., active_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class LearnerSpec(_message.Message):
+    __slots__ = ("data", "architecture", "weights", "head", "metrics", "loss", "optimizer", "train_bn", "seed")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_BN_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    data: DataSpec
+    architecture: str
+    weights: Weights
+    head: Head
+    metrics: _containers.RepeatedCompositeFieldContainer[Component]
+    loss: Component
+    optimizer: Optimizer
+    train_bn: bool
+    seed: int
+    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., architecture: _Optional[str] = ..., weights: _Optional[_Union[Weights, _Mapping]] = ..., head: _Optional[_Union[Head, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., loss: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., train_bn: bool = ..., seed: _Optional[int] = ...) -> None: ...
+
+class Component(_message.Message):
+    __slots__ = ("name", "arguments")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arguments: _struct_pb2.Struct
+    def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class DataSpec(_message.Message):
+    __slots__ = ("folder", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy")
+    FOLDER_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_METHOD_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORMS_FIELD_NUMBER: _ClassVar[int]
+    NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
+    BAD_IMAGE_POLICY_FIELD_NUMBER: _ClassVar[int]
+    folder: FolderSource
+    size: Size
+    resize_method: ResizeMethod
+    batch_size: int
+    validation_batch_size: int
+    transforms: Transforms
+    normalization: Normalization
+    bad_image_policy: BadImagePolicy
+    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ...) -> None: ...
+
+class FolderSource(_message.Message):
+    __slots__ = ("path", "train", "valid", "valid_pct", "split_seed")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_FIELD_NUMBER: _ClassVar[int]
+    VALID_FIELD_NUMBER: _ClassVar[int]
+    VALID_PCT_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_SEED_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    train: str
+    valid: str
+    valid_pct: float
+    split_seed: int
+    def __init__(self, path: _Optional[str] = ..., train: _Optional[str] = ..., valid: _Optional[str] = ..., valid_pct: _Optional[float] = ..., split_seed: _Optional[int] = ...) -> None: ...
+
+class Size(_message.Message):
+    __slots__ = ("rows", "columns")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    columns: int
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class Transforms(_message.Message):
+    __slots__ = ("do_flip", "flip_vert", "max_rotate", "max_zoom", "max_lighting", "max_warp", "p_affine", "p_lighting")
+    DO_FLIP_FIELD_NUMBER: _ClassVar[int]
+    FLIP_VERT_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROTATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_ZOOM_FIELD_NUMBER: _ClassVar[int]
+    MAX_LIGHTING_FIELD_NUMBER: _ClassVar[int]
+    MAX_WARP_FIELD_NUMBER: _ClassVar[int]
+    P_AFFINE_FIELD_NUMBER: _ClassVar[int]
+    P_LIGHTING_FIELD_NUMBER: _ClassVar[int]
+    do_flip: bool
+    flip_vert: bool
+    max_rotate: float
+    max_zoom: float
+    max_lighting: float
+    max_warp: float
+    p_affine: float
+    p_lighting: float
+    def __init__(self, do_flip: bool = ..., flip_vert: bool = ..., max_rotate: _Optional[float] = ..., max_zoom: _Optional[float] = ..., max_lighting: _Optional[float] = ..., max_warp: _Optional[float] = ..., p_affine: _Optional[float] = ..., p_lighting: _Optional[float] = ...) -> None: ...
+
+class Normalization(_message.Message):
+    __slots__ = ("preset", "stats")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    stats: ChannelStats
+    def __init__(self, preset: _Optional[str] = ..., stats: _Optional[_Union[ChannelStats, _Mapping]] = ...) -> None: ...
+
+class ChannelStats(_message.Message):
+    __slots__ = ("mean", "std")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    std: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, mean: _Optional[_Iterable[float]] = ..., std: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Weights(_message.Message):
+    __slots__ = ("pretrained", "file")
+    PRETRAINED_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    pretrained: bool
+    file: str
+    def __init__(self, pretrained: bool = ..., file: _Optional[str] = ...) -> None: ...
+
+class Head(_message.Message):
+    __slots__ = ("lin_ftrs", "ps", "concat_pool", "bn_final", "linear_only")
+    LIN_FTRS_FIELD_NUMBER: _ClassVar[int]
+    PS_FIELD_NUMBER: _ClassVar[int]
+    CONCAT_POOL_FIELD_NUMBER: _ClassVar[int]
+    BN_FINAL_FIELD_NUMBER: _ClassVar[int]
+    LINEAR_ONLY_FIELD_NUMBER: _ClassVar[int]
+    lin_ftrs: _containers.RepeatedScalarFieldContainer[int]
+    ps: _containers.RepeatedScalarFieldContainer[float]
+    concat_pool: bool
+    bn_final: bool
+    linear_only: bool
+    def __init__(self, lin_ftrs: _Optional[_Iterable[int]] = ..., ps: _Optional[_Iterable[float]] = ..., concat_pool: bool = ..., bn_final: bool = ..., linear_only: bool = ...) -> None: ...
+
+class Optimizer(_message.Message):
+    __slots__ = ("name", "wd", "true_wd", "bn_wd")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WD_FIELD_NUMBER: _ClassVar[int]
+    TRUE_WD_FIELD_NUMBER: _ClassVar[int]
+    BN_WD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    wd: float
+    true_wd: bool
+    bn_wd: bool
+    def __init__(self, name: _Optional[str] = ..., wd: _Optional[float] = ..., true_wd: bool = ..., bn_wd: bool = ...) -> None: ...
+
+class LearningRate(_message.Message):
+    __slots__ = ("value", "slice", "values")
+    class Slice(_message.Message):
+        __slots__ = ("start", "stop")
+        START_FIELD_NUMBER: _ClassVar[int]
+        STOP_FIELD_NUMBER: _ClassVar[int]
+        start: float
+        stop: float
+        def __init__(self, start: _Optional[float] = ..., stop: _Optional[float] = ...) -> None: ...
+    class Values(_message.Message):
+        __slots__ = ("values",)
+        VALUES_FIELD_NUMBER: _ClassVar[int]
+        values: _containers.RepeatedScalarFieldContainer[float]
+        def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    slice: LearningRate.Slice
+    values: LearningRate.Values
+    def __init__(self, value: _Optional[float] = ..., slice: _Optional[_Union[LearningRate.Slice, _Mapping]] = ..., values: _Optional[_Union[LearningRate.Values, _Mapping]] = ...) -> None: ...
+
+class Checkpoint(_message.Message):
+    __slots__ = ("name", "step", "epoch", "model_sha256", "optimizer_sha256", "size_bytes", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    step: int
+    epoch: int
+    model_sha256: str
+    optimizer_sha256: str
+    size_bytes: int
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., step: _Optional[int] = ..., epoch: _Optional[int] = ..., model_sha256: _Optional[str] = ..., optimizer_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
