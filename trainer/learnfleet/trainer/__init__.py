@@ -1,0 +1,97 @@
+"""The Learner, alone or on a cluster: `from learnfleet.trainer import ImageDataBunch, cnn_learner, accuracy`.
+
+Names are imported when they are first used (PEP 562), so that a process which needs only the values in `spec` or the
+files in `manifest` does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
+    from learnfleet.trainer.images import BadImage
+    from learnfleet.trainer.transforms import get_transforms
+
+    from learnfleet.trainer.architectures import available_architectures
+    from learnfleet.trainer.build import build_learner
+    from learnfleet.trainer.callback import Callback
+    from learnfleet.trainer.export import export_from_checkpoint
+    from learnfleet.trainer.head import create_head
+    from learnfleet.trainer.interpret import ClassificationInterpretation
+    from learnfleet.trainer.learner import Learner
+    from learnfleet.trainer.metrics import accuracy, error_rate, top_k_accuracy
+    from learnfleet.trainer.models import cnn_learner, create_body, create_cnn_model
+    from learnfleet.trainer.optimizer import SGD, Adam
+    from learnfleet.trainer.predictor import Prediction, Predictor, load_learner, load_predictor
+    from learnfleet.trainer.schedules import OneCycleScheduler
+    from learnfleet.trainer.spec import LearnerSpec, ResizeMethod
+    from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
+
+_MODULES = {
+    "architectures": ("available_architectures",),
+    "build": ("build_learner",),
+    "callback": ("Callback",),
+    "data": ("DatasetType", "EvalTransform", "ImageDataBunch"),
+    "export": ("export_from_checkpoint",),
+    "head": ("create_head",),
+    "images": ("BadImage",),
+    "interpret": ("ClassificationInterpretation",),
+    "learner": ("Learner",),
+    "metrics": ("accuracy", "error_rate", "top_k_accuracy"),
+    "models": ("cnn_learner", "create_body", "create_cnn_model"),
+    "optimizer": ("SGD", "Adam"),
+    "predictor": ("Prediction", "Predictor", "load_learner", "load_predictor"),
+    "schedules": ("OneCycleScheduler",),
+    "spec": ("LearnerSpec", "ResizeMethod"),
+    "state": ("CancelEpoch", "CancelStep", "CancelTraining", "TrainState"),
+    "transforms": ("get_transforms",),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "BadImage",
+    "Callback",
+    "CancelEpoch",
+    "CancelStep",
+    "CancelTraining",
+    "ClassificationInterpretation",
+    "DatasetType",
+    "EvalTransform",
+    "ImageDataBunch",
+    "Learner",
+    "LearnerSpec",
+    "OneCycleScheduler",
+    "Prediction",
+    "Predictor",
+    "ResizeMethod",
+    "TrainState",
+    "accuracy",
+    "available_architectures",
+    "build_learner",
+    "cnn_learner",
+    "create_body",
+    "create_cnn_model",
+    "create_head",
+    "error_rate",
+    "export_from_checkpoint",
+    "get_transforms",
+    "load_learner",
+    "load_predictor",
+    "top_k_accuracy",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,81 @@
+"""From a LearnerSpec to a Learner, alike on every rank."""
+
+from __future__ import annotations
+
+import torch
+from learnfleet.trainer.data import ImageDataBunch
+
+from learnfleet.trainer.batch import Shard
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.head import init_head
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.losses import build_loss
+from learnfleet.trainer.metrics import Metric, build_metric
+from learnfleet.trainer.models import Body, create_body, create_cnn_model
+from learnfleet.trainer.optimizer import OPT_FUNCS
+from learnfleet.trainer.spec import LearnerSpec
+
+
+def build_learner(
+    spec: LearnerSpec, *, device: str = "cpu", rank: int = 0, world_size: int = 1, threads: int | None = None
+) -> Learner:
+    """A learner ready for `run_train`, in its starting state. It joins the default process group if there is one.
+
+    Args:
+        rank, world_size: must be those of the process group.
+        threads: CPU threads of torch in this process, part of what exact resume needs to be the same.
+
+    Raises LearnerError naming the field, or what the data raises.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if spec.optimizer.name not in OPT_FUNCS:
+        raise LearnerError("optimizer.name", f"{spec.optimizer.name!r} is unknown; known: {', '.join(OPT_FUNCS)}")
+    metrics = [build_metric(item.name, item.arguments) for item in spec.metrics]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)  # all ranks start from the same weights
+        body = create_body(spec.architecture, spec.weights)
+        data = ImageDataBunch.from_spec(
+            spec.data, seed=spec.seed, device=torch.device(device), stats=(body.stats.mean, body.stats.std)
+        )
+        data.shard(Shard(rank, world_size))
+        learner = _assemble(spec, body, data, metrics)
+    here = learner.world
+    if (here.rank, here.size) != (rank, world_size):
+        raise LearnerError(
+            "world_size",
+            f"rank {rank} of {world_size} was asked for, but the process group says {here.rank} of {here.size}",
+        )
+    learner.spec = spec
+    return learner
+
+
+def build_model(spec: LearnerSpec, n_classes: int, body: Body | None = None) -> torch.nn.Sequential:
+    """The model alone: body and head, the head with its own initialisation."""
+    head = spec.head
+    body = body or create_body(spec.architecture, spec.weights)
+    model = create_cnn_model(body, n_classes, head.lin_ftrs, head.ps, None, head.bn_final, head.concat_pool)
+    init_head(model[1])
+    return model
+
+
+def _assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[Metric]) -> Learner:
+    model = build_model(spec, data.c, body)
+    optimizer = spec.optimizer
+    learner = Learner(
+        data,
+        model,
+        optimizer.name,
+        build_loss(spec.loss.name, spec.loss.arguments),
+        metrics,
+        optimizer.true_wd,
+        optimizer.bn_wd,
+        optimizer.wd,
+        spec.train_bn,
+        silent=True,
+        seed=spec.seed,
+    )
+    learner.split(body.boundaries(model))
+    if body.has_weights:
+        learner.freeze()
+    return learner

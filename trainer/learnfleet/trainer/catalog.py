@@ -1,0 +1,31 @@
+"""What this installation can train with, as JSON-able data: for a server that does not import torch itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torch
+import torchvision
+
+from learnfleet.trainer.architectures import available_architectures
+from learnfleet.trainer.export import installed_version
+from learnfleet.trainer.losses import available_losses
+from learnfleet.trainer.metrics import available_metrics
+from learnfleet.trainer.optimizer import OPT_FUNCS
+
+
+def available_catalog() -> dict[str, Any]:
+    """Names that a LearnerSpec may hold, with the arguments they take, and the versions they come from."""
+    return {
+        "architectures": available_architectures(),
+        "metrics": available_metrics(),
+        "losses": available_losses(),
+        "optimizers": sorted(OPT_FUNCS),
+        "versions": {
+            "learnfleet": installed_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "timm": timm.__version__,
+        },
+    }

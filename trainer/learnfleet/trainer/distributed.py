@@ -1,0 +1,105 @@
+"""One process or many: everything the trainer asks of torch.distributed.
+
+All functions work without an initialised process group, where they are the identity.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+_control_groups: WeakKeyDictionary[dist.ProcessGroup, dist.ProcessGroup] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train one model together."""
+
+    rank: int = 0
+    size: int = 1
+    control: dist.ProcessGroup | None = None  # gloo: small CPU tensors, never the gradients
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum a CPU tensor over all ranks, in place. Every rank must call."""
+        if self.size > 1:
+            dist.all_reduce(values, group=self.control)
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank. Every rank must call."""
+        return bool(self.sum(torch.tensor([float(flag)])).item() > 0)
+
+    def broadcast_json(self, value: Any) -> Any:
+        """Rank 0's JSON-able value on every rank. Every rank must call."""
+        if self.size == 1:
+            return value
+        content = json.dumps(value).encode() if self.is_main else b""
+        length = self.sum(torch.tensor([len(content)]))
+        buffer = torch.frombuffer(bytearray(content.ljust(int(length), b" ")), dtype=torch.uint8)
+        dist.broadcast(buffer, src=0, group=self.control)
+        return json.loads(bytes(buffer.tolist()))
+
+    def gather_rows(self, rows: Tensor) -> Tensor:
+        """The rows of all ranks, rank by rank, on every rank. CPU; ranks may hold different numbers of rows."""
+        if self.size == 1:
+            return rows
+        counts = torch.zeros(self.size, dtype=torch.int64)
+        counts[self.rank] = len(rows)
+        self.sum(counts)
+        padded = rows.new_zeros((int(counts.max()), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded.contiguous(), group=self.control)
+        return torch.cat([part[:count] for part, count in zip(parts, counts.tolist(), strict=True)])
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every rank the buffers (BatchNorm statistics) of rank 0, so that all evaluate one and the same model."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model with gradients averaged over the ranks. All ranks start from rank 0's weights and buffers."""
+        if self.size == 1:
+            return model
+        device = next(model.parameters()).device
+        # DDP re-packs its buckets after its first iteration, so the first iteration after a resume would have
+        # other bucket borders than the same step of a run never interrupted. With two ranks a sum has one order and
+        # nothing changes; with more, the ring adds in an order that depends on the place in the bucket and the last
+        # bits differ. find_unused_parameters is what keeps DDP from re-packing.
+        return DistributedDataParallel(
+            model,
+            device_ids=[device.index] if device.type == "cuda" else None,
+            find_unused_parameters=self.size > 2,
+            gradient_as_bucket_view=True,
+        )
+
+
+def current_world() -> World:
+    """The world of the default process group, or a world of one. Every rank of the group must call."""
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return World()
+    return World(dist.get_rank(), dist.get_world_size(), _control_group())
+
+
+def _control_group() -> dist.ProcessGroup:
+    """A gloo group over all ranks, made once for each default group."""
+    default = dist.distributed_c10d._get_default_group()
+    if dist.get_backend() == "gloo":
+        return default
+    if default not in _control_groups:
+        group = dist.new_group(backend="gloo")
+        assert isinstance(group, dist.ProcessGroup)  # this rank is in it: it is over all ranks
+        _control_groups[default] = group
+    return _control_groups[default]

@@ -1,0 +1,84 @@
+"""The classifier that is put on a body (fastai v1 `create_head`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+Init = Callable[[Tensor], Tensor]
+
+
+class AdaptiveConcatPool2d(nn.Module):
+    """Global max and average pooling side by side: [N, C, h, w] to [N, 2C, 1, 1], the maxima first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ap = nn.AdaptiveAvgPool2d(1)
+        self.mp = nn.AdaptiveMaxPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.mp(x), self.ap(x)], 1)
+
+
+def create_head(
+    nf: int,
+    nc: int,
+    lin_ftrs: Sequence[int] | None = None,
+    ps: float | Sequence[float] = 0.5,
+    concat_pool: bool = True,
+    bn_final: bool = False,
+) -> nn.Sequential:
+    """Pooling, then BatchNorm, dropout and a linear layer for each width, ReLU in between.
+
+    Args:
+        nf: features after pooling (already doubled under `concat_pool`).
+        nc: outputs.
+        lin_ftrs: widths of the hidden layers. None: one of 512.
+        ps: dropout before each linear layer; a single value is the last one's, and hidden ones get half of it.
+
+    Raises:
+        ValueError: the number of dropouts is not 1 and not that of the linear layers.
+    """
+    widths = [nf, *(lin_ftrs if lin_ftrs is not None else (512,)), nc]
+    n_linear = len(widths) - 1
+    dropouts = [ps] if isinstance(ps, int | float) else list(ps)
+    if len(dropouts) == 1:
+        dropouts = [dropouts[0] / 2] * (n_linear - 1) + dropouts
+    if len(dropouts) != n_linear:
+        raise ValueError(f"ps: {len(dropouts)} dropouts for {n_linear} linear layers; give one value or {n_linear}")
+    layers: list[nn.Module] = [AdaptiveConcatPool2d() if concat_pool else nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    for index, dropout in enumerate(dropouts):
+        layers += _linear_block(widths[index], widths[index + 1], dropout, is_last=index == n_linear - 1)
+    if bn_final:
+        layers.append(nn.BatchNorm1d(nc, momentum=0.01))
+    return nn.Sequential(*layers)
+
+
+def _linear_block(n_in: int, n_out: int, dropout: float, *, is_last: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = [nn.BatchNorm1d(n_in)]
+    if dropout:
+        layers.append(nn.Dropout(dropout))
+    layers.append(nn.Linear(n_in, n_out))
+    if not is_last:
+        layers.append(nn.ReLU(inplace=True))
+    return layers
+
+
+def init_head(head: nn.Module, init: Init | None = nn.init.kaiming_normal_) -> None:
+    """Weights by `init` and biases zero in every trainable module but BatchNorm. None leaves all as it is.
+
+    Never the initialisation of the library the body is from: timm's classifiers start 11-25 times too large for this.
+    """
+    if init is None:
+        return
+    for module in head.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if isinstance(module, BATCH_NORMS) or not isinstance(weight, nn.Parameter) or not weight.requires_grad:
+            continue
+        if weight.ndim > 1:
+            init(weight)
+        if isinstance(bias, nn.Parameter):
+            nn.init.zeros_(bias)

@@ -1,0 +1,174 @@
+"""The training loop. Everything else hangs on its events:
+
+on_train_begin
+  on_epoch_begin
+    on_batch_begin  forward  on_loss_begin  loss  on_backward_begin  backward  on_backward_end
+    step  on_step_end  zero_grad  on_batch_end
+    validation: on_batch_begin  forward  on_loss_begin  loss  on_batch_end
+  on_epoch_end
+on_train_end (always)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from learnfleet.trainer.counter import step_seed
+from torch import Tensor
+
+from learnfleet.trainer.batch import Batch, Loader
+from learnfleet.trainer.callback import Events
+from learnfleet.trainer.metrics import Metric
+from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
+
+
+def fit(state: TrainState, events: Events) -> None:
+    """Run the epochs that are left. `on_train_begin` has been sent; `on_train_end` is the caller's."""
+    try:
+        while state.epoch < state.n_epochs and not (state.stop_training or state.interrupted):
+            train_epoch(state, events)
+    except CancelTraining:
+        state.stop_training = True
+
+
+def train_epoch(state: TrainState, events: Events) -> None:
+    """The rest of one epoch: its training batches, validation, its end. An interrupted one keeps its position."""
+    if state.batch == 0:
+        events("on_epoch_begin", state)
+    state.stop_epoch = False
+    try:
+        train_batches(state, events)
+    except CancelEpoch:
+        state.stop_epoch = True
+    if state.interrupted:
+        return
+    state.stop_epoch = False
+    state.last_metrics = validate_epoch(state, events)
+    events("on_epoch_end", state)
+    state.epoch, state.batch = state.epoch + 1, 0
+    state.learner.lifetime_epoch += 1
+
+
+def train_batches(state: TrainState, events: Events) -> None:
+    """Train on the batches of this epoch that are left."""
+    state.model.train()
+    with batches_of(state.learner.data.train_dl, state.lifetime_epoch, state.batch) as batches:
+        for batch in batches:
+            train_batch(state, events, batch)
+            if state.stop_epoch or state.interrupted:
+                return
+
+
+def train_batch(state: TrainState, events: Events, batch: Batch) -> None:
+    """One training step. Every random choice in it is a function of (seed, step, rank): there is no RNG to save."""
+    learner, world = state.learner, state.learner.world
+    torch.manual_seed(step_seed(learner.seed, learner.global_step, world.rank))
+    state.take(batch, train=True)
+    loss: Tensor | None = None
+    try:
+        events("on_batch_begin", state)
+        state.last_output = state.model(state.last_input)
+        events("on_loss_begin", state)
+        loss = state.loss = learner.loss_func(state.last_output, state.last_target)
+        events("on_backward_begin", state)
+        if not state.skip_bwd:
+            backward(state)
+        events("on_backward_end", state)
+        if not state.skip_step:
+            learner.require_optimizer().step()
+        events("on_step_end", state)
+        if not state.skip_zero:
+            learner.require_optimizer().zero_grad()
+    except CancelStep:
+        learner.require_optimizer().zero_grad()
+    agree(state, loss, len(batch.y))
+    events("on_batch_end", state)
+    state.batch += 1
+    learner.global_step += 1
+
+
+def backward(state: TrainState) -> None:
+    """Gradients of the mean loss over the global batch, however unevenly the ranks share it."""
+    assert state.loss is not None
+    assert state.last_batch is not None
+    world, n_global = state.learner.world, state.learner.data.train_dl.batch_size
+    if world.size == 1:
+        torch.autograd.backward(state.loss)
+    else:  # DDP averages over ranks, each counts by its share
+        torch.autograd.backward(state.loss * (len(state.last_batch.y) * world.size / n_global))
+
+
+def agree(state: TrainState, loss: Tensor | None, n_local: int) -> None:
+    """Make the loss that of the global batch, and a stop request of any rank that of all: one small all-reduce."""
+    local = loss.item() if loss is not None else float("nan")
+    stop = state.stop_request or state.stop_requested()
+    if state.learner.world.size > 1:
+        sums = state.learner.world.sum(torch.tensor([local * n_local, n_local, float(stop)], dtype=torch.float64))
+        total, count, stops = sums.tolist()
+        local, stop = total / count, stops > 0
+    state.last_loss = local
+    if loss is not None:
+        state.smoothed.add(local)
+    state.interrupted = stop
+
+
+def validate_epoch(state: TrainState, events: Events) -> list[float]:
+    """Validation loss and metrics of this epoch, or nothing where there is nothing to validate."""
+    loader = state.learner.data.valid_dl
+    if state.skip_validate or loader is None or len(loader) == 0:
+        return []
+    return validate(state, events, loader, state.metrics)
+
+
+def validate(state: TrainState, events: Events, loader: Loader, metrics: Sequence[Metric]) -> list[float]:
+    """Mean loss and metrics over a loader, equal on all ranks.
+
+    Ranks may hold different numbers of batches, so nothing is exchanged until the end, and then only sums.
+    """
+    learner = state.learner
+    learner.world.share_buffers(learner.model)
+    learner.model.eval()
+    for metric in metrics:
+        metric.reset()
+    loss_sum, count = torch.zeros((), dtype=torch.float64), 0
+    with torch.no_grad(), batches_of(loader, 0, 0) as batches:
+        for batch in batches:
+            loss_sum += validate_batch(state, events, batch, metrics) * len(batch.y)
+            count += len(batch.y)
+            if state.stop_epoch:
+                break
+    sums = [torch.tensor([float(loss_sum), count], dtype=torch.float64), *(metric.sums() for metric in metrics)]
+    total = learner.world.sum(torch.cat([part.flatten() for part in sums]))
+    if total[1] == 0:
+        return []
+    parts = torch.split(total, [part.numel() for part in sums])
+    return [float(total[0] / total[1]), *(m.value(part) for m, part in zip(metrics, parts[1:], strict=True))]
+
+
+def validate_batch(state: TrainState, events: Events, batch: Batch, metrics: Sequence[Metric]) -> float:
+    """Mean loss of one batch; the metrics take note of it."""
+    state.take(batch, train=False)
+    events("on_batch_begin", state)
+    state.last_output = state.learner.model(state.last_input)
+    events("on_loss_begin", state)
+    state.loss = state.learner.loss_func(state.last_output, state.last_target)
+    assert state.last_output is not None
+    assert state.last_target is not None
+    for metric in metrics:
+        metric.update(state.last_output, state.last_target)
+    events("on_batch_end", state)
+    return float(state.loss.item())
+
+
+@contextmanager
+def batches_of(loader: Loader, epoch: int, start_batch: int) -> Iterator[Iterator[Batch]]:
+    """A loader's batches, given back as soon as they are not wanted: its threads must not outlive the loop."""
+    batches = loader.epoch(epoch, start_batch)
+    try:
+        yield batches
+    finally:
+        close = getattr(batches, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,151 @@
+"""The record of a fit: losses, rates and the epoch table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from learnfleet.trainer import recorder_plots
+from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.state import TrainState
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of the epoch table."""
+
+    epoch: int  # of this fit
+    lifetime_epoch: int
+    train_loss: float  # smoothed
+    valid_loss: float | None  # None: not validated
+    metrics: dict[str, float]
+    time_s: float
+
+
+class Recorder(Callback):
+    """Writes down each training batch and each epoch. There is a new one for every fit.
+
+    Attributes:
+        losses: smoothed loss, a value per training batch.
+        lrs, moms: of the last layer group, in force while that batch was trained.
+        val_losses, metrics: a value (a list of values) per validated epoch.
+        nb_batches: training batches per epoch.
+        rows: the epoch table.
+        on_row: called with each row as it is finished.
+    """
+
+    order = -10
+
+    def __init__(self, add_time: bool = True, on_row: Callable[[str], None] | None = None) -> None:
+        self.add_time, self.on_row = add_time, on_row
+        self.losses: list[float] = []
+        self.lrs: list[float] = []
+        self.moms: list[float] = []
+        self.rows: list[EpochRow] = []
+        self.nb_batches: list[int] = []
+        self.metric_names: list[str] = []
+        self.has_validation = True
+        self._epoch_time_s = 0.0  # of earlier runs of this epoch
+        self._epoch_start = time.monotonic()
+
+    @property
+    def names(self) -> list[str]:
+        """The table's columns."""
+        validation = ["valid_loss", *self.metric_names] if self.has_validation else []
+        return ["epoch", "train_loss", *validation, *(["time"] if self.add_time else [])]
+
+    @property
+    def val_losses(self) -> list[float]:
+        return [row.valid_loss for row in self.rows if row.valid_loss is not None]
+
+    @property
+    def metrics(self) -> list[list[float]]:
+        return [list(row.metrics.values()) for row in self.rows if row.valid_loss is not None]
+
+    def on_train_begin(self, state: TrainState) -> None:
+        loader = state.learner.data.valid_dl
+        self.metric_names = [metric.name for metric in state.metrics]
+        self.has_validation = loader is not None and len(loader) > 0
+        self._epoch_start = time.monotonic()
+        if self.on_row:
+            self.on_row(",".join(self.names))
+
+    def on_epoch_begin(self, state: TrainState) -> None:
+        self._epoch_start, self._epoch_time_s = time.monotonic(), 0.0
+
+    def on_batch_begin(self, state: TrainState) -> None:
+        if state.train:
+            optimizer = state.learner.require_optimizer()
+            self.lrs.append(optimizer.lr)
+            self.moms.append(optimizer.mom)
+
+    def on_batch_end(self, state: TrainState) -> None:
+        if state.train:
+            self.losses.append(state.smooth_loss)
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        valid_loss = state.last_metrics[0] if state.last_metrics else None
+        metrics = dict(zip(self.metric_names, state.last_metrics[1:], strict=False))
+        row = EpochRow(state.epoch, state.lifetime_epoch, state.smooth_loss, valid_loss, metrics, self._elapsed_s())
+        self.rows.append(row)
+        self.nb_batches.append(state.batch)
+        self._epoch_start, self._epoch_time_s = time.monotonic(), 0.0
+        if self.on_row:
+            self.on_row(self.format_row(row))
+
+    def _elapsed_s(self) -> float:
+        return self._epoch_time_s + time.monotonic() - self._epoch_start
+
+    def format_row(self, row: EpochRow) -> str:
+        """The row as comma-separated text: whole numbers plain, others with 6 decimals, `#na#` for none."""
+        metrics = [row.metrics.get(name) for name in self.metric_names]
+        validation = [row.valid_loss, *metrics] if self.has_validation else []
+        cells = [str(row.epoch), *(format_value(value) for value in (row.train_loss, *validation))]
+        return ",".join([*cells, format_time(row.time_s)] if self.add_time else cells)
+
+    def state_dict(self) -> dict[str, Any]:
+        rows = [asdict(row) for row in self.rows]
+        return {"rows": rows, "nb_batches": list(self.nb_batches), "epoch_time_s": self._elapsed_s()}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.rows = [EpochRow(**row) for row in values["rows"]]
+        self.nb_batches = list(values["nb_batches"])
+        self._epoch_time_s, self._epoch_start = float(values["epoch_time_s"]), time.monotonic()
+
+    def tensors(self) -> dict[str, Tensor]:
+        series = {"losses": self.losses, "lrs": self.lrs, "moms": self.moms}
+        return {name: torch.tensor(values, dtype=torch.float64) for name, values in series.items()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self.losses, self.lrs, self.moms = (tensors[name].tolist() for name in ("losses", "lrs", "moms"))
+
+    def plot_losses(self, skip_start: int = 0, skip_end: int = 0, show_grid: bool = False) -> Figure:
+        """Training and validation loss against batches processed."""
+        return recorder_plots.losses_figure(self, skip_start, skip_end, show_grid)
+
+    def plot_lr(self, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0) -> Figure:
+        """Learning rate, and momentum if asked for, against batches processed."""
+        return recorder_plots.rates_figure(self, show_moms, skip_start, skip_end)
+
+    def plot_metrics(self) -> Figure:
+        """Each metric against batches processed. Raises ValueError when there are none."""
+        return recorder_plots.metrics_figure(self)
+
+
+def format_value(value: float | int | None) -> str:
+    if value is None:
+        return "#na#"
+    return str(value) if isinstance(value, int) else f"{value:.6f}"
+
+
+def format_time(time_s: float) -> str:
+    """mm:ss, or h:mm:ss from an hour on."""
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:02d}:{seconds:02d}"

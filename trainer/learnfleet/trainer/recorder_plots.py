@@ -1,0 +1,67 @@
+"""Figures of a Recorder. They use no pyplot state, so they are safe in threads and without a display."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.recorder import Recorder
+
+_BATCHES = "Batches processed"
+
+
+def losses_figure(recorder: Recorder, skip_start: int, skip_end: int, show_grid: bool) -> Figure:
+    figure, axes = _new_figure(1)
+    batches = _window(len(recorder.losses), skip_start, skip_end)
+    axes[0].plot(batches, [recorder.losses[i] for i in batches], label="Train")
+    points = [(end, loss) for end, loss in zip(_epoch_ends(recorder), recorder.val_losses, strict=False)]
+    points = [(end, loss) for end, loss in points if batches.start <= end <= batches.stop]
+    if points:
+        axes[0].plot(*zip(*points, strict=True), marker="o", label="Validation")
+    axes[0].set(xlabel=_BATCHES, ylabel="Loss")
+    axes[0].grid(show_grid)
+    axes[0].legend()
+    return figure
+
+
+def rates_figure(recorder: Recorder, show_moms: bool, skip_start: int, skip_end: int) -> Figure:
+    figure, axes = _new_figure(2 if show_moms else 1)
+    batches = _window(len(recorder.lrs), skip_start, skip_end)
+    axes[0].plot(batches, [recorder.lrs[i] for i in batches])
+    axes[0].set(xlabel=_BATCHES, ylabel="Learning rate")
+    if show_moms:
+        axes[1].plot(batches, [recorder.moms[i] for i in batches])
+        axes[1].set(xlabel=_BATCHES, ylabel="Momentum")
+    return figure
+
+
+def metrics_figure(recorder: Recorder) -> Figure:
+    if not recorder.metrics or not recorder.metric_names:
+        raise ValueError("there are no metrics to plot: give the learner metrics, and train for at least one epoch")
+    figure, axes = _new_figure(len(recorder.metric_names))
+    ends = _epoch_ends(recorder)
+    for index, (name, axis) in enumerate(zip(recorder.metric_names, axes, strict=True)):
+        axis.plot(ends, [values[index] for values in recorder.metrics], marker="o")
+        axis.set(xlabel=_BATCHES, ylabel=name)
+    return figure
+
+
+def _new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(6.4 * n_axes, 4.2), layout="constrained")
+    axes = figure.subplots(1, n_axes, squeeze=False)[0].tolist()
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _window(count: int, skip_start: int, skip_end: int) -> range:
+    return range(skip_start, max(count - skip_end, skip_start))
+
+
+def _epoch_ends(recorder: Recorder) -> list[int]:
+    validated = [row.valid_loss is not None for row in recorder.rows]
+    return [end for end, keep in zip(accumulate(recorder.nb_batches), validated, strict=True) if keep]

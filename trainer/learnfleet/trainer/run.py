@@ -1,0 +1,302 @@
+"""Jobs on a learner: training in stages with exact resume, and interpretation. Every rank calls the same function."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from learnfleet.trainer import plots
+from learnfleet.trainer.callback import Callback, Events
+from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot, load
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.fitting import Fit, run_fit
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.learner_files import last_metrics
+from learnfleet.trainer.learner_state import is_exact, load_state, restore_callbacks, restore_learner, take_snapshot
+from learnfleet.trainer.manifest import CheckpointInfo
+from learnfleet.trainer.models import describe_groups
+from learnfleet.trainer.optimizer import DEFAULT_LR, Lr
+from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
+from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome
+from learnfleet.trainer.run_data import DataReporter
+from learnfleet.trainer.schedules import OneCycle
+from learnfleet.trainer.spec import FitOneCycleStage, FitStage, FreezeStage, LearningRate, Stage, stage_to_json
+from learnfleet.trainer.state import TrainState
+
+__all__ = ["RunContext", "TrainOutcome", "load_state", "run_interpret", "run_train"]
+
+_LAST_SAVE_TRIES = 3
+_LAST_SAVE_PAUSE_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+def run_train(
+    learner: Learner, stages: Sequence[Stage], context: RunContext, resume_from: Path | None = None
+) -> TrainOutcome:
+    """Run the stages to their end or to an agreed stop. Every rank must call, with the same arguments.
+
+    Args:
+        resume_from: a checkpoint of an earlier attempt at this job: finished stages are skipped, and the present
+            one goes on at the very batch. None starts from the learner as it is.
+
+    Raises:
+        CorruptCheckpoint, LearnerError: the checkpoint cannot be used here.
+        NonFiniteLoss: on all ranks, at the same step.
+        StaleAttempt: a later attempt at this job has taken over.
+    """
+    run = _TrainRun(learner, stages, context)
+    try:
+        return run.run(load(resume_from) if resume_from else None)
+    finally:
+        run.close()
+
+
+class _TrainRun:
+    """One `run_train`."""
+
+    def __init__(self, learner: Learner, stages: Sequence[Stage], context: RunContext) -> None:
+        self._learner, self._stages, self._context = learner, stages, context
+        self._exact = True
+        self._earlier_metrics: dict[str, float] = {}
+        self._saved_position: JobPosition | None = None
+        self._events: Events | None = None
+        self._data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
+        self._writer: CheckpointWriter | None = None
+        if learner.world.is_main:
+            self._writer = CheckpointWriter(
+                context.checkpoint_root, context.job_id, context.attempt, context.keep_last, self._report_checkpoint
+            )
+
+    def close(self) -> None:
+        self._data.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def run(self, snapshot: Snapshot | None) -> TrainOutcome:
+        self._data.report()
+        position = self._resume(snapshot) if snapshot else JobPosition()
+        for index in range(position.stage, len(self._stages)):
+            is_resumed = snapshot is not None and index == position.stage and position != JobPosition(index)
+            if self._run_stage(index, position if is_resumed else JobPosition(index), snapshot if is_resumed else None):
+                return self._outcome(stopped=True)
+        self._save_if_new(JobPosition(len(self._stages)))
+        return self._outcome(stopped=False)
+
+    def _resume(self, snapshot: Snapshot) -> JobPosition:
+        job = snapshot.state.get("job")
+        if job is None or job["id"] != self._context.job_id:
+            raise LearnerError(
+                "resume_from",
+                f"it is no checkpoint of job {self._context.job_id}: start from it with `load_state`",
+            )
+        restore_learner(self._learner, snapshot)
+        self._exact = job["exact"] and is_exact(self._learner, snapshot)
+        self._earlier_metrics = job["metrics"]
+        if not self._exact:
+            _log.warning("resumed under other circumstances: this run will not repeat one never interrupted bit by bit")
+        return JobPosition.from_json(job["position"])
+
+    def _run_stage(self, index: int, start: JobPosition, snapshot: Snapshot | None) -> bool:
+        """Run one stage, from its middle when there is a snapshot. True when it was left because of a stop request."""
+        stage = self._stages[index]
+        if isinstance(stage, FreezeStage):
+            self._learner.freeze_to(stage.n)
+            self._report_stage(index, stage)
+            return False
+        self._report_stage(index, stage)
+
+        def begun(state: TrainState, events: Events) -> None:
+            self._events = events
+            if snapshot is not None:
+                _put_back(state, events, start, snapshot)
+
+        request = replace(
+            fit_of(stage),
+            callbacks=self._callbacks(index),
+            begun=begun,
+            stop_requested=self._context.stop_requested,
+        )
+        state = run_fit(self._learner, request)
+        self._earlier_metrics = last_metrics(self._learner) or self._earlier_metrics
+        self._events = None
+        self._report_losses(index)
+        return state.interrupted
+
+    def _callbacks(self, index: int) -> list[Callback]:
+        if not self._learner.world.is_main:
+            return [FailOnNonFiniteLoss()]
+        writer = self._writer
+        assert writer is not None
+        return [
+            FailOnNonFiniteLoss(),
+            EventReporter(self._context.emit, index),
+            Checkpoints(self._context, index, self._save, lambda: writer.busy),
+        ]
+
+    def _save(self, position: JobPosition) -> None:
+        if self._writer is not None:
+            self._writer.submit(self._snapshot(position))
+            self._saved_position = position
+
+    def _save_if_new(self, position: JobPosition) -> None:
+        if self._saved_position != position:
+            self._save(position)
+
+    def _snapshot(self, position: JobPosition) -> Snapshot:
+        learner = self._learner
+        # The counters move on after the events: what is saved is what a resumed run starts from.
+        inside, is_epoch_end = self._events is not None, position.fit.batch == 0
+        steps, epochs = learner.global_step, learner.lifetime_epoch
+        extra = {
+            "global_step": steps + int(inside and not is_epoch_end),
+            "lifetime_epoch": epochs + int(inside and is_epoch_end),
+            "job": {
+                "id": self._context.job_id,
+                "position": position.to_json(),
+                "exact": self._exact,
+                "metrics": last_metrics(learner) if inside and learner.recorder.rows else self._earlier_metrics,
+            },
+        }
+        return take_snapshot(learner, extra, self._events)
+
+    def _outcome(self, *, stopped: bool) -> TrainOutcome:
+        """The end, agreed: rank 0 waits for its disk, the others for rank 0."""
+        answer = self._learner.world.broadcast_json(self._last_checkpoint() if self._writer is not None else None)
+        if "error" in answer:
+            raise OSError(f"the last checkpoint could not be written: {answer['error']}")
+        checkpoint = CheckpointInfo(**{**answer, "path": Path(answer["path"])})
+        return TrainOutcome(stopped, checkpoint, dict(self._earlier_metrics), self._exact)
+
+    def _last_checkpoint(self) -> dict[str, Any]:
+        assert self._writer is not None
+        position = self._saved_position
+        for tries_left in range(_LAST_SAVE_TRIES - 1, -1, -1):
+            try:
+                newest = self._writer.wait()
+                assert newest is not None, "an end is always saved"
+                return newest.to_json()
+            except OSError as error:
+                if tries_left == 0 or position is None:
+                    return {"error": str(error)}
+                time.sleep(_LAST_SAVE_PAUSE_S)
+                self._save(position)
+        raise AssertionError("unreachable")
+
+    def _report_stage(self, index: int, stage: Stage) -> None:
+        if not self._learner.world.is_main:
+            return
+        groups = describe_groups(self._learner)
+        data = {
+            "index": index,
+            "description": describe_stage(stage),
+            "stage": stage_to_json(stage),
+            "epochs": 0 if isinstance(stage, FreezeStage) else stage.epochs,
+            "trainable": sum(group["trainable"] for group in groups),
+            "groups": groups,
+        }
+        self._context.emit(f"stage/{index}", "stage", data)
+
+    def _report_checkpoint(self, info: CheckpointInfo, snapshot: Snapshot) -> None:
+        stage = snapshot.state["job"]["position"]["stage"]
+        self._context.emit(f"checkpoint/{info.attempt}/{info.step}/{stage}", "checkpoint", info.to_json())
+
+    def _report_losses(self, index: int) -> None:
+        if self._context.picture_dir is None or not self._learner.world.is_main or not self._learner.recorder.losses:
+            return
+        name = f"losses_{index}"
+        path = plots.save_png(self._learner.recorder.plot_losses(), self._context.picture_dir / f"{name}.png")
+        report_picture(self._context, name, path)
+
+
+def _put_back(state: TrainState, events: Events, start: JobPosition, snapshot: Snapshot) -> None:
+    """Put a fit that has just begun where it stood."""
+    state.move_to(start.fit)
+    restore_callbacks(events, snapshot)
+    state.learner.require_optimizer().load_hyper_parameters(snapshot.state["optimizer"])
+
+
+def report_picture(context: RunContext, name: str, path: Path) -> dict[str, str]:
+    """Tell of a plot that was written."""
+    data = {"name": name, "path": str(path), "media_type": "image/png"}
+    context.emit(f"picture/{name}", "picture", dict(data))
+    return data
+
+
+def fit_of(stage: FitStage | FitOneCycleStage) -> Fit:
+    """A stage as arguments of a fit."""
+    if isinstance(stage, FitStage):
+        return Fit(stage.epochs, lr_of(stage.lr), stage.wd)
+    moms = (stage.moms[0], stage.moms[1])
+    shape = OneCycle(moms, stage.div_factor, stage.pct_start, stage.final_div)
+    return Fit(stage.epochs, lr_of(stage.max_lr), stage.wd, shape)
+
+
+def lr_of(rate: LearningRate) -> Lr:
+    """A learning rate's spec in the form that `fit` takes."""
+    if rate.value is not None:
+        return rate.value
+    if rate.values is not None:
+        return list(rate.values)
+    return DEFAULT_LR if rate.stop is None else slice(rate.start, rate.stop)
+
+
+def describe_stage(stage: Stage) -> str:
+    """A stage as a user would have called it."""
+    if isinstance(stage, FreezeStage):
+        return {0: "unfreeze()", -1: "freeze()"}.get(stage.n, f"freeze_to({stage.n})")
+    if isinstance(stage, FitStage):
+        return f"fit({stage.epochs}, {_describe_lr(stage.lr)})"
+    return f"fit_one_cycle({stage.epochs}, {_describe_lr(stage.max_lr)})"
+
+
+def _describe_lr(rate: LearningRate) -> str:
+    lr = lr_of(rate)
+    if isinstance(lr, slice):
+        return f"slice({lr.stop:g})" if lr.start is None else f"slice({lr.start:g}, {lr.stop:g})"
+    return f"{lr:g}" if isinstance(lr, int | float) else f"[{', '.join(f'{value:g}' for value in lr)}]"
+
+
+def run_interpret(
+    learner: Learner, context: RunContext, *, top_losses: int, min_confused: int, output_dir: Path
+) -> dict[str, Any]:
+    """Find what the learner's present state gets wrong on its validation pictures. Every rank must call.
+
+    Returns JSON-able data (the fields of `learnfleet.v1.Interpretation`); rank 0 writes the plots to `output_dir`.
+    """
+    data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
+    try:
+        found = learner.interpret()
+    finally:
+        skipped = int(learner.world.sum(data.skipped_tensor()).item())
+        data.close()
+    items = found.describe_top_losses(min(top_losses, len(found.losses)))
+    result: dict[str, Any] = {
+        "classes": found.classes,
+        "examples": len(found.losses),
+        "accuracy": found.accuracy,
+        "loss": found.mean_loss,
+        "confusion_matrix": found.confusion_matrix().tolist(),
+        "most_confused": [
+            {"actual": actual, "predicted": predicted, "count": count}
+            for actual, predicted, count in found.most_confused(min_confused)
+        ],
+        "top_losses": [{**dataclasses.asdict(item), "path": data.path_of(item.index)} for item in items],
+        "skipped_images": skipped,
+        "pictures": [],
+    }
+    if learner.world.is_main:
+        figures = {
+            "confusion_matrix": found.plot_confusion_matrix(),
+            "top_losses": found.plot_top_losses(top_losses),
+        }
+        result["pictures"] = [
+            report_picture(context, name, plots.save_png(figure, output_dir / f"{name}.png"))
+            for name, figure in figures.items()
+        ]
+    return result

@@ -1,0 +1,133 @@
+"""The callbacks of a job: checkpoints, events, and the end of a run whose loss is no number."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.errors import NonFiniteLoss
+from learnfleet.trainer.run_context import Emit, JobPosition, RunContext
+from learnfleet.trainer.state import TrainState
+
+_BATCH_EVENTS_EVERY_S = 0.2
+
+
+class FailOnNonFiniteLoss(Callback):
+    """Ends the run with NonFiniteLoss. The loss is the global batch's, so all ranks end at the same step."""
+
+    order = -100  # before anything could save or report what is broken
+
+    def on_batch_end(self, state: TrainState) -> None:
+        if state.train and state.loss is not None and not math.isfinite(state.last_loss):
+            raise NonFiniteLoss(state.global_step, state.last_loss)
+
+
+class Checkpoints(Callback):
+    """Asks for a checkpoint at the end of every epoch, by time and steps within it, and at an agreed stop.
+
+    Args:
+        save: takes the position that a run resumed from the checkpoint is to go on from.
+        is_busy: whether the one before is still being written; one that is due by time then waits.
+    """
+
+    order = 900  # after all callbacks whose state it saves
+
+    def __init__(
+        self, context: RunContext, stage: int, save: Callable[[JobPosition], None], is_busy: Callable[[], bool]
+    ) -> None:
+        self._every_s, self._every_steps = context.checkpoint_every_s, context.checkpoint_every_steps
+        self._stage, self._save, self._is_busy = stage, save, is_busy
+        self._saved_at_s, self._saved_at_step = time.monotonic(), 0
+
+    def on_train_begin(self, state: TrainState) -> None:
+        self._note(state.global_step)
+
+    def on_batch_end(self, state: TrainState) -> None:
+        if state.train and (state.interrupted or self._is_due(state.global_step + 1)):
+            self._save(JobPosition(self._stage, state.position(batches_more=1)))
+            self._note(state.global_step + 1)
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        is_over = state.stop_training or state.epoch + 1 >= state.n_epochs
+        position = JobPosition(self._stage, state.position(epochs_more=1))
+        self._save(JobPosition(self._stage + 1) if is_over else position)
+        self._note(state.global_step)
+
+    def _is_due(self, step: int) -> bool:
+        if self._every_steps is not None and step - self._saved_at_step >= self._every_steps:
+            return True
+        late = self._every_s is not None and time.monotonic() - self._saved_at_s >= self._every_s
+        return late and not self._is_busy()
+
+    def _note(self, step: int) -> None:
+        self._saved_at_s, self._saved_at_step = time.monotonic(), step
+
+
+class EventReporter(Callback):
+    """Tells how a fit goes: a few times a second, and at the end of every epoch. For rank 0."""
+
+    order = 800  # after the recorder, before the checkpoint
+
+    def __init__(self, emit: Emit, stage: int) -> None:
+        self._emit, self._stage = emit, stage
+        self._said_at_s = time.monotonic()
+        self._samples = 0  # since then
+        self._rate = 0.0
+
+    def on_epoch_begin(self, state: TrainState) -> None:
+        self._said_at_s, self._samples = time.monotonic(), 0
+
+    def on_batch_end(self, state: TrainState) -> None:
+        if not state.train:
+            return
+        self._samples += state.learner.data.train_dl.batch_size
+        elapsed_s = time.monotonic() - self._said_at_s
+        if elapsed_s >= _BATCH_EVENTS_EVERY_S or state.is_last_batch:
+            self._rate = self._samples / max(elapsed_s, 1e-9)
+            self._said_at_s, self._samples = time.monotonic(), 0
+            self._emit(f"batch/{state.global_step + 1}", "batch", self._batch(state))
+
+    def _batch(self, state: TrainState) -> dict[str, Any]:
+        optimizer = state.learner.require_optimizer()
+        batches_left = state.n_epochs * state.n_batches - state.iteration - 1
+        return {
+            "stage": self._stage,
+            "epoch": state.epoch,
+            "epochs": state.n_epochs,
+            "batch": state.batch + 1,
+            "batches": state.n_batches,
+            "step": state.global_step + 1,
+            "loss": state.smooth_loss,
+            "lr": state.learner.recorder.lrs[-1],
+            "mom": state.learner.recorder.moms[-1] if state.learner.recorder.moms else optimizer.mom,
+            "samples_per_s": self._rate,
+            "eta_s": batches_left * state.learner.data.train_dl.batch_size / self._rate,
+        }
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        recorder = state.learner.recorder
+        row = recorder.rows[-1]
+        metrics = {name: finite(value) for name, value in row.metrics.items()}
+        validation = [finite(row.valid_loss), *(metrics.get(name) for name in recorder.metric_names)]
+        values = [row.epoch, row.train_loss, *(validation if recorder.has_validation else []), row.time_s]
+        data = {
+            "stage": self._stage,
+            "epoch": row.epoch,
+            "lifetime_epoch": row.lifetime_epoch,
+            "step": state.global_step,
+            "names": recorder.names,
+            "values": values,
+            "train_loss": row.train_loss,
+            "valid_loss": finite(row.valid_loss),
+            "metrics": metrics,
+            "time_s": row.time_s,
+        }
+        self._emit(f"epoch/{row.lifetime_epoch}", "epoch", data)
+
+
+def finite(value: float | None) -> float | None:
+    """None for what JSON has no number for."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,68 @@
+"""What the trainer is given by whoever runs a job in it, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from learnfleet.trainer.manifest import CheckpointInfo
+from learnfleet.trainer.state import FitPosition
+
+Emit = Callable[[str, str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One attempt at one job.
+
+    Args:
+        attempt: fencing token: writes of an attempt are refused once a later one has written.
+        emit: takes (event id, kind, JSON-able data), from any thread. An id names what happened, not when it was
+            said: what a resumed run repeats has the id it had before.
+        stop_requested: polled at every batch end; one rank's True stops all ranks.
+        checkpoint_root: folder of this learner's checkpoints, the same for all ranks.
+        checkpoint_every_s, checkpoint_every_steps: also inside epochs; None: not by this measure.
+        keep_last: checkpoints of this job that are kept, at least 2.
+        picture_dir: where plots go; None: no plots.
+    """
+
+    job_id: str
+    attempt: int
+    emit: Emit
+    stop_requested: Callable[[], bool]
+    checkpoint_root: Path
+    checkpoint_every_s: float | None = 30.0
+    checkpoint_every_steps: int | None = None
+    keep_last: int = 2
+    picture_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """How a training job ended on this rank; alike on all ranks."""
+
+    stopped: bool  # it was asked to stop, and can be resumed from the checkpoint
+    checkpoint: CheckpointInfo
+    metrics: dict[str, float]  # train_loss, valid_loss and metrics of the last finished epoch
+    exact: bool  # every resume repeated the bits of a run never interrupted
+
+
+@dataclass(frozen=True)
+class JobPosition:
+    """Where a job of several stages stands."""
+
+    stage: int = 0  # stages finished
+    fit: FitPosition = field(default_factory=FitPosition)  # within the present stage
+
+    def to_json(self) -> dict[str, Any]:
+        mean, count = self.fit.smoothed
+        return {"stage": self.stage, "epoch": self.fit.epoch, "batch": self.fit.batch, "smoothed": [mean, count]}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> JobPosition:
+        mean, count = value["smoothed"]
+        return cls(
+            int(value["stage"]), FitPosition(int(value["epoch"]), int(value["batch"]), (float(mean), int(count)))
+        )

@@ -1,0 +1,92 @@
+"""Body weights from a local file: read as plain tensors only, and matched strictly."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from learnfleet.trainer.architectures import Network
+from learnfleet.trainer.errors import LearnerError
+
+_NESTED = ("state_dict", "model")  # what training scripts wrap a state dict in
+_NAMES_SHOWN = 5
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors, .pth or .pt file. Raises LearnerError. No code in a file is ever run."""
+    if not path.is_file():
+        raise LearnerError("weights.path", f"there is no file {path}")
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise LearnerError(
+            "weights.path", f"{path.name} is not a file of plain tensors ({str(error).splitlines()[0]})"
+        ) from error
+    for key in _NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise LearnerError("weights.path", f"{path.name} holds something other than tensors by name")
+    return content
+
+
+def _read_torch(path: Path) -> object:
+    if path.suffix not in (".pth", ".pt"):
+        raise LearnerError("weights.path", f"{path.name}: the file must end in .safetensors, .pth or .pt")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_body_weights(network: Network, body: nn.Module, path: Path) -> None:
+    """Load a file into `network`, of which `body` is the part that is kept.
+
+    Keys of the classifier are dropped, on both sides. Raises LearnerError naming the keys for every other difference.
+    """
+    found = read_weights(path)
+    expected = network.module.state_dict()
+    kept = _kept_names(network.module, body)
+    classifier = {_first(name) for name in expected if name not in kept} - {_first(name) for name in kept}
+    classifier |= set(network.classifier)
+    wanted = {name: value for name, value in expected.items() if name in kept}
+    given = {name: value for name, value in found.items() if name in wanted or not _is_under(name, classifier)}
+    given = {name: value for name, value in given.items() if not (name in expected and name not in kept)}
+    _check(network.name, path, wanted, given)
+    network.module.load_state_dict(given, strict=False)
+
+
+def _first(name: str) -> str:
+    return name.split(".", 1)[0]
+
+
+def _is_under(name: str, modules: set[str]) -> bool:
+    return any(name == module or name.startswith(module + ".") for module in modules) or name.startswith(("aux", "Aux"))
+
+
+def _kept_names(module: nn.Module, body: nn.Module) -> set[str]:
+    kept = {id(tensor) for tensor in (*body.parameters(), *body.buffers())}
+    tensors = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    return {name for name, tensor in tensors if id(tensor) in kept}
+
+
+def _check(name: str, path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    misshapen = [
+        f"{key} is {list(given[key].shape)} instead of {list(wanted[key].shape)}"
+        for key in wanted
+        if key in given and given[key].shape != wanted[key].shape
+    ]
+    problems = [
+        _list("missing", [key for key in wanted if key not in given]),
+        _list("unknown", [key for key in given if key not in wanted]),
+        _list("of another shape", misshapen),
+    ]
+    if any(problems):
+        raise LearnerError("weights.path", f"{path.name} does not fit {name}. " + " ".join(filter(None, problems)))
+
+
+def _list(what: str, keys: list[str]) -> str:
+    more = f" and {len(keys) - _NAMES_SHOWN} more" if len(keys) > _NAMES_SHOWN else ""
+    return f"{len(keys)} {what}: {', '.join(keys[:_NAMES_SHOWN])}{more}." if keys else ""
