@@ -1,0 +1,88 @@
+"""MLflow's pyfunc protocol for an export: `loader_module="learnfleet.trainer.mlflow_loader"`. Imports no mlflow."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from learnfleet.trainer.images import BadImage
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.predictor import Predictor
+
+_NOT_BASE64 = "text that is not base64 of a picture"
+
+
+class PyfuncModel:
+    """Classifies pictures given as bytes or base64 text: in a list, an array, or the one column of a DataFrame."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """A row a picture: class_name, index, probability, probabilities by class, or `error` saying what is wrong.
+
+        A DataFrame gives a DataFrame with the same index, anything else a list of dicts.
+
+        Args:
+            params: `top_k` limits `probabilities` to the most probable classes.
+        """
+        top_k = int((params or {}).get("top_k", len(self._predictor.classes)))
+        rows = [self._row(value, top_k) for value in _pictures_in(model_input)]
+        if hasattr(model_input, "iloc"):
+            return type(model_input.iloc[:, :0])(rows, index=model_input.index)
+        return rows
+
+    def _row(self, value: bytes | BadImage, top_k: int) -> dict[str, Any]:
+        answer = value if isinstance(value, BadImage) else self._predictor.predict_bytes([value])[0]
+        if isinstance(answer, BadImage):
+            return {"class_name": None, "index": None, "probability": None, "probabilities": {}, "error": answer.reason}
+        best = sorted(zip(self._predictor.classes, answer.probabilities, strict=True), key=lambda pair: -pair[1])[
+            :top_k
+        ]
+        return {
+            "class_name": answer.class_name,
+            "index": answer.index,
+            "probability": answer.probabilities[answer.index],
+            "probabilities": dict(best),
+            "error": None,
+        }
+
+
+def _pictures_in(model_input: Any) -> list[bytes | BadImage]:
+    if hasattr(model_input, "iloc"):
+        if model_input.ndim == 2 and model_input.shape[1] != 1:
+            raise ValueError(f"one column of pictures is wanted, not {model_input.shape[1]}")
+        model_input = model_input.iloc[:, 0] if model_input.ndim == 2 else model_input
+    values = [model_input] if isinstance(model_input, bytes | str) else model_input
+    return [_as_bytes(value) for value in _flatten(values)]
+
+
+def _flatten(values: Iterable[Any]) -> Iterable[Any]:
+    return values.reshape(-1).tolist() if hasattr(values, "reshape") else values
+
+
+def _as_bytes(value: Any) -> bytes | BadImage:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if not isinstance(value, str):
+        raise ValueError(f"a picture must be bytes or base64 text, not {type(value).__name__}")
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error:
+        return BadImage("<input>", _NOT_BASE64)
+
+
+def _load_pyfunc(data_path: str) -> PyfuncModel:
+    """MLflow calls this with the folder of the export (or one that holds it as its only folder)."""
+    from learnfleet.trainer.export import SPEC_FILE
+    from learnfleet.trainer.predictor import load_predictor
+
+    folder = Path(data_path)
+    if not (folder / SPEC_FILE).exists():
+        inner = [path.parent for path in folder.glob(f"*/{SPEC_FILE}")]
+        folder = inner[0] if len(inner) == 1 else folder
+    return PyfuncModel(load_predictor(folder))
