@@ -1,0 +1,197 @@
+"""Jobs, learners, checkpoints and events as values, and the one table of job transitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from learnfleet.server.errors import FailedPrecondition
+from learnfleet.trainer.spec import LearnerSpec, Stage
+
+Json: TypeAlias = dict[str, Any]
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    TRAIN = "train"
+    INTERPRET = "interpret"
+    EXPORT = "export"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.STARTING, JobState.CANCELLED, JobState.FAILED}),
+    JobState.STARTING: frozenset(
+        {JobState.RUNNING, JobState.RESTARTING, JobState.CANCELLING, JobState.FAILED, JobState.QUEUED}
+    ),
+    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.RESTARTING, JobState.CANCELLING}),
+    JobState.RESTARTING: frozenset({JobState.STARTING, JobState.CANCELLING, JobState.FAILED}),
+    # A job may finish its work before it hears of the cancellation.
+    JobState.CANCELLING: frozenset({JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class IllegalTransition(FailedPrecondition):
+    """A job was told to move to a state that does not follow its present one."""
+
+    reason = "ILLEGAL_TRANSITION"
+
+    def __init__(self, job_id: str, now: JobState, wanted: JobState) -> None:
+        super().__init__(f"jobs/{job_id}", f"jobs/{job_id} is {now.name} and cannot become {wanted.name}")
+        self.job_id, self.now, self.wanted = job_id, now, wanted
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job runs on: `num_workers` processes, placed together or not at all."""
+
+    num_workers: int = 1
+    gpus_per_worker: int = 0
+
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """How often a training job saves its state, apart from the end of every epoch."""
+
+    every_s: float = 30.0
+    every_steps: int | None = None
+    keep_last: int = 2
+
+
+@dataclass(frozen=True)
+class TrainWork:
+    """The work of a TRAIN job."""
+
+    stages: tuple[Stage, ...]
+    checkpoint_policy: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+
+
+@dataclass(frozen=True)
+class InterpretWork:
+    """The work of an INTERPRET job."""
+
+    top_losses: int = 9
+    min_confused: int = 1
+
+
+@dataclass(frozen=True)
+class ExportWork:
+    """The work of an EXPORT job."""
+
+    model_id: str
+    aliases: tuple[str, ...] = ()
+
+
+Work: TypeAlias = TrainWork | InterpretWork | ExportWork
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A learner: what it is made of, and a pointer to its present state."""
+
+    id: str
+    spec: LearnerSpec
+    created_at: datetime
+    updated_at: datetime
+    classes: tuple[str, ...] = ()
+    frozen_to: int = 0
+    checkpoint_id: str | None = None  # None: never trained
+    epochs: int = 0
+    steps: int = 0
+    revision: int = 0  # one more with every change
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state of a learner; its files are in the folder `path`."""
+
+    learner_id: str
+    id: str
+    path: str
+    step: int
+    epoch: int
+    model_sha256: str
+    optimizer_sha256: str
+    size_bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the store knows it."""
+
+    id: str
+    learner_id: str
+    kind: JobKind
+    work: Work
+    resources: Resources
+    state: JobState
+    reason: str
+    created_at: datetime
+    updated_at: datetime
+    attempt: int = 0  # 0: never started; fencing token of everything the job writes
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    request_id: str | None = None
+    # Resource state the job starts from; fixed when it first starts. None: a fresh learner.
+    start_checkpoint_id: str | None = None
+    progress: Json | None = None  # data of the newest `batch` or `epoch` event
+    result: Json | None = None  # metrics, checkpoint_id, interpretation_id, model_version, skipped_images, exact
+    tracking: Json | None = None  # tracking_uri, experiment_id, run_id
+    last_sequence: int = 0
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """Something that happened to a job. Equal ids mean the same thing happened: repeats are dropped.
+
+    Kinds and data as trainer/run.py emits them (stage, batch, epoch, checkpoint, bad_image, picture, data), and from
+    the server `state` ({state, reason}) and `log` ({severity, message}).
+    """
+
+    id: str
+    kind: str
+    data: Json
+    time: datetime
+    attempt: int
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event with its place in the job's log: 1, 2, 3, ... without gaps."""
+
+    sequence: int
+    event: NewEvent
+
+
+@dataclass(frozen=True)
+class Group:
+    """A worker group: the Ray actors that hold one learner. Durable so that a restarted server finds them again."""
+
+    learner_id: str
+    generation: int  # one more for every group the learner ever had; part of the actors' names
+    resources: Resources
+    namespace: str
+    idle_since: datetime | None = None

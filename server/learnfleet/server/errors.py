@@ -1,0 +1,91 @@
+"""Domain errors. They know no gRPC; rpc/status.py is the one place that turns them into a status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Code(Enum):
+    """The gRPC status an error becomes."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """A wrong field: its path as the caller wrote it (`learner_spec.data.folder.path`), and what would be right."""
+
+    field: str
+    description: str
+
+
+class ServiceError(Exception):
+    """Base of all errors that a caller may see. `reason` is a stable UPPER_SNAKE_CASE word for programs."""
+
+    code: Code = Code.FAILED_PRECONDITION
+    reason: str = "SERVICE_ERROR"
+
+
+class InvalidArgument(ServiceError):
+    """A request that can never succeed as it is; names every wrong field."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+
+
+class NotFound(ServiceError):
+    """A resource that does not exist."""
+
+    code = Code.NOT_FOUND
+    reason = "NOT_FOUND"
+
+    def __init__(self, resource: str, hint: str = "") -> None:
+        super().__init__(f"{resource} does not exist" + (f"; {hint}" if hint else ""))
+        self.resource = resource
+
+
+class AlreadyExists(ServiceError):
+    """A name or request id that is taken by something else."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "ALREADY_EXISTS"
+
+    def __init__(self, resource: str, message: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+
+
+class FailedPrecondition(ServiceError):
+    """A request that cannot be done in the present state of `subject`."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "FAILED_PRECONDITION"
+
+    def __init__(self, subject: str, message: str) -> None:
+        super().__init__(message)
+        self.subject = subject
+
+
+class ResourceExhausted(ServiceError):
+    """Too much at once; try again later or with less."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(ServiceError):
+    """A part of the service is not ready; the same request may succeed later."""
+
+    code = Code.UNAVAILABLE
+    reason = "UNAVAILABLE"

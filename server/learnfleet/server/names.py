@@ -1,0 +1,96 @@
+"""Resource names: parsed and made in this file only."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from dataclasses import dataclass
+
+from learnfleet.server.errors import FieldViolation, InvalidArgument
+
+_ID = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_MODEL_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})"
+_ALPHABET = string.ascii_lowercase + string.digits
+
+ID_RULE = "lower-case letters, digits and '-', starting and ending with a letter or digit, 1 to 63 characters"
+MODEL_ID_RULE = "letters, digits, '-', '_' and '.', starting with a letter or digit, 1 to 63 characters"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """`models/{model}/versions/{version}` or `models/{model}@{alias}`: exactly one of version and alias is set."""
+
+    model: str
+    version: str | None = None
+    alias: str | None = None
+
+    def __str__(self) -> str:
+        return f"models/{self.model}@{self.alias}" if self.alias else f"models/{self.model}/versions/{self.version}"
+
+
+def new_id() -> str:
+    """A fresh id: 12 characters, about 62 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
+
+
+def is_id(value: str) -> bool:
+    return re.fullmatch(_ID, value) is not None
+
+
+def is_model_id(value: str) -> bool:
+    return re.fullmatch(_MODEL_ID, value) is not None
+
+
+def job_name(job_id: str) -> str:
+    return f"jobs/{job_id}"
+
+
+def learner_name(learner_id: str) -> str:
+    return f"learners/{learner_id}"
+
+
+def checkpoint_name(learner_id: str, checkpoint_id: str) -> str:
+    return f"learners/{learner_id}/checkpoints/{checkpoint_id}"
+
+
+def interpretation_name(interpretation_id: str) -> str:
+    return f"interpretations/{interpretation_id}"
+
+
+def parse_job(name: str, field: str = "name") -> str:
+    """The id in `jobs/{job}`. Raises InvalidArgument naming `field`."""
+    return _parse(rf"jobs/({_ID})", name, field, "jobs/{job}")[0]
+
+
+def parse_learner(name: str, field: str = "name") -> str:
+    """The id in `learners/{learner}`."""
+    return _parse(rf"learners/({_ID})", name, field, "learners/{learner}")[0]
+
+
+def parse_checkpoint(name: str, field: str = "name") -> tuple[str, str]:
+    """(learner id, checkpoint id) in `learners/{learner}/checkpoints/{checkpoint}`."""
+    form = "learners/{learner}/checkpoints/{checkpoint}"
+    learner, checkpoint = _parse(rf"learners/({_ID})/checkpoints/({_ID})", name, field, form)
+    return learner, checkpoint
+
+
+def parse_interpretation(name: str, field: str = "name") -> str:
+    """The id in `interpretations/{interpretation}`."""
+    return _parse(rf"interpretations/({_ID})", name, field, "interpretations/{interpretation}")[0]
+
+
+def parse_model(name: str, field: str = "model") -> ModelRef:
+    """`models/{model}/versions/{version}` or `models/{model}@{alias}`."""
+    form = "models/{model}/versions/{version} or models/{model}@{alias}"
+    pattern = rf"models/({_MODEL_ID})(?:/versions/([1-9][0-9]{{0,8}})|@([A-Za-z][A-Za-z0-9_-]{{0,62}}))"
+    model, version, alias = _parse(pattern, name, field, form)
+    return ModelRef(model, version or None, alias or None)
+
+
+def _parse(pattern: str, name: str, field: str, form: str) -> tuple[str, ...]:
+    match = re.fullmatch(pattern, name)
+    if match is None:
+        shown = f"'{name[:80]}'" if name else "empty"
+        raise InvalidArgument([FieldViolation(field, f"is {shown}; must be of the form {form}")])
+    return tuple(group or "" for group in match.groups())

@@ -1,0 +1,162 @@
+"""What every store promises. One contract test (tests/contract) runs against each of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnfleet.server.domain import Checkpoint, Group, Job, JobState, Json, Learner, NewEvent, StoredEvent
+
+
+@dataclass(frozen=True)
+class Page:
+    """`limit` rows after the place that `token` (opaque, from the page before) marks. Newest first."""
+
+    limit: int = 50
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list."""
+
+    learner_id: str | None = None
+    states: tuple[JobState, ...] = ()
+
+
+class Store(ABC):
+    """The only truth about learners, jobs and events.
+
+    Methods block and are safe to call from several threads. Each is one transaction: all of it is durable when it
+    returns, or none of it happened. Times are timezone-aware UTC.
+    """
+
+    # -- learners and jobs are created together, so that a refused job leaves no learner behind
+
+    @abstractmethod
+    def create_job(self, job: Job, *, learner: Learner | None, fingerprint: str) -> Job:
+        """Insert `job` (and its new `learner`), with a first `state` event, and return it as stored.
+
+        With a `request_id` that an earlier job has: return that job if its `fingerprint` (SHA-256 of the canonical
+        request) is the same, else raise AlreadyExists; nothing is inserted. Raises AlreadyExists if the learner's id
+        is taken, NotFound if `learner` is None and `job.learner_id` does not exist.
+        """
+
+    @abstractmethod
+    def get_learner(self, learner_id: str) -> Learner:
+        """Raises NotFound."""
+
+    @abstractmethod
+    def list_learners(self, page: Page) -> tuple[list[Learner], str]:
+        """A page and the next page's token ("" on the last). Raises InvalidArgument for a bad token."""
+
+    @abstractmethod
+    def update_learner(self, learner: Learner) -> Learner:
+        """Write its classes, frozen_to, checkpoint_id, epochs and steps; `revision` and `updated_at` move on.
+
+        Raises FailedPrecondition if somebody else has changed it since `learner.revision`, NotFound.
+        """
+
+    # -- checkpoints
+
+    @abstractmethod
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Insert or replace by (learner_id, id)."""
+
+    @abstractmethod
+    def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:
+        """Raises NotFound."""
+
+    # -- jobs
+
+    @abstractmethod
+    def get_job(self, job_id: str) -> Job:
+        """Raises NotFound."""
+
+    @abstractmethod
+    def list_jobs(self, page: Page, where: JobFilter = JobFilter()) -> tuple[list[Job], str]:
+        """A page and the next page's token ("" on the last). Raises InvalidArgument for a bad token."""
+
+    @abstractmethod
+    def unfinished_jobs(self) -> list[Job]:
+        """All jobs that are not in a final state, oldest first."""
+
+    @abstractmethod
+    def transition(
+        self,
+        job_id: str,
+        to: JobState,
+        reason: str = "",
+        *,
+        attempt: int | None = None,
+        start_checkpoint_id: str | None = None,
+        result: Json | None = None,
+        learner: Learner | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Job:
+        """Move a job on by the table in domain.py, with its `state` event, and with it whatever else is given.
+
+        `attempt`, `start_checkpoint_id` and `result` are written to the job; `learner` as by update_learner and
+        `checkpoint` as by put_checkpoint, in the same transaction. Sets started_at on the first RUNNING and ended_at
+        on a final state. Moving to the state it is in already changes nothing but `reason`. Raises IllegalTransition,
+        NotFound.
+        """
+
+    @abstractmethod
+    def set_reason(self, job_id: str, reason: str) -> None:
+        """Say anew why the job stands where it stands (no event)."""
+
+    @abstractmethod
+    def set_tracking(self, job_id: str, tracking: Json) -> None:
+        """Write where the tracking server holds the job."""
+
+    # -- events
+
+    @abstractmethod
+    def append_events(self, job_id: str, events: Sequence[NewEvent]) -> int:
+        """Append all or none, number them on from the last, and return the last number.
+
+        Safe to repeat: events whose id the job has already are dropped. `progress` of the job becomes the data of the
+        last `batch` or `epoch` event. Raises NotFound.
+        """
+
+    @abstractmethod
+    def read_events(self, job_id: str, after: int, limit: int = 500) -> list[StoredEvent]:
+        """The next events after sequence number `after`, in order. Raises NotFound."""
+
+    # -- exporters: consumers of the event log with a durable place in it
+
+    @abstractmethod
+    def cursor(self, consumer: str, job_id: str) -> int:
+        """The last sequence number that `consumer` has dealt with; 0 at first."""
+
+    @abstractmethod
+    def advance_cursor(self, consumer: str, job_id: str, sequence: int) -> None:
+        """Remember it; never moves backwards."""
+
+    @abstractmethod
+    def jobs_behind(self, consumer: str, limit: int = 100) -> list[str]:
+        """Ids of jobs with events after `consumer`'s cursor, oldest first."""
+
+    # -- worker groups
+
+    @abstractmethod
+    def next_generation(self, learner_id: str) -> int:
+        """A number that no earlier call for this learner has returned; starts with 1. Durable before it returns."""
+
+    @abstractmethod
+    def put_group(self, group: Group) -> None:
+        """Insert or replace the learner's group."""
+
+    @abstractmethod
+    def delete_group(self, learner_id: str) -> None:
+        """Forget the learner's group, if there is one."""
+
+    @abstractmethod
+    def list_groups(self) -> list[Group]:
+        """All groups."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release files and connections."""
