@@ -1,0 +1,153 @@
+"""Picture files that somebody else made: checked, then decoded to 8-bit RGB.
+
+Importing this loads Pillow and NumPy but not torch, so that the control server can check pictures.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from learnfleet.trainer.color import to_rgb
+from learnfleet.trainer.files import RefusedFile, read_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Source: TypeAlias = Path | bytes
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
+MAX_BYTES = 32 * 2**20
+MAX_PIXELS = 25_000_000
+# A baseline JPEG is decoded straight to a smaller size, so that a larger one costs no more memory. Must stay below
+# Pillow's own warning limit (89 MP).
+MAX_REDUCED_JPEG_PIXELS = 85_000_000
+
+_EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPPING = (5, 6, 7, 8)
+# The file's own fault. Anything else (a disk error, too many open files) is the machine's: it must not pass for a
+# broken picture, or a failing disk would thin out the data without a word.
+_FILE_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
+
+
+class BadImage(ValueError):  # noqa: N818
+    """A picture that cannot be used. `path` is "<bytes>" for pictures that came without a file."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{os.fspath(path)!r}: {reason}")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type[BadImage], tuple[Path | str, str]]:
+        return type(self), (self.path, self.reason)
+
+
+def probe_image(source: Source, *, root: Path | None = None) -> tuple[int, int]:
+    """(width, height) as it will be decoded at full scale, from the header alone. Raises BadImage."""
+    try:
+        with _open(_read(source, root)) as image:
+            _check_pixels(image, MAX_REDUCED_JPEG_PIXELS if _can_reduce(image) else MAX_PIXELS)
+            width, height = image.size
+            return (height, width) if _orientation(image) in _SWAPPING else (width, height)
+    except Exception as error:
+        raise _as_bad(source, error) from error
+
+
+def decode_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Image.Image:
+    """The whole picture (of an animation: its first frame), upright, as 8-bit RGB.
+
+    Args:
+        min_side: the picture may be decoded at a reduced scale (JPEG: 1/2, 1/4 or 1/8) as long as its short side
+            keeps this many pixels. None: full scale.
+        root: see `read_file`. Not used for bytes.
+
+    Raises BadImage for whatever is wrong with the picture or its file, OSError for what is wrong with the machine.
+    """
+    try:
+        with _open(_read(source, root)) as image:
+            _reduce(image, min_side)
+            _check_pixels(image, MAX_PIXELS)
+            turn = _TURNS.get(_orientation(image))
+            image.load()
+            upright = to_rgb(image)
+            return upright.transpose(turn) if turn is not None else upright.copy() if upright is image else upright
+    except Exception as error:
+        raise _as_bad(source, error) from error
+
+
+def open_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Tensor:
+    """As `decode_image`, as uint8 [3, H, W]."""
+    import torch
+
+    pixels = np.array(decode_image(source, min_side=min_side, root=root))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def _read(source: Source, root: Path | None) -> bytes:
+    if not isinstance(source, bytes):
+        return read_file(source, MAX_BYTES, root)
+    if len(source) > MAX_BYTES:
+        raise RefusedFile(f"{len(source):,} bytes; the limit is {MAX_BYTES:,}")
+    return source
+
+
+def _open(content: bytes) -> Image.Image:
+    if not content:
+        raise RefusedFile("an empty file")
+    return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def _can_reduce(image: Image.Image) -> bool:
+    # A progressive JPEG keeps all coefficients in memory whatever the scale.
+    return image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+
+
+def _reduce(image: Image.Image, min_side: int | None) -> None:
+    if min_side is None or not _can_reduce(image):
+        return
+    _check_pixels(image, MAX_REDUCED_JPEG_PIXELS)
+    scale = min_side / min(image.size)
+    image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+
+
+def _check_pixels(image: Image.Image, limit: int) -> None:
+    width, height = image.size
+    if width * height > limit:
+        raise RefusedFile(f"{width} x {height} pixels; the limit is {limit:,} in all")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # broken EXIF takes many forms and says nothing about the pixels
+        return 1
+
+
+def _as_bad(source: Source, error: Exception) -> Exception:
+    """What to raise for `error`: a BadImage, or the error itself if the picture is not to blame."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno not in _FILE_ERRNOS:
+        return error
+    return BadImage("<bytes>" if isinstance(source, bytes) else source, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return f"not a picture of a known format ({', '.join(FORMATS)})"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"cannot be opened: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
