@@ -1,0 +1,60 @@
+# Everything here sets itself up: no target needs anything installed by hand but Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.learnfleet-installed
+
+# The demo's picture folder (train/valid folders, or one folder of class folders); default: scanned digits.
+DATA ?=
+ARCH ?=
+EPOCHS ?=
+OUT ?= demo-results
+
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: demo test test-slow lint format proto serve bench clean setup
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(STAMP)  ## create the virtual environment in .venv (done by every other target)
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## train, predict, interpret and export on real pictures, through the real service
+	@$(BIN)/learnfleet demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(if $(ARCH),--arch $(ARCH)) $(if $(EPOCHS),--epochs $(EPOCHS))
+
+test: $(STAMP)  ## lint, types and all tests but the slow ones
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)  ## the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)  ## ruff, mypy --strict and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: $(STAMP)  ## regenerate the Python code of protos/
+	$(BIN)/python protos/generate.py
+
+serve: $(STAMP)  ## a control server on 127.0.0.1:8470, data in .learnfleet
+	$(BIN)/learnfleet serve
+
+bench: $(STAMP)  ## the benchmarks, each a ratio measured side by side
+	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove the virtual environment and everything made here
+	rm -rf $(VENV) build dist demo-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

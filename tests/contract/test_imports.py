@@ -1,0 +1,32 @@
+"""The dependency rule: who may import whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_import_contract_of_pyproject_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("learnfleet.client", ("torch", "numpy", "ray", "mlflow", "sqlalchemy", "learnfleet.server")),
+        ("learnfleet.client.cli.main", ("torch", "numpy", "ray", "mlflow", "sqlalchemy", "learnfleet.server")),
+        ("learnfleet.server.app", ("torch", "torchvision", "ray", "mlflow", "alembic")),
+        ("learnfleet.trainer", ("torch", "grpc", "ray", "mlflow")),
+    ],
+)
+def test_importing_a_module_does_not_load_what_it_must_not(module: str, forbidden: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([name for name in {forbidden!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
