@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 
-class RefusedFile(OSError):  # noqa: N818
+class RefusedFile(OSError):
     """A file that exists but is not read: not regular, too large, or outside the tree. The text is the reason."""
 
 
@@ -36,7 +36,7 @@ def read_file(path: Path, max_bytes: int, root: Path | None = None) -> bytes:
 
 
 def resolve_beneath(root: Path, path: Path) -> Path:
-    """`path` with all links followed, relative to `root`, which must be free of links. Raises RefusedFile or OSError."""
+    """`path` with all links followed, relative to `root` (itself free of links). Raises RefusedFile or OSError."""
     real = path.resolve(strict=True)
     if not real.is_relative_to(root):
         raise RefusedFile(f"a link to a place outside {root}")

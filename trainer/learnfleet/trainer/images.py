@@ -9,11 +9,13 @@ import errno
 import io
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from learnfleet.trainer.color import to_rgb
 from learnfleet.trainer.files import RefusedFile, read_file
@@ -40,13 +42,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SWAPPING = (5, 6, 7, 8)
 # The file's own fault. Anything else (a disk error, too many open files) is the machine's: it must not pass for a
 # broken picture, or a failing disk would thin out the data without a word.
 _FILE_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
 
 
-class BadImage(ValueError):  # noqa: N818
+class BadImage(ValueError):
     """A picture that cannot be used. `path` is "<bytes>" for pictures that came without a file."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
@@ -58,14 +59,10 @@ class BadImage(ValueError):  # noqa: N818
 
 
 def probe_image(source: Source, *, root: Path | None = None) -> tuple[int, int]:
-    """(width, height) as it will be decoded at full scale, from the header alone. Raises BadImage."""
-    try:
-        with _open(_read(source, root)) as image:
-            _check_pixels(image, MAX_REDUCED_JPEG_PIXELS if _can_reduce(image) else MAX_PIXELS)
-            width, height = image.size
-            return (height, width) if _orientation(image) in _SWAPPING else (width, height)
-    except Exception as error:
-        raise _as_bad(source, error) from error
+    """(width, height) as stored, before any EXIF turn: the header is checked, no pixel is decoded. Raises BadImage."""
+    with _blaming(source), _open(_read(source, root)) as image:
+        _check_pixels(image, MAX_REDUCED_JPEG_PIXELS if _can_reduce(image) else MAX_PIXELS)
+        return image.size
 
 
 def decode_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Image.Image:
@@ -78,16 +75,13 @@ def decode_image(source: Source, *, min_side: int | None = None, root: Path | No
 
     Raises BadImage for whatever is wrong with the picture or its file, OSError for what is wrong with the machine.
     """
-    try:
-        with _open(_read(source, root)) as image:
-            _reduce(image, min_side)
-            _check_pixels(image, MAX_PIXELS)
-            turn = _TURNS.get(_orientation(image))
-            image.load()
-            upright = to_rgb(image)
-            return upright.transpose(turn) if turn is not None else upright.copy() if upright is image else upright
-    except Exception as error:
-        raise _as_bad(source, error) from error
+    with _blaming(source), _open(_read(source, root)) as image:
+        _reduce(image, min_side)
+        _check_pixels(image, MAX_PIXELS)
+        image.load()  # before the EXIF: reading that of a PNG decodes the file, and would swallow its errors
+        turn = _TURNS.get(_orientation(image))
+        upright = to_rgb(image)
+        return upright if turn is None else upright.transpose(turn)
 
 
 def open_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Tensor:
@@ -138,15 +132,25 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _as_bad(source: Source, error: Exception) -> Exception:
-    """What to raise for `error`: a BadImage, or the error itself if the picture is not to blame."""
-    if isinstance(error, OSError) and error.errno is not None and error.errno not in _FILE_ERRNOS:
-        return error
-    return BadImage("<bytes>" if isinstance(source, bytes) else source, _reason(error))
+@contextmanager
+def _blaming(source: Source) -> Iterator[None]:
+    """Turn whatever Pillow raises into a BadImage. What the machine is to blame for passes unchanged."""
+    try:
+        yield
+    except Exception as error:
+        if _is_machine_error(error):
+            raise
+        raise BadImage("<bytes>" if isinstance(source, bytes) else source, _reason(error)) from error
+
+
+def _is_machine_error(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno is not None and error.errno not in _FILE_ERRNOS
+    return isinstance(error, MemoryError)
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return f"not a picture of a known format ({', '.join(FORMATS)})"
     if isinstance(error, OSError) and error.errno is not None:
         return f"cannot be opened: {error.strerror}"

@@ -1,0 +1,36 @@
+"""The validation transforms as a value, usable without any data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learnfleet.trainer.images import Source
+from learnfleet.trainer.pixels import look_up, plain_table
+from learnfleet.trainer.resize import Resize
+from learnfleet.trainer.spec import ResizeMethod, _Spec
+
+
+@dataclass(frozen=True)
+class EvalTransform(_Spec):
+    """What is done to every picture that is not trained on. An export carries it."""
+
+    size: tuple[int, ...]  # rows, columns
+    resize_method: ResizeMethod
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, sources: Sequence[Source]) -> Tensor:
+        """Float32 [N, 3, H, W] on the CPU, bit for bit what a validation loader makes. Raises BadImage."""
+        pixels = [self.pixels(source) for source in sources]
+        if not pixels:
+            return torch.empty(0, 3, *self.size)
+        return look_up(torch.stack(pixels), plain_table((self.mean, self.std)))
+
+    def pixels(self, source: Source) -> Tensor:
+        """One picture before normalisation, uint8 [3, H, W]. Raises BadImage."""
+        resize = Resize(self.size[0], self.size[1], self.resize_method)
+        return resize.crop(resize.prepare(source))

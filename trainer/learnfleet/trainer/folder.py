@@ -1,0 +1,192 @@
+"""An image folder as lists of labelled files. Imports neither torch nor Pillow."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.files import RefusedFile, resolve_beneath
+from learnfleet.trainer.spec import DataSpec
+
+# Those that decode_image reads, and the common ones it does not: these are then reported and not silently left out.
+IMAGE_EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
+    + (".jp2", ".j2k", ".avif", ".heic", ".heif")
+)
+_LEFTOVERS = ("__MACOSX",)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture file and its class."""
+
+    path: Path
+    label: int  # index into the classes
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A picture that the scan found but will not read."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """How many entries of the folder were passed over, by reason."""
+
+    hidden: int = 0  # names that start with a dot, and __MACOSX
+    other_files: int = 0  # no extension of a picture
+    links: int = 0  # folders that are links: they may lead round in circles
+    special: int = 0  # FIFOs, sockets, devices
+    no_class: int = 0  # pictures that lie in no class folder
+    unknown_class: int = 0  # validation pictures of a class that no training picture has
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """What a data folder holds, in an order that depends on the names alone."""
+
+    classes: tuple[str, ...]
+    train: tuple[Item, ...]
+    valid: tuple[Item, ...]
+    ignored: Ignored = Ignored()
+    refused: tuple[Refused, ...] = ()
+    empty_folders: tuple[Path, ...] = ()  # folders without a picture or a folder
+
+
+def scan_folder(spec: DataSpec) -> FolderListing:
+    """List the pictures of `spec.path` and split them into training and validation.
+
+    The class of a picture is the name of the folder it lies in. Folders inside a folder that holds pictures itself
+    belong to that folder's class. Hidden entries are skipped, links to folders are not followed, and links to files
+    only if they stay in the tree.
+
+    Raises LearnerError if a folder does not exist.
+    """
+    root = Path(spec.path)
+    scan = _Scan(root.resolve())
+    if spec.valid_pct is None:
+        train, valid = scan.labelled(_existing(root / spec.train)), scan.labelled(_existing(root / spec.valid))
+    else:
+        train, valid = split_by_pct(scan.labelled(_existing(root)), spec.valid_pct, spec.split_seed)
+    return scan.listing(train, valid)
+
+
+_Labelled = tuple[Path, str]
+
+
+def split_by_pct(found: list[_Labelled], valid_pct: float, seed: int) -> tuple[list[_Labelled], list[_Labelled]]:
+    """fastai's `split_by_rand_pct`: validation in drawn order, training in the order of the folder."""
+    order = np.random.RandomState(seed).permutation(len(found))
+    n_valid = int(valid_pct * len(found))
+    return [found[i] for i in sorted(order[n_valid:])], [found[i] for i in order[:n_valid]]
+
+
+class _Scan:
+    """One walk over the folder: counts what it passes over."""
+
+    def __init__(self, real_root: Path) -> None:
+        self._root = real_root
+        self._ignored: Counter[str] = Counter()
+        self._refused: list[Refused] = []
+        self._empty: list[Path] = []
+
+    def labelled(self, folder: Path) -> list[_Labelled]:
+        """(picture, class name), folder by folder in the order of their names."""
+        found: list[_Labelled] = []
+        for entry in self._entries(folder):
+            if entry.is_dir():
+                found.extend(self._class_folder(Path(entry.path), label=None))
+            else:
+                self._ignored["no_class"] += 1
+        return found
+
+    def _class_folder(self, folder: Path, label: str | None) -> Iterator[_Labelled]:
+        entries = self._entries(folder)
+        if not entries:
+            self._empty.append(folder)
+        if label is None and not all(entry.is_dir() for entry in entries):
+            label = folder.name
+        for entry in entries:
+            if entry.is_dir():
+                yield from self._class_folder(Path(entry.path), label)
+            else:
+                assert label is not None
+                yield Path(entry.path), label
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        """Real folders and readable pictures, by name."""
+        with os.scandir(folder) as entries:
+            return [entry for entry in sorted(entries, key=lambda entry: entry.name) if self._admits(entry)]
+
+    def _admits(self, entry: os.DirEntry[str]) -> bool:
+        reason = self._reason_to_ignore(entry)
+        if reason is None:
+            return not entry.is_symlink() or self._link_stays(entry)
+        self._ignored[reason] += 1
+        return False
+
+    @staticmethod
+    def _reason_to_ignore(entry: os.DirEntry[str]) -> str | None:
+        if entry.name.startswith(".") or entry.name in _LEFTOVERS:
+            return "hidden"
+        if entry.is_dir(follow_symlinks=False):
+            return None
+        is_picture = Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS
+        if entry.is_symlink():
+            return None if is_picture and not _is_dir(entry) else "links" if _is_dir(entry) else "other_files"
+        if not entry.is_file(follow_symlinks=False):
+            return "special"
+        return None if is_picture else "other_files"
+
+    def _link_stays(self, entry: os.DirEntry[str]) -> bool:
+        path = Path(entry.path)
+        try:
+            resolve_beneath(self._root, path)
+            if path.is_file():
+                return True
+            self._ignored["special"] += 1
+        except RefusedFile as error:
+            self._refused.append(Refused(path, str(error)))
+        except (OSError, RuntimeError) as error:  # Path.resolve reports a loop as a RuntimeError
+            self._refused.append(Refused(path, f"a link that leads nowhere: {error}"))
+        return False
+
+    def listing(self, train: list[_Labelled], valid: list[_Labelled]) -> FolderListing:
+        classes = tuple(sorted({label for _, label in train}))
+        numbers = {name: number for number, name in enumerate(classes)}
+        known = [(path, label) for path, label in valid if label in numbers]
+        self._ignored["unknown_class"] = len(valid) - len(known)
+        return FolderListing(
+            classes,
+            _items(train, numbers),
+            _items(known, numbers),
+            Ignored(**self._ignored),
+            tuple(self._refused),
+            tuple(self._empty),
+        )
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself
+
+
+def _items(found: Iterable[_Labelled], numbers: dict[str, int]) -> tuple[Item, ...]:
+    return tuple(Item(path, numbers[label]) for path, label in found)
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise LearnerError("data.folder.path", f"{folder} is {'not a directory' if folder.exists() else 'missing'}")
+    return folder

@@ -1,0 +1,127 @@
+"""`ImageLoader`: batches of pictures, decoded ahead by threads, as a pure function of (epoch, batch number)."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from learnfleet.trainer.batch import Batch, Shard
+from learnfleet.trainer.chunk import Chunk, ChunkMaker, join_chunks
+from learnfleet.trainer.counter import permutation
+from learnfleet.trainer.dataset import ImageDataset
+from learnfleet.trainer.pictures import PictureStore
+from learnfleet.trainer.pixels import NO_STATS, Stats
+from learnfleet.trainer.spec import BadImagePolicy
+from learnfleet.trainer.transforms import BatchAugment
+
+_CHUNK = 8  # pictures a thread takes at a time: enough to make the hand-over cheap, few enough to share a batch
+_BATCHES_AHEAD = 3
+
+
+def default_threads() -> int:
+    """Decoding threads of one process: more than four rarely help a process that also trains."""
+    return max(1, min(4, os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class LoaderOptions:
+    """How a loader works, apart from which pictures it loads."""
+
+    batch_size: int  # pictures per batch over all ranks
+    device: torch.device
+    shuffle: bool = False  # training: in random order, and only full batches
+    seed: int = 0
+    bad_image: BadImagePolicy = BadImagePolicy.SKIP
+    threads: int | None = None  # None: default_threads()
+
+
+class ImageLoader:
+    """Implements `Loader`. Any number of iterators may be open at once; each has its own threads and ends them."""
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        pictures: PictureStore,
+        options: LoaderOptions,
+        augment: BatchAugment | None = None,
+        stats: Stats = NO_STATS,
+    ) -> None:
+        self.dataset, self.batch_size = dataset, options.batch_size
+        self.stats = stats  # of the epochs that begin from now on
+        self._options, self._shard = options, Shard()
+        self._maker = ChunkMaker(dataset, pictures, augment, options.seed, options.bad_image, options.shuffle)
+        self._labels = dataset.labels()
+        self._finish_in_threads = options.device.type == "cpu"
+
+    def __len__(self) -> int:
+        n = len(self.dataset)
+        return n // self.batch_size if self._options.shuffle else -(-n // self.batch_size)
+
+    def shard(self, shard: Shard) -> None:
+        self._shard = shard
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Generator[Batch, None, None]:
+        """The batches [start_batch, ...) of `epoch`. Nothing before `start_batch` is decoded.
+
+        Broken pictures under SKIP: a training batch gets other pictures in their place, chosen by (seed, epoch,
+        index); all other batches leave them out, and a batch without any picture is left out itself.
+
+        Raises BadImage under FAIL, or if no replacement could be decoded either.
+        """
+        stats = self.stats
+        pool = ThreadPoolExecutor(self._options.threads or default_threads(), thread_name_prefix="pictures")
+        try:
+            for chunks in _ahead(self._submit(pool, epoch, share, stats) for share in self._shares(epoch, start_batch)):
+                batch = self._batch(join_chunks([chunk.result() for chunk in chunks]), stats)
+                if len(batch.indices):
+                    yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _shares(self, epoch: int, start_batch: int) -> Iterator[Tensor]:
+        """This rank's positions in each global batch, int64 [n]."""
+        n = len(self.dataset)
+        order = permutation(self._options.seed, epoch, n) if self._options.shuffle else torch.arange(n)
+        rank, world_size = self._shard.rank, self._shard.world_size
+        for number in range(start_batch, len(self)):
+            start = number * self.batch_size
+            yield order[start : start + self.batch_size][rank::world_size]
+
+    def _submit(self, pool: ThreadPoolExecutor, epoch: int, share: Tensor, stats: Stats) -> list[Future[Chunk]]:
+        return [pool.submit(self._load, epoch, part.tolist(), stats) for part in torch.split(share, _CHUNK)]
+
+    def _load(self, epoch: int, wanted: list[int], stats: Stats) -> Chunk:
+        chunk = self._maker.load(epoch, wanted)
+        return self._maker.finish(chunk, stats) if self._finish_in_threads else chunk
+
+    def _batch(self, chunk: Chunk, stats: Stats) -> Batch:
+        device = self._options.device
+        if not self._finish_in_threads:
+            chunk = self._maker.finish(replace(chunk, x=_moved(chunk.x, device)), stats)
+        return Batch(chunk.x, _moved(self._labels[chunk.indices], device), chunk.indices)
+
+
+_T = TypeVar("_T")
+
+
+def _ahead(submissions: Iterator[_T]) -> Iterator[_T]:
+    """The same in the same order, each asked for a few batches before it is given out."""
+    waiting: deque[_T] = deque()
+    for submission in submissions:
+        waiting.append(submission)
+        if len(waiting) > _BATCHES_AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _moved(values: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)  # the copy runs while the CPU goes on

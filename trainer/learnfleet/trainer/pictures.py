@@ -1,0 +1,61 @@
+"""Decoded and shrunk pictures, kept in memory as far as it goes, so that only the first epoch decodes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.resize import Resize
+
+DEFAULT_CACHE_BYTES = 2**30
+
+
+class PictureStore:
+    """The pictures of one data set, by path. Safe to use from several threads.
+
+    Pictures are kept until `cache_bytes` are full and never dropped: every epoch visits all of them in another order,
+    so dropping the least recently used would drop just what is needed next.
+    """
+
+    def __init__(self, root: Path, resize: Resize, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        self.resize = resize
+        self.on_bad_image: Callable[[BadImage], None] | None = None
+        self._root, self._bytes_left = root, cache_bytes
+        self._kept: dict[Path, Tensor] = {}
+        self._bad: dict[Path, str] = {}
+        self._lock = threading.Lock()
+
+    def picture(self, path: Path) -> Tensor:
+        """Uint8 [3, H, W], to be cropped and not to be changed. Raises BadImage, always for the same pictures.
+
+        A broken picture is decoded once and told once, from the calling thread, to `on_bad_image`.
+        """
+        kept = self._kept.get(path)
+        if kept is not None:
+            return kept
+        if path in self._bad:
+            raise BadImage(path, self._bad[path])
+        try:
+            picture = self.resize.prepare(path, self._root)
+        except BadImage as error:
+            self._remember_bad(path, error)
+            raise
+        self._keep(path, picture)
+        return picture
+
+    def _keep(self, path: Path, picture: Tensor) -> None:
+        with self._lock:
+            if picture.nbytes <= self._bytes_left and path not in self._kept:
+                self._kept[path] = picture
+                self._bytes_left -= picture.nbytes
+
+    def _remember_bad(self, path: Path, error: BadImage) -> None:
+        with self._lock:
+            is_new = path not in self._bad
+            self._bad[path] = error.reason
+        if is_new and self.on_bad_image is not None:
+            self.on_bad_image(error)

@@ -1,0 +1,128 @@
+"""fastai's `get_transforms` as batch operations: parameters by counter, one table and one resampling a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learnfleet.trainer import geometry
+from learnfleet.trainer.counter import uniform
+from learnfleet.trainer.pixels import Stats, lit_table, look_up
+from learnfleet.trainer.spec import TransformSpec
+
+_P_FLIP = 0.5
+# Columns of the random numbers of a picture. Their places are part of the format: a new one goes to the end, so that
+# old ones keep their values and runs can be repeated.
+_CROP_ROW, _CROP_COLUMN, _FLIP, _WARP, _ROTATE, _DEGREES, _ZOOM, _SCALE, _ZOOM_ROW, _ZOOM_COLUMN = range(10)
+_BRIGHTNESS, _CHANGE, _CONTRAST, _FACTOR = range(10, 14)
+_MAGNITUDES = slice(14, 18)
+_N_STREAMS = 18
+
+
+def get_transforms(
+    do_flip: bool = True,
+    flip_vert: bool = False,
+    max_rotate: float = 10.0,
+    max_zoom: float = 1.1,
+    max_lighting: float = 0.2,
+    max_warp: float = 0.2,
+    p_affine: float = 0.75,
+    p_lighting: float = 0.75,
+) -> TransformSpec:
+    """What to do to training pictures, for `ds_tfms=` (fastai's names and defaults). Validation is always a plain crop.
+
+    Args:
+        flip_vert: with `do_flip`: all eight symmetries, not only left and right.
+        max_rotate: degrees either way.
+        max_zoom: enlargement; 1 for none.
+        max_lighting: share in [0, 1).
+        max_warp: share by which the edges may lengthen, in [0, 1).
+        p_affine: probability of warp, rotation and zoom, each by itself. p_lighting: of brightness and contrast.
+    """
+    return TransformSpec(do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting)
+
+
+@dataclass(frozen=True)
+class AugmentParameters:
+    """What is done to each of N pictures, on the CPU. Depends on (seed, epoch, index) of the picture alone."""
+
+    crops: Tensor  # float64 [N, 2]: row and column share of the free play
+    matrices: Tensor | None  # float64 [N, 3, 3], see `geometry`; None if no picture is moved
+    brightness: Tensor  # float64 [N]
+    contrast: Tensor  # float64 [N]
+
+
+def join_parameters(parts: Sequence[AugmentParameters]) -> AugmentParameters:
+    """Those of several groups of pictures, one after the other."""
+    matrices = [part.matrices for part in parts if part.matrices is not None]
+    return AugmentParameters(
+        torch.cat([part.crops for part in parts]),
+        torch.cat(matrices) if matrices else None,
+        torch.cat([part.brightness for part in parts]),
+        torch.cat([part.contrast for part in parts]),
+    )
+
+
+class BatchAugment:
+    """The training transforms of a TransformSpec for pictures of one shape."""
+
+    def __init__(self, spec: TransformSpec, seed: int, aspect: float = 1.0) -> None:
+        """`aspect`: rows / columns of the pictures."""
+        _check(spec)
+        self._spec, self._seed, self._aspect = spec, seed, aspect
+        self._moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
+
+    def parameters(self, epoch: int, indices: Tensor) -> AugmentParameters:
+        """Draw for the pictures `indices` (int64 [N]) in `epoch`."""
+        u = uniform(self._seed, epoch, indices, _N_STREAMS)
+        brightness, contrast = self._lighting(u)
+        return AugmentParameters(u[:, :2], self._matrices(u) if self._moves else None, brightness, contrast)
+
+    def apply(self, pixels: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
+        """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped."""
+        x = look_up(pixels, lit_table(stats, parameters.brightness, parameters.contrast))
+        return x if parameters.matrices is None else geometry.resample(x, parameters.matrices)
+
+    def _matrices(self, u: Tensor) -> Tensor:
+        spec, n = self._spec, len(u)
+        matrices = geometry.identity(n)
+        if spec.max_rotate > 0:
+            turned = u[:, _ROTATE] < spec.p_affine
+            degrees = (2.0 * u[:, _DEGREES] - 1.0) * spec.max_rotate
+            matrices = geometry.rotation(degrees * turned, self._aspect)
+        if spec.max_zoom > 1:
+            zoomed = u[:, _ZOOM] < spec.p_affine
+            scale = 1.0 + u[:, _SCALE] * (spec.max_zoom - 1.0) * zoomed
+            matrices = geometry.compose(matrices, geometry.zoom(scale, u[:, _ZOOM_ROW], u[:, _ZOOM_COLUMN]))
+        if spec.max_warp > 0:
+            warped = (u[:, _WARP] < spec.p_affine).unsqueeze(1)
+            magnitude = (2.0 * u[:, _MAGNITUDES] - 1.0) * spec.max_warp
+            matrices = geometry.compose(matrices, geometry.symmetric_warp(magnitude * warped))
+        if spec.do_flip:
+            matrices = geometry.compose(matrices, geometry.dihedral(self._symmetry(u[:, _FLIP])))
+        return matrices
+
+    def _symmetry(self, u: Tensor) -> Tensor:
+        return (u * 8).long() if self._spec.flip_vert else (u < _P_FLIP).long()
+
+    def _lighting(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        spec = self._spec
+        changed, stretched = u[:, _BRIGHTNESS] < spec.p_lighting, u[:, _CONTRAST] < spec.p_lighting
+        brightness = 0.5 + (u[:, _CHANGE] - 0.5) * spec.max_lighting * changed
+        # Log-uniform between 1 - l and 1 / (1 - l): halving and doubling are equally likely.
+        contrast = torch.exp((1.0 - 2.0 * u[:, _FACTOR]) * math.log(1.0 - spec.max_lighting) * stretched)
+        return brightness, contrast
+
+
+def _check(spec: TransformSpec) -> None:
+    shares = {"max_lighting": spec.max_lighting, "max_warp": spec.max_warp}
+    for name, value in shares.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"transforms.{name} is {value}; it must be in [0, 1)")
+    for name, value in {"p_affine": spec.p_affine, "p_lighting": spec.p_lighting}.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"transforms.{name} is {value}; it must be in [0, 1]")
