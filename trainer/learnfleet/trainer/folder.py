@@ -14,11 +14,11 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.files import RefusedFile, resolve_beneath
 from learnfleet.trainer.spec import DataSpec
 
-# Those that decode_image reads, and the common ones it does not: these are then reported and not silently left out.
-IMAGE_EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
-    + (".jp2", ".j2k", ".avif", ".heic", ".heif")
-)
+_READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
+_READ_TOO = (".jp2", ".j2k")
+# Listed although decode_image refuses them: a folder of phone pictures is then reported and not silently left out.
+_NOT_READ = (".avif", ".heic", ".heif")
+IMAGE_EXTENSIONS = frozenset({*_READ, *_READ_TOO, *_NOT_READ})
 _LEFTOVERS = ("__MACOSX",)
 
 
@@ -36,6 +36,14 @@ class Refused:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class NoPictures:
+    """A would-be class folder that holds neither a picture nor a folder."""
+
+    path: Path
+    other_entries: int  # that are not hidden
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class FolderListing:
     valid: tuple[Item, ...]
     ignored: Ignored = Ignored()
     refused: tuple[Refused, ...] = ()
-    empty_folders: tuple[Path, ...] = ()  # folders without a picture or a folder
+    no_pictures: tuple[NoPictures, ...] = ()
 
 
 def scan_folder(spec: DataSpec) -> FolderListing:
@@ -74,7 +82,8 @@ def scan_folder(spec: DataSpec) -> FolderListing:
     root = Path(spec.path)
     scan = _Scan(root.resolve())
     if spec.valid_pct is None:
-        train, valid = scan.labelled(_existing(root / spec.train)), scan.labelled(_existing(root / spec.valid))
+        train = scan.labelled(_inner_folder(root, spec.train, "data.folder.train"))
+        valid = scan.labelled(_inner_folder(root, spec.valid, "data.folder.valid"))
     else:
         train, valid = split_by_pct(scan.labelled(_existing(root)), spec.valid_pct, spec.split_seed)
     return scan.listing(train, valid)
@@ -97,7 +106,7 @@ class _Scan:
         self._root = real_root
         self._ignored: Counter[str] = Counter()
         self._refused: list[Refused] = []
-        self._empty: list[Path] = []
+        self._no_pictures: list[NoPictures] = []
 
     def labelled(self, folder: Path) -> list[_Labelled]:
         """(picture, class name), folder by folder in the order of their names."""
@@ -110,9 +119,10 @@ class _Scan:
         return found
 
     def _class_folder(self, folder: Path, label: str | None) -> Iterator[_Labelled]:
+        seen_before = self._passed_over()
         entries = self._entries(folder)
-        if not entries:
-            self._empty.append(folder)
+        if label is None and not entries:
+            self._no_pictures.append(NoPictures(folder, self._passed_over() - seen_before))
         if label is None and not all(entry.is_dir() for entry in entries):
             label = folder.name
         for entry in entries:
@@ -121,6 +131,9 @@ class _Scan:
             else:
                 assert label is not None
                 yield Path(entry.path), label
+
+    def _passed_over(self) -> int:
+        return sum(self._ignored.values()) - self._ignored["hidden"] + len(self._refused)
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         """Real folders and readable pictures, by name."""
@@ -171,7 +184,7 @@ class _Scan:
             _items(known, numbers),
             Ignored(**self._ignored),
             tuple(self._refused),
-            tuple(self._empty),
+            tuple(self._no_pictures),
         )
 
 
@@ -186,7 +199,28 @@ def _items(found: Iterable[_Labelled], numbers: dict[str, int]) -> tuple[Item, .
     return tuple(Item(path, numbers[label]) for path, label in found)
 
 
+def _inner_folder(root: Path, name: str, field: str) -> Path:
+    folder = _existing(root) / name
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise LearnerError(field, f"{name!r} leads out of {root}")
+    if not folder.is_dir():
+        raise LearnerError(field, f"no folder {name!r} in {root}; {describe_folder(root)}")
+    return folder
+
+
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
-        raise LearnerError("data.folder.path", f"{folder} is {'not a directory' if folder.exists() else 'missing'}")
+        raise LearnerError(
+            "data.folder.path", f"{folder} {'is not a directory' if folder.exists() else 'does not exist'}"
+        )
     return folder
+
+
+def describe_folder(folder: Path, at_most: int = 8) -> str:
+    """What lies in a folder, and what to do if that was not expected."""
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir() if not entry.name.startswith("."))
+    if not names:
+        return "it is empty"
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    advice = "Name the folders in `train` and `valid`, or set `valid_pct` if these are the class folders"
+    return f"it holds {', '.join(names[:at_most])}{more}. {advice}"

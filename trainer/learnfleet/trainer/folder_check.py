@@ -1,0 +1,116 @@
+"""Whether a data folder can be trained on, before a job is accepted. Imports no torch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.folder import FolderListing, Item, scan_folder
+from learnfleet.trainer.images import BadImage, decode_image
+from learnfleet.trainer.spec import DataSpec
+
+
+@dataclass(frozen=True)
+class FolderProblem:
+    """One thing that is wrong with a data specification."""
+
+    field: str  # as in the API: "data.folder.path"
+    message: str
+
+
+def check_folder(spec: DataSpec) -> list[FolderProblem]:
+    """Everything that would keep a learner from training on this folder; empty if it can.
+
+    Blocks: walks the whole folder, and decodes one good picture of each class and one of the validation set.
+    """
+    if spec.valid_pct is not None and not 0 < spec.valid_pct < 1:
+        return [
+            FolderProblem("data.folder.valid_pct", f"{spec.valid_pct} is not a share between 0 and 1, both excluded")
+        ]
+    try:
+        listing = scan_folder(spec)
+    except LearnerError as error:
+        return [FolderProblem(error.field, error.message)]
+    except OSError as error:
+        return [FolderProblem("data.folder.path", f"{error.filename} cannot be read: {error.strerror}")]
+    return [*_class_problems(spec, listing), *_valid_problems(spec, listing), *_size_problems(spec, listing)]
+
+
+def _class_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
+    field = "data.folder.path"
+    where = spec.path if spec.valid_pct is not None else str(Path(spec.path) / spec.train)
+    if not listing.train:
+        yield FolderProblem(field, f"no picture in a class folder of {where}; pictures must lie in {where}/<class>/")
+        return
+    if len(listing.classes) < 2:
+        only = listing.classes[0]
+        yield FolderProblem(
+            field, f"only one class, {only!r}, in {where}; a classifier needs at least two class folders"
+        )
+    for name, broken in _broken_classes(listing, Path(spec.path)):
+        yield FolderProblem(field, f"class {name!r} has no valid picture: {_describe(broken)}")
+    if spec.valid_pct is None:
+        yield from _folders_of_other_files(spec, listing)
+
+
+def _folders_of_other_files(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
+    train = Path(spec.path) / spec.train
+    for folder in listing.no_pictures:
+        if folder.other_entries and folder.path.is_relative_to(train):
+            message = (
+                f"class {folder.path.name!r} has no valid picture: {folder.other_entries} other files in {folder.path}"
+            )
+            yield FolderProblem("data.folder.path", f"{message}; add pictures or remove the folder")
+
+
+def _broken_classes(listing: FolderListing, root: Path) -> Iterator[tuple[str, list[BadImage]]]:
+    by_class: dict[int, list[Item]] = defaultdict(list)
+    for item in listing.train:
+        by_class[item.label].append(item)
+    for label, items in sorted(by_class.items()):
+        broken = _broken_before_first_good(items, root)
+        if len(broken) == len(items):
+            yield listing.classes[label], broken
+
+
+def _broken_before_first_good(items: list[Item], root: Path) -> list[BadImage]:
+    broken = []
+    for item in items:
+        try:
+            decode_image(item.path, min_side=1, root=root)
+        except BadImage as error:
+            broken.append(error)
+        else:
+            break
+    return broken
+
+
+def _valid_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
+    by_share = spec.valid_pct is not None
+    field = "data.folder.valid_pct" if by_share else "data.folder.valid"
+    if not listing.valid and by_share:
+        n = len(listing.train)
+        yield FolderProblem(field, f"{spec.valid_pct} of {n} pictures is not one picture to validate on; raise it")
+    elif not listing.valid:
+        unknown = listing.ignored.unknown_class
+        why = f"its {unknown} pictures are of classes that {spec.train!r} does not have" if unknown else "it is empty"
+        yield FolderProblem(field, f"no picture to validate on in {Path(spec.path) / spec.valid}: {why}")
+    elif len(broken := _broken_before_first_good(list(listing.valid), Path(spec.path))) == len(listing.valid):
+        yield FolderProblem(field, f"no valid picture to validate on: {_describe(broken)}")
+
+
+def _size_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
+    n = len(listing.train)
+    if 0 < n < spec.bs:
+        yield FolderProblem(
+            "data.batch_size", f"{spec.bs} is more than the {n} training pictures; lower it to {n} or less"
+        )
+
+
+def _describe(broken: list[BadImage]) -> str:
+    first = broken[0]
+    others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+    return f"{Path(first.path).name}: {first.reason}{others}"
