@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from learnfleet.trainer.folder import scan_folder
+from learnfleet.trainer.images import MAX_BYTES, BadImage, decode_image, open_image, probe_image
+from learnfleet.trainer.spec import DataSpec
+from support.pictures import SHARED, encoded, picture, unpack_shared
+
+
+@pytest.fixture(scope="module")
+def awkward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack_shared("awkward.tar.gz", tmp_path_factory.mktemp("awkward")) / "nasty"
+
+
+def outcomes(root: Path) -> dict[str, str]:
+    """What scanning and decoding makes of every picture: ok or reject. Absent: ignored."""
+    listing = scan_folder(DataSpec(str(root), valid_pct=0.0))
+    found = {str(refused.path.relative_to(root)): "reject" for refused in listing.refused}
+    for item in listing.train:
+        try:
+            decode_image(item.path, root=root)
+            found[str(item.path.relative_to(root))] = "ok"
+        except BadImage:
+            found[str(item.path.relative_to(root))] = "reject"
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+def test_every_awkward_file_gets_what_it_deserves(awkward: Path) -> None:
+    expected = json.loads((SHARED / "data" / "awkward-expected.json").read_text())["files"]
+    found = outcomes(awkward)
+    wrong = {
+        name: (found.get(name, "ignore"), entry["expect"])
+        for name, entry in expected.items()
+        if found.get(name, "ignore") not in entry["expect"].replace("ignored", "ignore")
+    }
+    assert wrong == {}
+    assert set(found) <= set(expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_says(awkward: Path, orientation: int) -> None:
+    path = awkward / "train" / "bees" / f"exif_orientation_{orientation}.jpg"
+    with Image.open(path) as stored:
+        expected = np.asarray(ImageOps.exif_transpose(stored))
+    assert np.array_equal(np.asarray(decode_image(path)), expected)
+
+
+def test_16_bit_grey_keeps_its_contrast(awkward: Path) -> None:
+    path = awkward / "train" / "ants" / "gray16.png"
+    with Image.open(path) as raw:
+        expected = np.asarray(raw).astype(float) / 257
+    pixels = np.asarray(decode_image(path)).astype(float)
+    assert np.abs(pixels - expected[..., None]).max() <= 1
+
+
+def test_transparent_pixels_become_white() -> None:
+    image = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
+    image.putpixel((1, 1), (10, 20, 30, 255))
+    pixels = np.asarray(decode_image(encoded(image)))
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    assert pixels[1, 1].tolist() == [10, 20, 30]
+
+
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale_that_covers_the_target() -> None:
+    content = encoded(picture(0, 1600, 1200), "JPEG")
+    assert decode_image(content, min_side=140).size == (200, 150)
+    assert decode_image(content).size == (1600, 1200)
+
+
+def test_a_jpeg_above_the_pixel_limit_is_taken_when_it_shrinks_and_refused_when_not() -> None:
+    content = encoded(Image.new("RGB", (7000, 5000), "red"), "JPEG")
+    assert probe_image(content) == (7000, 5000)
+    assert decode_image(content, min_side=100).size == (875, 625)
+    with pytest.raises(BadImage, match="7000 x 5000 pixels; the limit is 25,000,000"):
+        decode_image(content)
+
+
+def test_probing_refuses_a_bomb_without_decoding_it() -> None:
+    with pytest.raises(BadImage, match="6000 x 6000 pixels"):
+        probe_image(encoded(Image.new("1", (6000, 6000))))
+
+
+def test_a_file_above_the_byte_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.png"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(BadImage, match="the limit is"):
+        decode_image(path)
+
+
+def test_a_fifo_is_refused_at_once_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(BadImage, match="not a regular file"):
+        decode_image(tmp_path / "pipe.jpg")
+
+
+def test_a_folder_is_not_a_picture(tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match="not a regular file|directory"):
+        decode_image(tmp_path)
+
+
+def test_a_link_out_of_the_tree_is_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    picture(0).save(tmp_path / "secret.png")
+    (root / "link.png").symlink_to("../secret.png")
+    with pytest.raises(BadImage, match="a link to a place outside"):
+        decode_image(root / "link.png", root=root)
+
+
+def test_a_disk_error_is_not_blamed_on_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(0).save(tmp_path / "a.png")
+
+    def failing_open(*args: object, **kwargs: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "open", failing_open)
+    with pytest.raises(OSError, match="Input/output error"):
+        decode_image(tmp_path / "a.png")
+
+
+def test_mutated_pictures_are_decoded_or_refused_and_nothing_else() -> None:
+    random = np.random.default_rng(0)
+    originals = [encoded(picture(0, 64, 48), fmt) for fmt in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")]
+    refused = 0
+    for number in range(600):
+        content = bytearray(originals[number % len(originals)])
+        for _ in range(1 + number % 4):
+            content[int(random.integers(len(content)))] = int(random.integers(256))
+        try:
+            assert decode_image(bytes(content), min_side=16).mode == "RGB"
+        except BadImage:
+            refused += 1
+    assert 0 < refused < 600
+
+
+def test_the_error_survives_pickling_and_names_file_and_reason() -> None:
+    error = pickle.loads(pickle.dumps(BadImage(Path("a/b.jpg"), "truncated")))  # noqa: S301
+    assert (error.path, error.reason) == (Path("a/b.jpg"), "truncated")
+    assert str(error) == "'a/b.jpg': truncated"
+
+
+def test_open_image_gives_planes() -> None:
+    tensor = open_image(encoded(picture(0, 20, 16)))
+    assert tuple(tensor.shape) == (3, 16, 20)
+    assert np.array_equal(tensor.permute(1, 2, 0).numpy(), np.asarray(picture(0, 20, 16)))
+
+
+def test_checking_pictures_and_folders_loads_no_torch() -> None:
+    code = (
+        "import sys, learnfleet.trainer.images as i, learnfleet.trainer.folder_check as f\n"
+        "from learnfleet.trainer.spec import DataSpec\n"
+        "assert f.check_folder(DataSpec('/does/not/exist'))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
