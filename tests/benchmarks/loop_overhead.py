@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torchvision
@@ -45,7 +46,7 @@ class ReadyBatches:
 class ReadyData:
     """Random batches for training and validation."""
 
-    classes = [str(index) for index in range(10)]
+    classes: ClassVar = [str(index) for index in range(10)]
     c = 10
     path = Path()
     device = torch.device("cpu")
@@ -137,7 +138,9 @@ def main() -> None:
     print(f"\n{'case':<28}{'bare ms':>10}{'learner ms':>12}{'ratio':>8}{'us more a step':>16}")
     for name, result in cases.items():
         more_us = (result["learner_ms"] - result["bare_ms"]) * 1e3
-        print(f"{name:<28}{result['bare_ms']:>10.3f}{result['learner_ms']:>12.3f}{result['ratio_of_medians']:>8.3f}{more_us:>16.1f}")
+        print(
+            f"{name:<28}{result['bare_ms']:>10.3f}{result['learner_ms']:>12.3f}{result['ratio_of_medians']:>8.3f}{more_us:>16.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from support.memory_data import a_learner
+from support.ranks import fork_ranks, join
+
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.manifest import newest_valid
 from learnfleet.trainer.run import RunContext, run_train
 from learnfleet.trainer.spec import FitOneCycleStage, FitStage, FreezeStage, LearningRate, Stage
 from learnfleet.trainer.state import TrainState
-from support.memory_data import a_learner
-from support.ranks import fork_ranks, join
 
 JOB = "job"
 STAGES: list[Stage] = [FitOneCycleStage(2, LearningRate(value=0.05)), FreezeStage(-1), FitStage(1)]
@@ -77,6 +78,7 @@ def run_job(folder: Path, world_size: int, kills: list[list[Any]]) -> dict[str, 
     """Start the job, again after each kill, until it ends."""
     folder.mkdir()
     for number, kill in enumerate([*kills, None], start=1):
+
         def body(rank: int, number: int = number, kill: list[Any] | None = kill) -> None:
             attempt(folder, number, world_size, rank, kill)
 
@@ -93,7 +95,10 @@ def _timeless(data: dict[str, Any]) -> dict[str, Any]:
 
 def _main(folder: Path, world_size: int, kills: list[list[Any]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    result = {"whole": run_job(folder / "whole", world_size, []), "killed": run_job(folder / "killed", world_size, kills)}
+    result = {
+        "whole": run_job(folder / "whole", world_size, []),
+        "killed": run_job(folder / "killed", world_size, kills),
+    }
     (folder / "result.json").write_text(json.dumps(result))
 
 

@@ -71,9 +71,7 @@ def join(rank: int, world_size: int, rendezvous: Path) -> None:
 
     torch.set_num_threads(1)
     if world_size > 1:
-        dist.init_process_group(
-            "gloo", f"file://{rendezvous}", timedelta(seconds=60), world_size=world_size, rank=rank
-        )
+        dist.init_process_group("gloo", f"file://{rendezvous}", timedelta(seconds=60), world_size=world_size, rank=rank)
 
 
 def _main(folder: Path, world_size: int, module: str, names: Sequence[str]) -> int:

@@ -103,7 +103,7 @@ def test_the_newest_is_by_step_then_by_attempt_and_of_the_job_asked_for(tmp_path
     newest = manifest.newest_valid(tmp_path, "a")
     assert newest is not None
     assert newest.path.name == "a-0000000009-2"
-    assert [path.name for path in manifest.list_checkpoints(tmp_path)][0] == "a-b-0000000010-1"
+    assert manifest.list_checkpoints(tmp_path)[0].name == "a-b-0000000010-1"
 
 
 @pytest.mark.parametrize(("keep_last", "kept"), [(1, 2), (2, 2), (3, 3)])

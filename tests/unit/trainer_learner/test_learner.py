@@ -47,6 +47,15 @@ def test_freeze_to_counts_from_the_end_too_and_only_the_rest_is_trained() -> Non
     assert {name.split(".")[0] for name in changed} == {"1", "2"}
 
 
+@pytest.mark.parametrize("train_bn", [True, False])
+def test_frozen_batchnorm_goes_on_collecting_statistics_only_under_train_bn(train_bn: bool) -> None:
+    learner = a_learner(train_bn=train_bn)
+    learner.freeze()
+    before = learner.model[0][1].running_mean.clone()  # type: ignore[index]
+    learner.fit(1)
+    assert torch.equal(learner.model[0][1].running_mean, before) is not train_bn  # type: ignore[index]
+
+
 @pytest.mark.parametrize("n", [3, -4])
 def test_freezing_more_groups_than_there_are_is_refused(n: int) -> None:
     with pytest.raises(LearnerError, match="3 layer groups"):

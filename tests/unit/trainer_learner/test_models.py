@@ -94,7 +94,9 @@ def test_freezing_keeps_batchnorm_trainable_unless_told_not_to() -> None:
         assert all(parameter.requires_grad for parameter in learner.model[1].parameters())
 
 
-@pytest.mark.parametrize(("name", "message"), [("vit_b_16", "no child that pools"), ("mnasnet0_5", "no child that pools")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("vit_b_16", "no child that pools"), ("mnasnet0_5", "no child that pools")]
+)
 def test_networks_without_a_pooling_child_need_a_cut(name: str, message: str) -> None:
     with pytest.raises(LearnerError, match=message):
         create_body(name)

@@ -43,6 +43,12 @@ class LayerGroup:
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(trainable or keep)
 
+    def hold_statistics(self) -> None:
+        """BatchNorm layers go on with the statistics they have, and do not change them."""
+        for _, module in self.modules:
+            if isinstance(module, BATCH_NORMS):
+                module.eval()
+
     def count_trainable(self) -> int:
         return sum(item.parameter.numel() for item in self.parameters() if item.parameter.requires_grad)
 

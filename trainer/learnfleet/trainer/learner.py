@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from learnfleet.trainer.data import DatasetType
 from torch import Tensor, nn
 
 from learnfleet.trainer import export, fitting, learner_files
 from learnfleet.trainer.batch import Loader, Shard
 from learnfleet.trainer.callback import Callback, Events
+from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Category, predict_loader, run_without_grad
@@ -127,6 +127,15 @@ class Learner:
         for index, group in enumerate(self.layer_groups):
             group.set_trainable(index >= self.frozen_to, train_bn=self.train_bn)
         self.opt = None
+
+    def hold_frozen_statistics(self) -> None:
+        """Without `train_bn`, frozen BatchNorm layers are frozen whole: their statistics too (fastai's BnFreeze).
+
+        A small data set would otherwise replace the statistics that the pretrained weights were made with.
+        """
+        if not self.train_bn:
+            for group in self.layer_groups[: self.frozen_to]:
+                group.hold_statistics()
 
     def create_opt(self) -> LayerOptimizer:
         """A new optimiser over what is trainable now."""

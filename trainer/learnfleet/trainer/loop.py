@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from learnfleet.trainer.counter import step_seed
 from torch import Tensor
 
 from learnfleet.trainer.batch import Batch, Loader
 from learnfleet.trainer.callback import Events
+from learnfleet.trainer.counter import step_seed
 from learnfleet.trainer.metrics import Metric
 from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
 
@@ -54,6 +54,7 @@ def train_epoch(state: TrainState, events: Events) -> None:
 def train_batches(state: TrainState, events: Events) -> None:
     """Train on the batches of this epoch that are left."""
     state.model.train()
+    state.learner.hold_frozen_statistics()
     with batches_of(state.learner.data.train_dl, state.lifetime_epoch, state.batch) as batches:
         for batch in batches:
             train_batch(state, events, batch)

@@ -14,6 +14,7 @@ from learnfleet.trainer.architectures import (
     Boundaries,
     ChannelStats,
     Cut,
+    Meta,
     build_network,
     count_channels,
     cut_body,
@@ -23,9 +24,9 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.head import Init, create_head, init_head
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner, LearnerData
-from learnfleet.trainer.losses import Loss
+from learnfleet.trainer.losses import CrossEntropyFlat, Loss
 from learnfleet.trainer.optimizer import Adam, OptFunc
-from learnfleet.trainer.spec import WeightsSpec
+from learnfleet.trainer.spec import DataSpec, HeadSpec, LearnerSpec, WeightsSpec
 from learnfleet.trainer.weights import load_body_weights
 
 
@@ -51,7 +52,9 @@ def create_body(architecture: str | Architecture, weights: WeightsSpec | None = 
         load_body_weights(network, module, Path(weights.path))
     has_weights = weights.kind != "none"
     stats = network.stats if has_weights else ChannelStats()
-    return Body(module, count_channels(network.name, module), network.meta.boundaries, stats, has_weights)
+    # The family's boundaries are places in the body that its own cut gives.
+    boundaries = network.meta.boundaries if cut is None else Meta().boundaries
+    return Body(module, count_channels(network.name, module), boundaries, stats, has_weights)
 
 
 def create_cnn_model(
@@ -130,7 +133,27 @@ def cnn_learner(
     if body.has_weights:
         learner.freeze()
     init_head(model[1], init)
+    if cut is None and custom_head is None and isinstance(learner.loss_func, CrossEntropyFlat):
+        learner.spec = _spec_of(
+            learner, base_arch, HeadSpec(_as_tuple(lin_ftrs), _as_dropouts(ps), concat_pool, bn_final)
+        )
     return learner
+
+
+def _spec_of(learner: Learner, base_arch: str | Architecture, head: HeadSpec) -> LearnerSpec | None:
+    """What an export needs to build the model again, where names suffice for that."""
+    data = getattr(learner.data, "spec", None)
+    if not isinstance(base_arch, str) or not isinstance(data, DataSpec):
+        return None
+    return LearnerSpec(data, base_arch, head=head, train_bn=learner.train_bn, seed=learner.seed)
+
+
+def _as_tuple(widths: Sequence[int] | None) -> tuple[int, ...] | None:
+    return None if widths is None else tuple(widths)
+
+
+def _as_dropouts(ps: float | Sequence[float]) -> tuple[float, ...]:
+    return (float(ps),) if isinstance(ps, int | float) else tuple(ps)
 
 
 def as_weights(pretrained: bool | WeightsSpec | str | Path) -> WeightsSpec:
