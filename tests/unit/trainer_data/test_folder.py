@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from support.pictures import SHARED, a_class_folder, a_data_folder, picture, truncate
 
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.folder import FolderListing, Item, scan_folder, split_by_pct
 from learnfleet.trainer.folder_check import check_folder
 from learnfleet.trainer.spec import DataSpec
-from support.pictures import SHARED, a_class_folder, a_data_folder, picture, truncate
 
 
 def listing(root: Path, **fields: object) -> FolderListing:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from support.pictures import SHARED, encoded, picture, unpack_shared
 
 from learnfleet.trainer.folder import scan_folder
 from learnfleet.trainer.images import MAX_BYTES, BadImage, decode_image, open_image, probe_image
 from learnfleet.trainer.spec import DataSpec
-from support.pictures import SHARED, encoded, picture, unpack_shared
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_a_fifo_is_refused_at_once_instead_of_waited_for(tmp_path: Path) -> None
 
 
 def test_a_folder_is_not_a_picture(tmp_path: Path) -> None:
-    with pytest.raises(BadImage, match="not a regular file|directory"):
+    with pytest.raises(BadImage, match=r"not a regular file|directory"):
         decode_image(tmp_path)
 
 

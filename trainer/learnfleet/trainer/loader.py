@@ -58,6 +58,9 @@ class ImageLoader:
         self._options, self._shard = options, Shard()
         self._maker = ChunkMaker(dataset, pictures, augment, options.seed, options.bad_image, options.shuffle)
         self._labels = dataset.labels()
+        # On a CPU the threads also normalise and augment. Measured with resnet18, batches of 32, two cores and one
+        # torch thread: the step takes 2 % longer than without any loading at 64 px and 1 % at 128 px; with this work
+        # in the consuming thread 6 % and 5 %. Other devices get bytes, a quarter of the floats, and finish themselves.
         self._finish_in_threads = options.device.type == "cpu"
 
     def __len__(self) -> int:
@@ -112,7 +115,7 @@ _T = TypeVar("_T")
 
 
 def _ahead(submissions: Iterator[_T]) -> Iterator[_T]:
-    """The same in the same order, each asked for a few batches before it is given out."""
+    """The same in the same order, but a few are begun before the first is given out."""
     waiting: deque[_T] = deque()
     for submission in submissions:
         waiting.append(submission)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learnfleet.trainer import geometry
 from learnfleet.trainer.counter import uniform
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.pixels import Stats, lit_table, look_up
 from learnfleet.trainer.spec import TransformSpec
 
@@ -71,7 +72,7 @@ class BatchAugment:
     """The training transforms of a TransformSpec for pictures of one shape."""
 
     def __init__(self, spec: TransformSpec, seed: int, aspect: float = 1.0) -> None:
-        """`aspect`: rows / columns of the pictures."""
+        """`aspect`: rows / columns of the pictures. Raises LearnerError naming a field out of its range."""
         _check(spec)
         self._spec, self._seed, self._aspect = spec, seed, aspect
         self._moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
@@ -119,10 +120,9 @@ class BatchAugment:
 
 
 def _check(spec: TransformSpec) -> None:
-    shares = {"max_lighting": spec.max_lighting, "max_warp": spec.max_warp}
-    for name, value in shares.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"transforms.{name} is {value}; it must be in [0, 1)")
-    for name, value in {"p_affine": spec.p_affine, "p_lighting": spec.p_lighting}.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"transforms.{name} is {value}; it must be in [0, 1]")
+    for name in ("max_lighting", "max_warp"):
+        if not 0 <= getattr(spec, name) < 1:
+            raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not in [0, 1)")
+    for name in ("p_affine", "p_lighting"):
+        if not 0 <= getattr(spec, name) <= 1:
+            raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not a probability in [0, 1]")
