@@ -10,15 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
-    from learnfleet.trainer.images import BadImage
-    from learnfleet.trainer.transforms import get_transforms
-
     from learnfleet.trainer.architectures import available_architectures
     from learnfleet.trainer.build import build_learner
     from learnfleet.trainer.callback import Callback
+    from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
     from learnfleet.trainer.export import export_from_checkpoint
     from learnfleet.trainer.head import create_head
+    from learnfleet.trainer.images import BadImage
     from learnfleet.trainer.interpret import ClassificationInterpretation
     from learnfleet.trainer.learner import Learner
     from learnfleet.trainer.metrics import accuracy, error_rate, top_k_accuracy
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.schedules import OneCycleScheduler
     from learnfleet.trainer.spec import LearnerSpec, ResizeMethod
     from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
+    from learnfleet.trainer.transforms import get_transforms
 
 _MODULES = {
     "architectures": ("available_architectures",),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from learnfleet.trainer.data import ImageDataBunch
 
 from learnfleet.trainer.batch import Shard
+from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.head import init_head
 from learnfleet.trainer.learner import Learner

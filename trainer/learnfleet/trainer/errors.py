@@ -14,7 +14,7 @@ class LearnerError(ValueError):
         return type(self), (self.field, self.message)
 
 
-class NonFiniteLoss(RuntimeError):  # noqa: N818
+class NonFiniteLoss(RuntimeError):
     """The loss became NaN or infinite."""
 
     def __init__(self, step: int, loss: float) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from learnfleet.trainer.data import DatasetType
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from learnfleet.trainer import plots
+from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions, predict_loader
 

@@ -31,7 +31,7 @@ _HASH_BLOCK_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 
-class CorruptCheckpoint(ValueError):  # noqa: N818 (a state of a file, read as a noun)
+class CorruptCheckpoint(ValueError):
     """A checkpoint folder is incomplete or does not match its manifest."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -42,7 +42,7 @@ class CorruptCheckpoint(ValueError):  # noqa: N818 (a state of a file, read as a
         return type(self), (self.path, self.reason)
 
 
-class StaleAttempt(RuntimeError):  # noqa: N818
+class StaleAttempt(RuntimeError):
     """An older attempt of a job tried to write after a newer attempt had."""
 
     def __init__(self, job_id: str, attempt: int, newest: int) -> None:

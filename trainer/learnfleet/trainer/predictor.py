@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from learnfleet.trainer.data import EvalTransform
-from learnfleet.trainer.images import BadImage
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from learnfleet.trainer.build import build_model
+from learnfleet.trainer.data import EvalTransform
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.export import SPEC_FILE, read_export
+from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.inference import Category, run_without_grad
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE

@@ -14,18 +14,17 @@ from learnfleet.trainer import plots
 from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot, load
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.fitting import Fit, run_fit
+from learnfleet.trainer.fitting import run_fit
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_files import last_metrics
 from learnfleet.trainer.learner_state import is_exact, load_state, restore_callbacks, restore_learner, take_snapshot
 from learnfleet.trainer.manifest import CheckpointInfo
 from learnfleet.trainer.models import describe_groups
-from learnfleet.trainer.optimizer import DEFAULT_LR, Lr
 from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome
 from learnfleet.trainer.run_data import DataReporter
-from learnfleet.trainer.schedules import OneCycle
-from learnfleet.trainer.spec import FitOneCycleStage, FitStage, FreezeStage, LearningRate, Stage, stage_to_json
+from learnfleet.trainer.spec import FreezeStage, Stage, stage_to_json
+from learnfleet.trainer.stages import describe_stage, fit_of
 from learnfleet.trainer.state import TrainState
 
 __all__ = ["RunContext", "TrainOutcome", "load_state", "run_interpret", "run_train"]
@@ -226,40 +225,6 @@ def report_picture(context: RunContext, name: str, path: Path) -> dict[str, str]
     data = {"name": name, "path": str(path), "media_type": "image/png"}
     context.emit(f"picture/{name}", "picture", dict(data))
     return data
-
-
-def fit_of(stage: FitStage | FitOneCycleStage) -> Fit:
-    """A stage as arguments of a fit."""
-    if isinstance(stage, FitStage):
-        return Fit(stage.epochs, lr_of(stage.lr), stage.wd)
-    moms = (stage.moms[0], stage.moms[1])
-    shape = OneCycle(moms, stage.div_factor, stage.pct_start, stage.final_div)
-    return Fit(stage.epochs, lr_of(stage.max_lr), stage.wd, shape)
-
-
-def lr_of(rate: LearningRate) -> Lr:
-    """A learning rate's spec in the form that `fit` takes."""
-    if rate.value is not None:
-        return rate.value
-    if rate.values is not None:
-        return list(rate.values)
-    return DEFAULT_LR if rate.stop is None else slice(rate.start, rate.stop)
-
-
-def describe_stage(stage: Stage) -> str:
-    """A stage as a user would have called it."""
-    if isinstance(stage, FreezeStage):
-        return {0: "unfreeze()", -1: "freeze()"}.get(stage.n, f"freeze_to({stage.n})")
-    if isinstance(stage, FitStage):
-        return f"fit({stage.epochs}, {_describe_lr(stage.lr)})"
-    return f"fit_one_cycle({stage.epochs}, {_describe_lr(stage.max_lr)})"
-
-
-def _describe_lr(rate: LearningRate) -> str:
-    lr = lr_of(rate)
-    if isinstance(lr, slice):
-        return f"slice({lr.stop:g})" if lr.start is None else f"slice({lr.start:g}, {lr.stop:g})"
-    return f"{lr:g}" if isinstance(lr, int | float) else f"[{', '.join(f'{value:g}' for value in lr)}]"
 
 
 def run_interpret(

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from learnfleet.trainer.images import BadImage
 from torch import Tensor
 
+from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.learner import LearnerData
 from learnfleet.trainer.run_context import Emit
 from learnfleet.trainer.spec import BadImagePolicy

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 SMOOTHING = 0.98
 
 
-class CancelStep(Exception):  # noqa: N818 (signals, not errors)
+class CancelStep(Exception):
     """Skip the rest of this training step; gradients are dropped. Raise it on all ranks or on none."""
 
 
-class CancelEpoch(Exception):  # noqa: N818
+class CancelEpoch(Exception):
     """Leave the batches of this epoch and go on to validation. Raise it on all ranks or on none."""
 
 
-class CancelTraining(Exception):  # noqa: N818
+class CancelTraining(Exception):
     """Leave the fit at once, without validation. Raise it on all ranks or on none."""
 
 
