@@ -1,0 +1,183 @@
+"""Rows of the store's tables as domain values, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from learnfleet.server.domain import (
+    Checkpoint,
+    CheckpointPolicy,
+    ExportWork,
+    Group,
+    InterpretWork,
+    Job,
+    JobKind,
+    JobState,
+    Json,
+    Learner,
+    NewEvent,
+    Resources,
+    StoredEvent,
+    TrainWork,
+    Work,
+)
+from learnfleet.trainer.spec import LearnerSpec, stage_from_json, stage_to_json
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+def learner_row(learner: Learner) -> dict[str, Any]:
+    return {
+        "id": learner.id,
+        "spec": json.dumps(learner.spec.to_json()),
+        "created_at": learner.created_at.isoformat(),
+        "revision": learner.revision,
+        **learner_state_row(learner),
+    }
+
+
+def learner_state_row(learner: Learner) -> dict[str, Any]:
+    """The columns that change in a learner's life."""
+    return {
+        "classes": json.dumps(learner.classes),
+        "frozen_to": learner.frozen_to,
+        "checkpoint_id": learner.checkpoint_id,
+        "epochs": learner.epochs,
+        "steps": learner.steps,
+        "updated_at": learner.updated_at.isoformat(),
+    }
+
+
+def learner_of(row: Row) -> Learner:
+    return Learner(
+        id=row["id"],
+        spec=LearnerSpec.from_json(json.loads(row["spec"])),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        classes=tuple(json.loads(row["classes"])),
+        frozen_to=row["frozen_to"],
+        checkpoint_id=row["checkpoint_id"],
+        epochs=row["epochs"],
+        steps=row["steps"],
+        revision=row["revision"],
+    )
+
+
+def job_row(job: Job, fingerprint: str) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "learner_id": job.learner_id,
+        "kind": str(job.kind),
+        "work": json.dumps(work_to_json(job.work)),
+        "num_workers": job.resources.num_workers,
+        "gpus_per_worker": job.resources.gpus_per_worker,
+        "state": str(job.state),
+        "reason": job.reason,
+        "attempt": job.attempt,
+        "start_checkpoint_id": job.start_checkpoint_id,
+        "last_sequence": 0,
+        "request_id": job.request_id,
+        "fingerprint": fingerprint,
+        "created_at": job.created_at.isoformat(),
+        "updated_at": job.updated_at.isoformat(),
+    }
+
+
+def job_of(row: Row) -> Job:
+    return Job(
+        id=row["id"],
+        learner_id=row["learner_id"],
+        kind=JobKind(row["kind"]),
+        work=work_from_json(json.loads(row["work"])),
+        resources=Resources(row["num_workers"], row["gpus_per_worker"]),
+        state=JobState(row["state"]),
+        reason=row["reason"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        attempt=row["attempt"],
+        started_at=_time(row["started_at"]),
+        ended_at=_time(row["ended_at"]),
+        request_id=row["request_id"],
+        start_checkpoint_id=row["start_checkpoint_id"],
+        progress=_json(row["progress"]),
+        result=_json(row["result"]),
+        tracking=_json(row["tracking"]),
+        last_sequence=row["last_sequence"],
+    )
+
+
+def work_to_json(work: Work) -> Json:
+    if isinstance(work, TrainWork):
+        policy = dataclasses.asdict(work.checkpoint_policy)
+        return {"kind": "train", "stages": [stage_to_json(stage) for stage in work.stages], "checkpoint_policy": policy}
+    kind = "interpret" if isinstance(work, InterpretWork) else "export"
+    return {"kind": kind, **dataclasses.asdict(work)}
+
+
+def work_from_json(value: Json) -> Work:
+    fields = dict(value)
+    kind = fields.pop("kind")
+    if kind == "train":
+        stages = tuple(stage_from_json(stage) for stage in fields["stages"])
+        return TrainWork(stages, CheckpointPolicy(**fields["checkpoint_policy"]))
+    if kind == "interpret":
+        return InterpretWork(**fields)
+    return ExportWork(fields["model_id"], tuple(fields["aliases"]))
+
+
+def event_row(job_id: str, sequence: int, event: NewEvent) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "sequence": sequence,
+        "id": event.id,
+        "kind": event.kind,
+        "data": json.dumps(event.data),
+        "time": event.time.isoformat(),
+        "attempt": event.attempt,
+    }
+
+
+def event_of(row: Row) -> StoredEvent:
+    time = datetime.fromisoformat(row["time"])
+    return StoredEvent(row["sequence"], NewEvent(row["id"], row["kind"], json.loads(row["data"]), time, row["attempt"]))
+
+
+def checkpoint_row(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {**dataclasses.asdict(checkpoint), "created_at": checkpoint.created_at.isoformat()}
+
+
+def checkpoint_of(row: Row) -> Checkpoint:
+    return Checkpoint(**{**row, "created_at": datetime.fromisoformat(row["created_at"])})
+
+
+def group_row(group: Group) -> dict[str, Any]:
+    return {
+        "learner_id": group.learner_id,
+        "generation": group.generation,
+        "num_workers": group.resources.num_workers,
+        "gpus_per_worker": group.resources.gpus_per_worker,
+        "namespace": group.namespace,
+        "idle_since": group.idle_since.isoformat() if group.idle_since else None,
+    }
+
+
+def group_of(row: Row) -> Group:
+    return Group(
+        learner_id=row["learner_id"],
+        generation=row["generation"],
+        resources=Resources(row["num_workers"], row["gpus_per_worker"]),
+        namespace=row["namespace"],
+        idle_since=_time(row["idle_since"]),
+    )
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+def _json(value: str | None) -> Json | None:
+    return json.loads(value) if value else None

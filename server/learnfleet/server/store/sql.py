@@ -1,0 +1,309 @@
+"""The store in an SQL database."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Select, Table, delete, insert, select, update
+
+from learnfleet.server.domain import Checkpoint, Group, Job, JobState, Json, Learner, NewEvent, StoredEvent
+from learnfleet.server.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from learnfleet.server.store import schema
+from learnfleet.server.store.base import JobFilter, Page, Store
+from learnfleet.server.store.database import open_database
+from learnfleet.server.store.rows import (
+    Row,
+    checkpoint_of,
+    checkpoint_row,
+    event_of,
+    group_of,
+    group_row,
+    job_of,
+    job_row,
+    learner_of,
+    learner_row,
+    learner_state_row,
+)
+from learnfleet.server.store.sql_events import append
+from learnfleet.server.store.sql_transition import Transition, apply_transition
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqlStore(Store):
+    """A store in SQLite (or another database that SQLAlchemy knows, by URL)."""
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+        self._engine = open_database(url)
+        self._clock = clock
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- learners
+
+    def create_job(self, job: Job, *, learner: Learner | None, fingerprint: str) -> Job:
+        with self._writing() as connection:
+            earlier = _by_request_id(connection, job.request_id)
+            if earlier is not None:
+                return _same_request(earlier, fingerprint)
+            if learner is not None:
+                _insert_learner(connection, learner)
+            elif _find(connection, schema.learners, job.learner_id) is None:
+                raise NotFound(f"learners/{job.learner_id}")
+            connection.execute(insert(schema.jobs).values(job_row(job, fingerprint)))
+            state = {"state": str(job.state), "reason": job.reason}
+            append(connection, job.id, [NewEvent("state/queued", "state", state, job.created_at, job.attempt)])
+            return _job(connection, job.id)
+
+    def get_learner(self, learner_id: str) -> Learner:
+        with self._reading() as connection:
+            return _learner(connection, learner_id)
+
+    def list_learners(self, page: Page) -> tuple[list[Learner], str]:
+        rows, token = self._page(select(schema.learners), schema.learners, page)
+        return [learner_of(row) for row in rows], token
+
+    def update_learner(self, learner: Learner) -> Learner:
+        with self._writing() as connection:
+            return write_learner(connection, learner, self._clock())
+
+    # -- checkpoints
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        with self._writing() as connection:
+            write_checkpoint(connection, checkpoint)
+
+    def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:
+        table = schema.checkpoints
+        with self._reading() as connection:
+            query = select(table).where(table.c.learner_id == learner_id, table.c.id == checkpoint_id)
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"learners/{learner_id}/checkpoints/{checkpoint_id}")
+        return checkpoint_of(row)
+
+    # -- jobs
+
+    def get_job(self, job_id: str) -> Job:
+        with self._reading() as connection:
+            return _job(connection, job_id)
+
+    def list_jobs(self, page: Page, where: JobFilter = JobFilter()) -> tuple[list[Job], str]:  # noqa: B008
+        query = select(schema.jobs)
+        if where.learner_id is not None:
+            query = query.where(schema.jobs.c.learner_id == where.learner_id)
+        if where.states:
+            query = query.where(schema.jobs.c.state.in_([str(state) for state in where.states]))
+        rows, token = self._page(query, schema.jobs, page)
+        return [job_of(row) for row in rows], token
+
+    def unfinished_jobs(self) -> list[Job]:
+        unfinished = [str(state) for state in JobState if not state.final]
+        query = select(schema.jobs).where(schema.jobs.c.state.in_(unfinished)).order_by(schema.jobs.c.number)
+        with self._reading() as connection:
+            return [job_of(row) for row in connection.execute(query).mappings()]
+
+    def transition(
+        self,
+        job_id: str,
+        to: JobState,
+        reason: str = "",
+        *,
+        attempt: int | None = None,
+        start_checkpoint_id: str | None = None,
+        result: Json | None = None,
+        learner: Learner | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Job:
+        now = self._clock()
+        with self._writing() as connection:
+            change = Transition(to, reason, attempt, start_checkpoint_id, result)
+            apply_transition(connection, _job(connection, job_id), change, now)
+            if checkpoint is not None:
+                write_checkpoint(connection, checkpoint)
+            if learner is not None:
+                write_learner(connection, learner, now)
+            return _job(connection, job_id)
+
+    def set_reason(self, job_id: str, reason: str) -> None:
+        self._update_job(job_id, {"reason": reason, "updated_at": self._clock().isoformat()})
+
+    def set_tracking(self, job_id: str, tracking: Json) -> None:
+        self._update_job(job_id, {"tracking": json.dumps(tracking)})
+
+    def _update_job(self, job_id: str, values: Row) -> None:
+        with self._writing() as connection:
+            connection.execute(update(schema.jobs).where(schema.jobs.c.id == job_id).values(dict(values)))
+
+    # -- events
+
+    def append_events(self, job_id: str, events: Sequence[NewEvent]) -> int:
+        with self._writing() as connection:
+            _job(connection, job_id)
+            return append(connection, job_id, events)
+
+    def read_events(self, job_id: str, after: int, limit: int = 500) -> list[StoredEvent]:
+        table = schema.events
+        query = (
+            select(table)
+            .where(table.c.job_id == job_id, table.c.sequence > after)
+            .order_by(table.c.sequence)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            found = [event_of(row) for row in connection.execute(query).mappings()]
+            if not found and _find(connection, schema.jobs, job_id) is None:
+                raise NotFound(f"jobs/{job_id}")
+        return found
+
+    # -- exporters
+
+    def cursor(self, consumer: str, job_id: str) -> int:
+        table = schema.cursors
+        query = select(table.c.sequence).where(table.c.consumer == consumer, table.c.job_id == job_id)
+        with self._reading() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def advance_cursor(self, consumer: str, job_id: str, sequence: int) -> None:
+        table = schema.cursors
+        with self._writing() as connection:
+            here = (table.c.consumer == consumer) & (table.c.job_id == job_id)
+            now = connection.execute(select(table.c.sequence).where(here)).scalar()
+            if now is None:
+                row = {"consumer": consumer, "job_id": job_id, "sequence": sequence}
+                connection.execute(insert(table).values(row))
+            elif now < sequence:
+                connection.execute(update(table).where(here).values(sequence=sequence))
+
+    def jobs_behind(self, consumer: str, limit: int = 100) -> list[str]:
+        jobs, cursors = schema.jobs, schema.cursors
+        on = (cursors.c.job_id == jobs.c.id) & (cursors.c.consumer == consumer)
+        query = (
+            select(jobs.c.id)
+            .select_from(jobs.outerjoin(cursors, on))
+            .where((cursors.c.sequence.is_(None)) | (cursors.c.sequence < jobs.c.last_sequence))
+            .order_by(jobs.c.number)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    # -- worker groups
+
+    def next_generation(self, learner_id: str) -> int:
+        table = schema.learners
+        with self._writing() as connection:
+            _learner(connection, learner_id)
+            here = table.c.id == learner_id
+            connection.execute(update(table).where(here).values(generation=table.c.generation + 1))
+            return int(connection.execute(select(table.c.generation).where(here)).scalar_one())
+
+    def put_group(self, group: Group) -> None:
+        with self._writing() as connection:
+            connection.execute(delete(schema.groups).where(schema.groups.c.learner_id == group.learner_id))
+            connection.execute(insert(schema.groups).values(group_row(group)))
+
+    def delete_group(self, learner_id: str) -> None:
+        with self._writing() as connection:
+            connection.execute(delete(schema.groups).where(schema.groups.c.learner_id == learner_id))
+
+    def list_groups(self) -> list[Group]:
+        with self._reading() as connection:
+            return [group_of(row) for row in connection.execute(select(schema.groups)).mappings()]
+
+    # -- how
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._engine.connect().execution_options(read_only=True) as connection:
+            yield connection
+
+    def _page(self, query: Select[tuple[object, ...]], table: Table, page: Page) -> tuple[list[Row], str]:
+        """Newest first; the token is the number of the last row that the page before had."""
+        if page.token:
+            query = query.where(table.c.number < _number_of(page.token))
+        with self._reading() as connection:
+            ordered = query.order_by(table.c.number.desc()).limit(page.limit + 1)
+            rows = [dict(row) for row in connection.execute(ordered).mappings()]
+        more = len(rows) > page.limit
+        rows = rows[: page.limit]
+        return rows, f"n{rows[-1]['number']}" if more else ""
+
+
+def write_learner(connection: Connection, learner: Learner, now: datetime) -> Learner:
+    """`Store.update_learner`, within a transaction."""
+    table = schema.learners
+    present = _learner(connection, learner.id)
+    if present.revision != learner.revision:
+        name = f"learners/{learner.id}"
+        raise FailedPrecondition(name, f"{name} has changed since it was read; read it again and repeat")
+    values = {**learner_state_row(learner), "revision": learner.revision + 1, "updated_at": now.isoformat()}
+    connection.execute(update(table).where(table.c.id == learner.id).values(values))
+    return _learner(connection, learner.id)
+
+
+def write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
+    """`Store.put_checkpoint`, within a transaction."""
+    table = schema.checkpoints
+    same = (table.c.learner_id == checkpoint.learner_id) & (table.c.id == checkpoint.id)
+    connection.execute(delete(table).where(same))
+    connection.execute(insert(table).values(checkpoint_row(checkpoint)))
+
+
+def _find(connection: Connection, table: Table, row_id: str) -> Row | None:
+    return connection.execute(select(table).where(table.c.id == row_id)).mappings().first()
+
+
+def _job(connection: Connection, job_id: str) -> Job:
+    row = _find(connection, schema.jobs, job_id)
+    if row is None:
+        raise NotFound(f"jobs/{job_id}")
+    return job_of(row)
+
+
+def _learner(connection: Connection, learner_id: str) -> Learner:
+    row = _find(connection, schema.learners, learner_id)
+    if row is None:
+        raise NotFound(f"learners/{learner_id}")
+    return learner_of(row)
+
+
+def _insert_learner(connection: Connection, learner: Learner) -> None:
+    if _find(connection, schema.learners, learner.id) is not None:
+        name = f"learners/{learner.id}"
+        raise AlreadyExists(name, f"{name} exists; choose another learner_id, or train it by its name")
+    connection.execute(insert(schema.learners).values(learner_row(learner)))
+
+
+def _by_request_id(connection: Connection, request_id: str | None) -> Row | None:
+    if request_id is None:
+        return None
+    return connection.execute(select(schema.jobs).where(schema.jobs.c.request_id == request_id)).mappings().first()
+
+
+def _same_request(earlier: Row, fingerprint: str) -> Job:
+    if earlier["fingerprint"] != fingerprint:
+        name = f"jobs/{earlier['id']}"
+        raise AlreadyExists(name, f"request_id was used before, for {name} and another request; use a new one")
+    return job_of(earlier)
+
+
+def _number_of(token: str) -> int:
+    if token[:1] != "n" or not token[1:].isdecimal() or len(token) > 20:
+        raise InvalidArgument(
+            [FieldViolation("page_token", "is none that this server gave; use next_page_token as it was returned")]
+        )
+    return int(token[1:])

@@ -1,0 +1,46 @@
+"""Appending to a job's event log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from learnfleet.server.domain import NewEvent
+from learnfleet.server.store.rows import event_row
+from learnfleet.server.store.schema import events, jobs
+
+_PROGRESS = ("batch", "epoch")
+_IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
+
+
+def append(connection: Connection, job_id: str, new: Sequence[NewEvent]) -> int:
+    """Append those of `new` that the job does not have, and return the number of its last event."""
+    here = jobs.c.id == job_id
+    last = int(connection.execute(select(jobs.c.last_sequence).where(here)).scalar_one())
+    fresh = _without_repeats(connection, job_id, new)
+    if not fresh:
+        return last
+    rows = [event_row(job_id, last + nth, event) for nth, event in enumerate(fresh, start=1)]
+    connection.execute(insert(events), rows)
+    values: dict[str, Any] = {"last_sequence": last + len(fresh)}
+    progress = [event.data for event in fresh if event.kind in _PROGRESS]
+    if progress:
+        values["progress"] = json.dumps(progress[-1])
+    connection.execute(update(jobs).where(here).values(values))
+    return last + len(fresh)
+
+
+def _without_repeats(connection: Connection, job_id: str, new: Sequence[NewEvent]) -> list[NewEvent]:
+    by_id: dict[str, NewEvent] = {}
+    for event in new:
+        by_id.setdefault(event.id, event)
+    ids = list(by_id)
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        some = ids[start : start + _IDS_A_QUERY]
+        known = select(events.c.id).where(events.c.job_id == job_id, events.c.id.in_(some))
+        for event_id in connection.execute(known).scalars().all():
+            del by_id[event_id]
+    return list(by_id.values())

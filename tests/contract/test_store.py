@@ -1,0 +1,237 @@
+"""What every store promises (store/base.py). New stores join by a line in `STORES`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from learnfleet.server.domain import (
+    TRANSITIONS,
+    Checkpoint,
+    Group,
+    IllegalTransition,
+    Job,
+    JobKind,
+    JobState,
+    Learner,
+    NewEvent,
+    Resources,
+    TrainWork,
+)
+from learnfleet.server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from learnfleet.server.store.base import JobFilter, Page, Store
+from learnfleet.server.store.sql import SqlStore
+from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+STORES: dict[str, Callable[[Path], Store]] = {
+    "sqlite": lambda folder: SqlStore(f"sqlite:///{folder / 'store.db'}", lambda: NOW)
+}
+
+
+@pytest.fixture(params=list(STORES))
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    return lambda: STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+def store(opened: Callable[[], Store]) -> Iterator[Store]:
+    made = opened()
+    yield made
+    made.close()
+
+
+def a_learner(learner_id: str = "pets") -> Learner:
+    return Learner(learner_id, LearnerSpec(DataSpec("/data"), "resnet18"), NOW, NOW)
+
+
+def a_job(job_id: str = "one", learner_id: str = "pets", request_id: str | None = None) -> Job:
+    work = TrainWork((FitStage(2),))
+    return Job(
+        job_id,
+        learner_id,
+        JobKind.TRAIN,
+        work,
+        Resources(2),
+        JobState.QUEUED,
+        "waits",
+        NOW,
+        NOW,
+        request_id=request_id,
+    )
+
+
+def an_event(event_id: str, kind: str = "log") -> NewEvent:
+    return NewEvent(event_id, kind, {"id": event_id}, NOW + timedelta(seconds=1), 1)
+
+
+def create(store: Store, job: Job | None = None, *, new_learner: bool = True, fingerprint: str = "f") -> Job:
+    job = job or a_job()
+    return store.create_job(job, learner=a_learner(job.learner_id) if new_learner else None, fingerprint=fingerprint)
+
+
+def test_what_was_created_is_read_back_the_same_even_after_reopening(opened: Callable[[], Store]) -> None:
+    first = opened()
+    made = create(first)
+    first.close()
+    second = opened()
+    assert second.get_job("one") == made
+    assert second.get_learner("pets") == a_learner()
+    assert made.last_sequence == 1
+    second.close()
+
+
+def test_a_repeated_request_id_gives_the_same_job_and_inserts_nothing(store: Store) -> None:
+    create(store, a_job(request_id="r"))
+    again = create(store, a_job("two", "other", request_id="r"))
+    assert again.id == "one"
+    with pytest.raises(NotFound):
+        store.get_learner("other")
+
+
+def test_a_repeated_request_id_with_another_body_is_refused_and_inserts_nothing(store: Store) -> None:
+    create(store, a_job(request_id="r"))
+    with pytest.raises(AlreadyExists):
+        create(store, a_job("two", "other", request_id="r"), fingerprint="another")
+    assert [job.id for job in store.list_jobs(Page())[0]] == ["one"]
+
+
+def test_a_learner_id_is_taken_once_and_a_job_needs_a_learner(store: Store) -> None:
+    create(store)
+    with pytest.raises(AlreadyExists):
+        create(store, a_job("two"))
+    with pytest.raises(NotFound):
+        create(store, a_job("three", "nobody"), new_learner=False)
+    assert [job.id for job in store.unfinished_jobs()] == ["one"]
+
+
+@pytest.mark.parametrize("now", list(JobState))
+@pytest.mark.parametrize("to", list(JobState))
+def test_only_the_transitions_of_the_table_are_made(store: Store, now: JobState, to: JobState) -> None:
+    create(store)
+    for step in _way_to(now):
+        store.transition("one", step)
+    if to is now or to in TRANSITIONS[now]:
+        assert store.transition("one", to, "because").state is to
+    else:
+        with pytest.raises(IllegalTransition):
+            store.transition("one", to)
+        assert store.get_job("one").state is now
+
+
+def _way_to(state: JobState) -> list[JobState]:
+    """A shortest list of moves from QUEUED."""
+    ways: dict[JobState, list[JobState]] = {JobState.QUEUED: []}
+    while state not in ways:
+        for here in [*ways]:
+            for there in TRANSITIONS[here]:
+                ways.setdefault(there, [*ways[here], there])
+    return ways[state]
+
+
+def test_a_transition_writes_all_that_comes_with_it_or_nothing(store: Store) -> None:
+    create(store)
+    learner = store.get_learner("pets")
+    checkpoint = Checkpoint("pets", "one", "/c", 10, 2, "a" * 64, "b" * 64, 5, NOW)
+    store.transition("one", JobState.STARTING, attempt=1, start_checkpoint_id="zero")
+    store.transition("one", JobState.RUNNING)
+    moved = Learner(**{**learner.__dict__, "checkpoint_id": "one", "classes": ("cat", "dog"), "steps": 10})
+    stale = Learner(**{**moved.__dict__, "revision": 7})
+    with pytest.raises(FailedPrecondition):
+        store.transition("one", JobState.SUCCEEDED, result={"exact": True}, learner=stale, checkpoint=checkpoint)
+    assert store.get_job("one").state is JobState.RUNNING
+    with pytest.raises(NotFound):
+        store.get_checkpoint("pets", "one")
+    done = store.transition("one", JobState.SUCCEEDED, result={"exact": True}, learner=moved, checkpoint=checkpoint)
+    assert (done.attempt, done.start_checkpoint_id, done.result) == (1, "zero", {"exact": True})
+    assert (done.started_at, done.ended_at) == (NOW, NOW)
+    assert store.get_checkpoint("pets", "one") == checkpoint
+    assert store.get_learner("pets").classes == ("cat", "dog")
+    assert store.unfinished_jobs() == []
+
+
+def test_events_are_numbered_without_gaps_and_repeats_are_dropped(store: Store) -> None:
+    create(store)
+    assert store.append_events("one", [an_event("a"), an_event("b"), an_event("a")]) == 3
+    assert store.append_events("one", [an_event("b"), an_event("c", "batch")]) == 4
+    assert store.append_events("one", []) == 4
+    store.transition("one", JobState.STARTING)
+    read = store.read_events("one", after=0)
+    assert [stored.sequence for stored in read] == [1, 2, 3, 4, 5]
+    assert [stored.event.kind for stored in read] == ["state", "log", "log", "batch", "state"]
+    assert read[3].event == an_event("c", "batch")
+    assert store.read_events("one", after=3, limit=1) == read[3:4]
+    assert store.get_job("one").progress == {"id": "c"}
+    with pytest.raises(NotFound):
+        store.append_events("nobody", [an_event("a")])
+    with pytest.raises(NotFound):
+        store.read_events("nobody", 0)
+
+
+def test_threads_that_append_at_the_same_time_lose_and_repeat_nothing(store: Store) -> None:
+    create(store)
+
+    def write(writer: int) -> None:
+        for number in range(20):
+            store.append_events("one", [an_event(f"{writer}/{number}"), an_event(f"shared/{number}")])
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read = store.read_events("one", 0)
+    assert [stored.sequence for stored in read] == list(range(1, 1 + 1 + 4 * 20 + 20))
+    assert len({stored.event.id for stored in read}) == len(read)
+
+
+def test_pages_are_newest_first_complete_and_do_not_overlap(store: Store) -> None:
+    create(store, a_job("job-0"))
+    for number in range(1, 5):
+        create(store, a_job(f"job-{number}"), new_learner=False)
+    store.transition("job-1", JobState.CANCELLED)
+    first, token = store.list_jobs(Page(limit=3))
+    second, end = store.list_jobs(Page(limit=3, token=token))
+    assert [job.id for job in first + second] == [f"job-{number}" for number in (4, 3, 2, 1, 0)]
+    assert end == ""
+    cancelled, _ = store.list_jobs(Page(), JobFilter(learner_id="pets", states=(JobState.CANCELLED,)))
+    assert [job.id for job in cancelled] == ["job-1"]
+    with pytest.raises(InvalidArgument):
+        store.list_jobs(Page(token="made-up"))
+
+
+def test_a_consumer_is_behind_until_its_cursor_has_caught_up_and_never_goes_back(store: Store) -> None:
+    create(store)
+    assert store.jobs_behind("mlflow") == ["one"]
+    last = store.append_events("one", [an_event("a")])
+    store.advance_cursor("mlflow", "one", last)
+    store.advance_cursor("mlflow", "one", 1)
+    assert store.cursor("mlflow", "one") == last
+    assert store.jobs_behind("mlflow") == []
+    assert store.jobs_behind("somebody-else") == ["one"]
+
+
+def test_generations_are_never_used_twice_and_groups_are_remembered(opened: Callable[[], Store]) -> None:
+    first = opened()
+    create(first)
+    assert [first.next_generation("pets"), first.next_generation("pets")] == [1, 2]
+    first.put_group(Group("pets", 2, Resources(2), "ns"))
+    first.put_group(Group("pets", 2, Resources(2), "ns", idle_since=NOW))
+    first.close()
+    second = opened()
+    assert second.next_generation("pets") == 3
+    assert second.list_groups() == [Group("pets", 2, Resources(2), "ns", idle_since=NOW)]
+    second.delete_group("pets")
+    assert second.list_groups() == []
+    second.close()
+
+
+def test_a_learner_changed_by_somebody_else_is_not_overwritten(store: Store) -> None:
+    create(store)
+    learner = store.get_learner("pets")
+    store.update_learner(learner)
+    with pytest.raises(FailedPrecondition):
+        store.update_learner(learner)
