@@ -65,6 +65,13 @@ def test_what_is_no_picture_is_passed_over_and_counted(tmp_path: Path) -> None:
     assert len(listing(root).train) == 2
 
 
+def test_a_bottomless_folder_ends_the_walk_and_is_counted(tmp_path: Path) -> None:
+    root = a_data_folder(tmp_path, 1, 1)
+    a_class_folder(root.joinpath("train", "ant", *["d"] * 40), 1)
+    found = listing(root)
+    assert (len(found.train), found.ignored.too_deep) == (2, 1)
+
+
 def test_links_that_stay_in_the_tree_are_pictures_and_others_are_refused(tmp_path: Path) -> None:
     root = a_data_folder(tmp_path / "root", 1, 1)
     picture(0).save(tmp_path / "outside.png")
@@ -152,6 +159,22 @@ def test_a_folder_without_pictures_is_told(tmp_path: Path) -> None:
     problems = dict(fields_and_messages(tmp_path))
     assert "no picture in a class folder" in problems["data.folder.path"]
     assert "no picture to validate on" in problems["data.folder.valid"]
+
+
+def test_a_folder_of_links_to_elsewhere_says_why_it_holds_no_picture(tmp_path: Path) -> None:
+    a_class_folder(tmp_path / "store", 1)
+    for part in ("train", "valid"):
+        (tmp_path / "root" / part / "ant").mkdir(parents=True)
+        (tmp_path / "root" / part / "ant" / "a.png").symlink_to(tmp_path / "store" / "000.png")
+    problems = fields_and_messages(tmp_path / "root")
+    assert any("2 refused: a link to a place outside" in message for _, message in problems)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_cannot_split_is_named(tmp_path: Path, seed: int) -> None:
+    a_class_folder(tmp_path / "ant", 3)
+    ((field, _),) = fields_and_messages(tmp_path, valid_pct=0.5, split_seed=seed)
+    assert field == "data.folder.split_seed"
 
 
 def test_one_class_is_not_enough(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ _READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".g
 _READ_TOO = (".jp2", ".j2k")
 # Listed although decode_image refuses them: a folder of phone pictures is then reported and not silently left out.
 _NOT_READ = (".avif", ".heic", ".heif")
-IMAGE_EXTENSIONS = frozenset({*_READ, *_READ_TOO, *_NOT_READ})
+IMAGE_SUFFIXES = frozenset({*_READ, *_READ_TOO, *_NOT_READ})
 _LEFTOVERS = ("__MACOSX",)
+_MAX_DEPTH = 32  # below a class folder; the walk recurses
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Ignored:
     other_files: int = 0  # no extension of a picture
     links: int = 0  # folders that are links: they may lead round in circles
     special: int = 0  # FIFOs, sockets, devices
+    too_deep: int = 0  # folders more than 32 levels down
     no_class: int = 0  # pictures that lie in no class folder
     unknown_class: int = 0  # validation pictures of a class that no training picture has
 
@@ -77,7 +79,7 @@ def scan_folder(spec: DataSpec) -> FolderListing:
     belong to that folder's class. Hidden entries are skipped, links to folders are not followed, and links to files
     only if they stay in the tree.
 
-    Raises LearnerError if a folder does not exist.
+    Raises LearnerError if a folder does not exist or leads out of the tree.
     """
     root = Path(spec.path)
     scan = _Scan(root.resolve())
@@ -93,7 +95,12 @@ _Labelled = tuple[Path, str]
 
 
 def split_by_pct(found: list[_Labelled], valid_pct: float, seed: int) -> tuple[list[_Labelled], list[_Labelled]]:
-    """fastai's `split_by_rand_pct`: validation in drawn order, training in the order of the folder."""
+    """fastai's `split_by_rand_pct`: validation in drawn order, training in the order of the folder.
+
+    Raises LearnerError for a seed that NumPy's legacy generator does not take.
+    """
+    if not 0 <= seed < 2**32:
+        raise LearnerError("data.folder.split_seed", f"{seed} is not in [0, 2**32)")
     order = np.random.RandomState(seed).permutation(len(found))
     n_valid = int(valid_pct * len(found))
     return [found[i] for i in sorted(order[n_valid:])], [found[i] for i in order[:n_valid]]
@@ -118,7 +125,10 @@ class _Scan:
                 self._ignored["no_class"] += 1
         return found
 
-    def _class_folder(self, folder: Path, label: str | None) -> Iterator[_Labelled]:
+    def _class_folder(self, folder: Path, label: str | None, depth: int = 0) -> Iterator[_Labelled]:
+        if depth > _MAX_DEPTH:
+            self._ignored["too_deep"] += 1
+            return
         seen_before = self._passed_over()
         entries = self._entries(folder)
         if label is None and not entries:
@@ -127,7 +137,7 @@ class _Scan:
             label = folder.name
         for entry in entries:
             if entry.is_dir():
-                yield from self._class_folder(Path(entry.path), label)
+                yield from self._class_folder(Path(entry.path), label, depth + 1)
             else:
                 assert label is not None
                 yield Path(entry.path), label
@@ -153,7 +163,7 @@ class _Scan:
             return "hidden"
         if entry.is_dir(follow_symlinks=False):
             return None
-        is_picture = Path(entry.name).suffix.lower() in IMAGE_EXTENSIONS
+        is_picture = Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
         if entry.is_symlink():
             return None if is_picture and not _is_dir(entry) else "links" if _is_dir(entry) else "other_files"
         if not entry.is_file(follow_symlinks=False):

@@ -43,7 +43,9 @@ def _class_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderPr
     field = "data.folder.path"
     where = spec.path if spec.valid_pct is not None else str(Path(spec.path) / spec.train)
     if not listing.train:
-        yield FolderProblem(field, f"no picture in a class folder of {where}; pictures must lie in {where}/<class>/")
+        refused = f" ({len(listing.refused)} refused: {listing.refused[0].reason})" if listing.refused else ""
+        message = f"no picture in a class folder of {where}{refused}; pictures must lie in {where}/<class>/"
+        yield FolderProblem(field, message)
         return
     if len(listing.classes) < 2:
         only = listing.classes[0]

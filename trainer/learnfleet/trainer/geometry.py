@@ -89,7 +89,7 @@ def compose(*matrices: Tensor) -> Tensor:
 def resample(x: Tensor, matrices: Tensor) -> Tensor:
     """Bilinear, reflecting at the borders, float [N, C, H, W]. `matrices`: [N, 3, 3] on any device."""
     rows, columns = x.shape[-2:]
-    m = matrices.to(x.device, torch.float32).view(-1, 9, 1, 1)
+    m = matrices.float().to(x.device).view(-1, 9, 1, 1)
     across = torch.linspace(-1, 1, columns, device=x.device).view(1, 1, columns)
     down = torch.linspace(-1, 1, rows, device=x.device).view(1, rows, 1)
     depth = (m[:, 6] * across + (m[:, 7] * down + m[:, 8])).reciprocal_()
