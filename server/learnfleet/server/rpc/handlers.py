@@ -1,0 +1,89 @@
+"""gRPC handlers of a servicer, built from its service descriptor.
+
+Requests are parsed here and not by grpcio, which would answer garbage bytes with INTERNAL or UNKNOWN.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from learnfleet.server.errors import FieldViolation, InvalidArgument, ServiceError
+from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
+
+_log = logging.getLogger(__name__)
+
+Unary = Callable[[Any], Awaitable[Message]]
+Streaming = Callable[[Any], AsyncIterator[Message]]
+
+
+def handlers_of(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+    """Handlers for every RPC of `service`: `GetJob` is `await servicer.get_job(request)`, streams are generators.
+
+    Raises TypeError if the servicer lacks a method: an RPC that is published must be there.
+    """
+    handlers = {method.name: _handler(servicer, method) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandler:
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
+    call = getattr(servicer, name, None)
+    if call is None:
+        raise TypeError(f"{type(servicer).__name__} has no method {name} for {method.full_name}")
+    if method.client_streaming:
+        raise TypeError(f"{method.full_name} streams requests, which is not supported here")
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_stream(call, method), None, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(call, method), None, _serialize)
+
+
+def _unary(call: Unary, method: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
+    async def handle(content: bytes, context: grpc.aio.ServicerContext) -> Message:
+        try:
+            return await call(_parse(content, method))
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return handle
+
+
+def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message]]:
+    async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
+        try:
+            async for message in call(_parse(content, method)):
+                yield message
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return handle
+
+
+def _parse(content: bytes, method: MethodDescriptor) -> Message:
+    message = GetMessageClass(method.input_type)()
+    try:
+        message.ParseFromString(content)
+    except DecodeError:
+        what = f"the {len(content)} bytes sent are no {method.input_type.full_name}"
+        raise InvalidArgument([FieldViolation("", what)]) from None
+    return message
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+async def _abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext) -> NoReturn:
+    if isinstance(error, ServiceError):
+        await context.abort(status_code(error), message_of(error), trailing_metadata(error))
+    _log.error("%s failed", method.full_name, exc_info=error)
+    # Nothing of the error itself: it may hold what the caller must not see.
+    await context.abort(grpc.StatusCode.INTERNAL, "this is a fault of the server; its log says more")
+    raise AssertionError("unreachable: abort raises")

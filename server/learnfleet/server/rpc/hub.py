@@ -1,0 +1,49 @@
+"""Waking those who watch jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+
+class EventHub:
+    """Tells watchers that a job has new events. Holds no events: each watcher reads the store from its own place.
+
+    So a slow watcher costs nothing but the place it remembers, and one that missed a wake-up loses nothing.
+    """
+
+    # Events that another process appended come with no wake-up here.
+    POLL_S = 1.0
+
+    def __init__(self) -> None:
+        self._changed: dict[str, asyncio.Event] = {}
+        self._watchers: dict[str, int] = {}
+
+    def notify(self, job_id: str) -> None:
+        """Wake the watchers of a job. From the event loop's thread."""
+        event = self._changed.get(job_id)
+        if event is not None:
+            event.set()
+            self._changed[job_id] = asyncio.Event()
+
+    @contextlib.contextmanager
+    def watching(self, job_id: str) -> Iterator[None]:
+        """While somebody watches a job."""
+        self._watchers[job_id] = self._watchers.get(job_id, 0) + 1
+        self._changed.setdefault(job_id, asyncio.Event())
+        try:
+            yield
+        finally:
+            self._watchers[job_id] -= 1
+            if not self._watchers[job_id]:
+                del self._watchers[job_id], self._changed[job_id]
+
+    def ticket(self, job_id: str) -> asyncio.Event:
+        """Take it before reading the store and wait on it after: a notification in between is not lost."""
+        return self._changed[job_id]
+
+    async def wait(self, ticket: asyncio.Event) -> None:
+        """Until the job has news, at most POLL_S."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ticket.wait(), self.POLL_S)
