@@ -108,13 +108,18 @@ def test_rotation_stays_in_its_range_and_happens_three_times_in_four() -> None:
     assert 0.72 < (degrees != 0).double().mean() < 0.78
 
 
-def test_a_quarter_turn_of_an_oblong_picture_keeps_pixels_square() -> None:
+@pytest.mark.parametrize(("down", "right"), [(0, 3), (3, 0)])
+def test_a_quarter_turn_of_an_oblong_picture_keeps_pixels_square(down: int, right: int) -> None:
     rows, columns = 9, 17
+    middle_row, middle_column = rows // 2, columns // 2
     x = torch.zeros(1, 1, rows, columns)
-    x[0, 0, rows // 2, columns // 2 + 3] = 1.0  # three pixels to the right of the centre
-    turned = moved(x, geometry.rotation(torch.tensor([90.0], dtype=torch.float64), (rows - 1) / (columns - 1)))
-    above_and_below = turned[0, 0, [rows // 2 - 3, rows // 2 + 3], columns // 2]
-    assert sorted(above_and_below.tolist()) == pytest.approx([0, 1], abs=1e-4)
+    x[0, 0, middle_row + down, middle_column + right] = 1.0
+    turned = moved(x, geometry.rotation(torch.tensor([90.0], dtype=torch.float64), (rows - 1) / (columns - 1)))[0, 0]
+    either_way = [
+        turned[middle_row + right, middle_column - down],
+        turned[middle_row - right, middle_column + down],
+    ]
+    assert sorted(float(value) for value in either_way) == pytest.approx([0, 1], abs=1e-4)
 
 
 def test_zoom_only_enlarges_and_stays_inside_the_picture() -> None:
