@@ -11,9 +11,11 @@ from learnfleet.server.errors import FieldViolation, InvalidArgument
 
 _ID = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _MODEL_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})"
+_ALIAS = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
 _ALPHABET = string.ascii_lowercase + string.digits
 
 ID_RULE = "lower-case letters, digits and '-', starting and ending with a letter or digit, 1 to 63 characters"
+ALIAS_RULE = "letters, digits, '-' and '_', starting with a letter, 1 to 63 characters"
 MODEL_ID_RULE = "letters, digits, '-', '_' and '.', starting with a letter or digit, 1 to 63 characters"
 
 
@@ -40,6 +42,10 @@ def is_id(value: str) -> bool:
 
 def is_model_id(value: str) -> bool:
     return re.fullmatch(_MODEL_ID, value) is not None
+
+
+def is_alias(value: str) -> bool:
+    return re.fullmatch(_ALIAS, value) is not None
 
 
 def job_name(job_id: str) -> str:
@@ -83,7 +89,7 @@ def parse_interpretation(name: str, field: str = "name") -> str:
 def parse_model(name: str, field: str = "model") -> ModelRef:
     """`models/{model}/versions/{version}` or `models/{model}@{alias}`."""
     form = "models/{model}/versions/{version} or models/{model}@{alias}"
-    pattern = rf"models/({_MODEL_ID})(?:/versions/([1-9][0-9]{{0,8}})|@([A-Za-z][A-Za-z0-9_-]{{0,62}}))"
+    pattern = rf"models/({_MODEL_ID})(?:/versions/([1-9][0-9]{{0,8}})|@({_ALIAS}))"
     model, version, alias = _parse(pattern, name, field, form)
     return ModelRef(model, version or None, alias or None)
 

@@ -1,0 +1,82 @@
+"""Naming a learner's state and going back to one: links to files, no worker needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from learnfleet.server.config import Config
+from learnfleet.server.domain import Checkpoint
+from learnfleet.server.errors import FailedPrecondition
+from learnfleet.server.store.base import Store
+from learnfleet.trainer import manifest
+
+_NAMED = "named"  # beneath the learner's checkpoints, where no job prunes
+
+
+def save_checkpoint(config: Config, store: Store, learner_id: str, checkpoint_id: str) -> Checkpoint:
+    """Give the learner's present state a name. Raises FailedPrecondition if there is none, or if it is damaged."""
+    learner = store.get_learner(learner_id)
+    name = f"learners/{learner_id}"
+    if learner.checkpoint_id is None:
+        raise FailedPrecondition(name, f"{name} has not been trained yet, so there is nothing to save; train it first")
+    present = store.get_checkpoint(learner_id, learner.checkpoint_id)
+    target = config.checkpoint_root(learner_id) / _NAMED / checkpoint_id
+    info = _copy(present, target)
+    saved = Checkpoint(
+        learner_id,
+        checkpoint_id,
+        str(target),
+        info.step,
+        info.epoch,
+        info.model_sha256,
+        info.optimizer_sha256,
+        info.size_bytes,
+        datetime.now(UTC),
+    )
+    store.put_checkpoint(saved)
+    return saved
+
+
+def _copy(present: Checkpoint, target: Path) -> manifest.CheckpointInfo:
+    source = Path(present.path)
+    try:
+        info = manifest.verify(source)
+    except manifest.CorruptCheckpoint as error:
+        raise FailedPrecondition(f"learners/{present.learner_id}/checkpoints/{present.id}", str(error)) from error
+    if source == target:
+        return info
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = manifest.temporary_for(target)
+    for path in source.iterdir():
+        _link(path, temporary / path.name)
+    manifest.publish(temporary, target)
+    return info
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # no hard links here
+        shutil.copyfile(source, target)
+
+
+def load_state_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Fields of the learner as the checkpoint's state.json has them. Raises FailedPrecondition if it is damaged."""
+    folder = Path(checkpoint.path)
+    try:
+        manifest.verify(folder)
+    except manifest.CorruptCheckpoint as error:
+        name = f"learners/{checkpoint.learner_id}/checkpoints/{checkpoint.id}"
+        raise FailedPrecondition(name, f"{error}; load another one") from error
+    state = json.loads((folder / manifest.STATE_FILE).read_text())
+    return {
+        "classes": tuple(state["classes"]),
+        "frozen_to": state["frozen_to"],
+        "epochs": state["lifetime_epoch"],
+        "steps": state["global_step"],
+    }

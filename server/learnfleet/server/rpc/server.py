@@ -1,0 +1,82 @@
+"""The gRPC server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from learnfleet.server.config import Config
+from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.rpc.handlers import handlers_of
+from learnfleet.server.rpc.hub import EventHub
+from learnfleet.server.rpc.interpretation import InterpretationServicer
+from learnfleet.server.rpc.jobs import JobServicer
+from learnfleet.server.rpc.ports import Catalog, Runtime
+from learnfleet.server.rpc.prediction import PredictionServicer
+from learnfleet.server.rpc.training import TrainingServicer
+from learnfleet.server.store.base import Store
+from learnfleet.v1 import (
+    interpretation_service_pb2,
+    job_service_pb2,
+    prediction_service_pb2,
+    training_service_pb2,
+)
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.so_reuseport", 0),  # two servers on one port would share its calls without a word
+)
+
+
+@dataclass(frozen=True)
+class RpcServer:
+    """A server that is bound to its port but not started."""
+
+    grpc: grpc.aio.Server
+    health: health.aio.HealthServicer
+    services: tuple[str, ...]
+    port: int
+
+    async def set_serving(self, is_serving: bool) -> None:
+        """What health checks are told, of each service and of all."""
+        status = health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", *self.services):
+            await self.health.set(service, status)
+
+
+def build_server(
+    config: Config, store: Store, runtime: Runtime, catalog: Catalog, hub: EventHub, roots: DataRoots
+) -> RpcServer:
+    """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
+    server = grpc.aio.server(options=_OPTIONS)
+    servicers: list[tuple[object, ServiceDescriptor]] = [
+        (TrainingServicer(config, store, runtime, catalog, roots), _service(training_service_pb2, "TrainingService")),
+        (JobServicer(store, runtime, hub), _service(job_service_pb2, "JobService")),
+        (PredictionServicer(runtime), _service(prediction_service_pb2, "PredictionService")),
+        (
+            InterpretationServicer(config, store, runtime, catalog),
+            _service(interpretation_service_pb2, "InterpretationService"),
+        ),
+    ]
+    server.add_generic_rpc_handlers(tuple(handlers_of(servicer, service) for servicer, service in servicers))
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = tuple(service.full_name for _, service in servicers)
+    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    port = server.add_insecure_port(config.listen)
+    return RpcServer(server, health_servicer, names, port)
+
+
+def _service(module: object, name: str) -> ServiceDescriptor:
+    return module.DESCRIPTOR.services_by_name[name]  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,206 @@
+"""Jobs, learners, checkpoints and events as protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from learnfleet.server import names
+from learnfleet.server.domain import (
+    Checkpoint,
+    Job,
+    JobKind,
+    JobState,
+    Json,
+    Learner,
+    StoredEvent,
+    TrainWork,
+)
+from learnfleet.server.rpc.write_spec import bad_image_policy_to_proto, learner_spec_to_proto, stage_to_proto
+from learnfleet.v1 import job_pb2 as pb
+from learnfleet.v1 import learner_pb2
+
+JOB_STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
+JOB_KINDS = {kind: pb.JobKind.Value(f"JOB_KIND_{kind.name}") for kind in JobKind}
+_SEVERITIES = {name: pb.LogLine.Severity.Value(f"SEVERITY_{name.upper()}") for name in ("info", "warning", "error")}
+
+
+def timestamp(time: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(time)
+    return made
+
+
+def duration(seconds: float) -> Duration:
+    made = Duration()
+    made.FromTimedelta(timedelta(seconds=seconds))
+    return made
+
+
+def learner_to_proto(learner: Learner, *, warm: bool, active_job: str | None) -> learner_pb2.Learner:
+    return learner_pb2.Learner(
+        name=names.learner_name(learner.id),
+        spec=learner_spec_to_proto(learner.spec),
+        classes=learner.classes,
+        frozen_to=learner.frozen_to,
+        checkpoint=names.checkpoint_name(learner.id, learner.checkpoint_id) if learner.checkpoint_id else "",
+        epochs_trained=learner.epochs,
+        steps_trained=learner.steps,
+        warm=warm,
+        active_job=names.job_name(active_job) if active_job else "",
+        create_time=timestamp(learner.created_at),
+        update_time=timestamp(learner.updated_at),
+        etag=str(learner.revision),
+    )
+
+
+def checkpoint_to_proto(checkpoint: Checkpoint) -> learner_pb2.Checkpoint:
+    return learner_pb2.Checkpoint(
+        name=names.checkpoint_name(checkpoint.learner_id, checkpoint.id),
+        step=checkpoint.step,
+        epoch=checkpoint.epoch,
+        model_sha256=checkpoint.model_sha256,
+        optimizer_sha256=checkpoint.optimizer_sha256,
+        size_bytes=checkpoint.size_bytes,
+        create_time=timestamp(checkpoint.created_at),
+    )
+
+
+def job_to_proto(job: Job, checkpoint: Checkpoint | None = None) -> pb.Job:
+    """A job; `checkpoint` is the one that its result names."""
+    message = pb.Job(
+        name=names.job_name(job.id),
+        kind=JOB_KINDS[job.kind],
+        learner=names.learner_name(job.learner_id),
+        state=JOB_STATES[job.state],
+        state_reason=job.reason,
+        resources=pb.Resources(num_workers=job.resources.num_workers, gpus_per_worker=job.resources.gpus_per_worker),
+        attempt=job.attempt,
+        last_sequence=job.last_sequence,
+        create_time=timestamp(job.created_at),
+        update_time=timestamp(job.updated_at),
+        request_id=job.request_id or "",
+    )
+    if isinstance(job.work, TrainWork):
+        message.stages.extend(stage_to_proto(stage) for stage in job.work.stages)
+    if job.started_at:
+        message.start_time.CopyFrom(timestamp(job.started_at))
+    if job.ended_at:
+        message.end_time.CopyFrom(timestamp(job.ended_at))
+    if job.progress is not None:
+        message.progress.CopyFrom(_progress_to_proto(job.progress))
+    if job.result is not None:
+        message.result.CopyFrom(_result_to_proto(job.result, checkpoint))
+    if job.tracking is not None:
+        message.tracking_run.CopyFrom(pb.TrackingRun(**job.tracking))
+    return message
+
+
+def _progress_to_proto(data: Json) -> pb.Progress:
+    """From the newest `batch` or `epoch` event; an epoch that has ended says no more of its batches."""
+    fields = ("stage", "epoch", "epochs", "batch", "batches")
+    message = pb.Progress(**{name: data[name] for name in fields if name in data})
+    message.samples_per_second = data.get("samples_per_s", 0.0)
+    if data.get("eta_s") is not None:
+        message.eta.CopyFrom(duration(data["eta_s"]))
+    return message
+
+
+def _result_to_proto(result: Json, checkpoint: Checkpoint | None) -> pb.JobResult:
+    interpretation = result.get("interpretation_id")
+    metrics = {name: value for name, value in (result.get("metrics") or {}).items() if value is not None}
+    return pb.JobResult(
+        metrics=metrics,
+        checkpoint=checkpoint_to_proto(checkpoint) if checkpoint else None,
+        interpretation=names.interpretation_name(interpretation) if interpretation else "",
+        model_version=result.get("model_version") or "",
+        skipped_images=result.get("skipped_images") or 0,
+        exact=bool(result.get("exact")),
+    )
+
+
+def event_to_proto(stored: StoredEvent) -> pb.Event:
+    event = stored.event
+    message = pb.Event(sequence=stored.sequence, time=timestamp(event.time), attempt=event.attempt)
+    _PAYLOADS[event.kind](message, event.data)
+    return message
+
+
+def _state(message: pb.Event, data: Json) -> None:
+    message.state_changed.CopyFrom(pb.StateChanged(state=JOB_STATES[JobState(data["state"])], reason=data["reason"]))
+
+
+def _data(message: pb.Event, data: Json) -> None:
+    counts = data["counts"]
+    read = pb.DataRead(
+        classes=data["classes"], train_images=counts.get("train", 0), valid_images=counts.get("valid", 0)
+    )
+    message.data_read.CopyFrom(read)
+
+
+def _stage(message: pb.Event, data: Json) -> None:
+    message.stage_started.CopyFrom(
+        pb.StageStarted(
+            stage=data["index"],
+            description=data["description"],
+            epochs=data["epochs"],
+            columns=data.get("columns", ()),
+        )
+    )
+
+
+def _batch(message: pb.Event, data: Json) -> None:
+    fields = ("stage", "epoch", "epochs", "batch", "batches", "step", "loss", "lr")
+    message.batch_finished.CopyFrom(pb.BatchFinished(**{name: data[name] for name in fields}))
+    message.batch_finished.momentum = data["mom"]
+    message.batch_finished.samples_per_second = data["samples_per_s"]
+    message.batch_finished.eta.CopyFrom(duration(data["eta_s"]))
+
+
+def _epoch(message: pb.Event, data: Json) -> None:
+    metrics = [pb.MetricValue(name=name, value=value) for name, value in data["metrics"].items() if value is not None]
+    message.epoch_finished.CopyFrom(
+        pb.EpochFinished(
+            stage=data["stage"],
+            epoch=data["epoch"],
+            step=data["step"],
+            train_loss=data["train_loss"],
+            valid_loss=data["valid_loss"],
+            metrics=metrics,
+            duration=duration(data["time_s"]),
+        )
+    )
+
+
+def _checkpoint(message: pb.Event, data: Json) -> None:
+    fields = ("step", "model_sha256", "optimizer_sha256")
+    message.checkpoint_saved.CopyFrom(pb.CheckpointSaved(**{name: data[name] for name in fields}))
+
+
+def _bad_image(message: pb.Event, data: Json) -> None:
+    policy = bad_image_policy_to_proto(data["policy"])
+    message.bad_image.CopyFrom(pb.BadImage(path=data["path"], reason=data["reason"], policy=policy))
+
+
+def _picture(message: pb.Event, data: Json) -> None:
+    message.picture_drawn.CopyFrom(pb.PictureDrawn(name=data["name"], media_type=data["media_type"]))
+
+
+def _log(message: pb.Event, data: Json) -> None:
+    message.log.CopyFrom(pb.LogLine(severity=_SEVERITIES[data["severity"]], message=data["message"]))
+
+
+_PAYLOADS: dict[str, Callable[[pb.Event, Json], None]] = {
+    "state": _state,
+    "data": _data,
+    "stage": _stage,
+    "batch": _batch,
+    "epoch": _epoch,
+    "checkpoint": _checkpoint,
+    "bad_image": _bad_image,
+    "picture": _picture,
+    "log": _log,
+}
