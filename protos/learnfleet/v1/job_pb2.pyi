@@ -252,16 +252,14 @@ class DataRead(_message.Message):
     def __init__(self, classes: _Optional[_Iterable[str]] = ..., train_images: _Optional[int] = ..., valid_images: _Optional[int] = ...) -> None: ...
 
 class StageStarted(_message.Message):
-    __slots__ = ("stage", "description", "epochs", "columns")
+    __slots__ = ("stage", "description", "epochs")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
-    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     stage: int
     description: str
     epochs: int
-    columns: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, stage: _Optional[int] = ..., description: _Optional[str] = ..., epochs: _Optional[int] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, stage: _Optional[int] = ..., description: _Optional[str] = ..., epochs: _Optional[int] = ...) -> None: ...
 
 class BatchFinished(_message.Message):
     __slots__ = ("stage", "epoch", "epochs", "batch", "batches", "step", "loss", "lr", "momentum", "samples_per_second", "eta")

@@ -50,7 +50,7 @@ class Predictor:
         """As `predict_bytes`, also for files."""
         answers: list[Prediction | BadImage | Tensor] = [self._prepare(source) for source in sources]
         good = [answer for answer in answers if isinstance(answer, Tensor)]
-        predictions = iter(self._describe(torch.stack(good)) if good else ())
+        predictions = iter(self.classify(torch.stack(good)) if good else ())
         return [next(predictions) if isinstance(answer, Tensor) else answer for answer in answers]
 
     def _prepare(self, source: Source) -> Tensor | BadImage:
@@ -59,7 +59,8 @@ class Predictor:
         except BadImage as error:
             return error
 
-    def _describe(self, x: Tensor) -> list[Prediction]:
+    def classify(self, x: Tensor) -> list[Prediction]:
+        """What the model says of a batch [N, 3, H, W] that `transform` has made."""
         probabilities = run_without_grad(self._model, x.to(self.device), self._activation)
         rows = zip(probabilities.argmax(dim=1).tolist(), probabilities.tolist(), strict=True)
         return [Prediction(self.classes[index], index, tuple(row)) for index, row in rows]

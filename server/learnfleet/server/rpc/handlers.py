@@ -77,7 +77,7 @@ def _parse(content: bytes, method: MethodDescriptor) -> Message:
 
 
 def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
+    return bytes(message.SerializeToString())
 
 
 async def _abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext) -> NoReturn:

@@ -79,4 +79,4 @@ def build_server(
 
 
 def _service(module: object, name: str) -> ServiceDescriptor:
-    return module.DESCRIPTOR.services_by_name[name]  # type: ignore[attr-defined, no-any-return]
+    return module.DESCRIPTOR.services_by_name[name]  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from learnfleet.server import names
+from learnfleet.server.checkpoints import load_state_of, save_checkpoint
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import ExportWork, Job, JobKind, JobState, Learner, Resources, TrainWork
@@ -24,7 +25,6 @@ from learnfleet.server.rpc.reading import (
     learner_message,
     require_trained,
 )
-from learnfleet.server.rpc.saving import load_state_of, save_checkpoint
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import checkpoint_to_proto
 from learnfleet.server.store.base import Store

@@ -147,7 +147,6 @@ def _stage(message: pb.Event, data: Json) -> None:
             stage=data["index"],
             description=data["description"],
             epochs=data["epochs"],
-            columns=data.get("columns", ()),
         )
     )
 

@@ -1,0 +1,58 @@
+"""learnfleet's client: the remote Learner and all that goes with it. Needs no torch."""
+
+from learnfleet.client.client import Client
+from learnfleet.client.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    FieldViolation,
+    InternalError,
+    InvalidArgumentError,
+    JobCancelledError,
+    JobFailedError,
+    LearnfleetError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+    UnimplementedError,
+)
+from learnfleet.client.events import Event
+from learnfleet.client.job import Job
+from learnfleet.client.learner import RemoteLearner, RunSettings
+from learnfleet.client.results import Interpretation, JobInfo, LearnerInfo, ModelVersion, Picture, Prediction
+from learnfleet.client.specs import Fit, FitOneCycle, FreezeTo, ImageDataBunch, LearnerSpec, get_transforms
+
+__all__ = [
+    "AlreadyExistsError",
+    "CancelledError",
+    "Client",
+    "DeadlineExceededError",
+    "Event",
+    "FailedPreconditionError",
+    "FieldViolation",
+    "Fit",
+    "FitOneCycle",
+    "FreezeTo",
+    "ImageDataBunch",
+    "InternalError",
+    "Interpretation",
+    "InvalidArgumentError",
+    "Job",
+    "JobCancelledError",
+    "JobFailedError",
+    "JobInfo",
+    "LearnerInfo",
+    "LearnerSpec",
+    "LearnfleetError",
+    "ModelVersion",
+    "NotFoundError",
+    "Picture",
+    "Prediction",
+    "RemoteLearner",
+    "ResourceExhaustedError",
+    "RunSettings",
+    "UnavailableError",
+    "UnimplementedError",
+    "get_transforms",
+]

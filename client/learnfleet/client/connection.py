@@ -1,0 +1,80 @@
+"""A channel to a server: typed errors, deadlines, and retries where a repeat is safe."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+
+from learnfleet.client.errors import from_rpc
+from learnfleet.v1 import (
+    interpretation_service_pb2_grpc,
+    job_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+    training_service_pb2_grpc,
+)
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+_T = TypeVar("_T")
+
+
+class Connection:
+    """Stubs of all services on one channel."""
+
+    def __init__(self, address: str, timeout_s: float, retry_s: float) -> None:
+        self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
+        options = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            # A server that was restarted is found again within a second, not after gRPC's two minutes.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        self._channel = grpc.insecure_channel(address, options)
+        self.training = training_service_pb2_grpc.TrainingServiceStub(self._channel)
+        self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self.interpretation = interpretation_service_pb2_grpc.InterpretationServiceStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def call(self, rpc: Callable[..., _T], request: object) -> _T:
+        """One unary call, repeated while the server is unavailable.
+
+        Every call of this package is safe to repeat: reads, and creates that carry a request id.
+        """
+        deadline = time.monotonic() + self.retry_s
+        for pause_s in pauses():
+            try:
+                return rpc(request, timeout=self.timeout_s)
+            except grpc.RpcError as error:
+                if not is_unavailable(error) or time.monotonic() + pause_s > deadline:
+                    raise from_rpc(error) from None
+            time.sleep(pause_s)
+        raise AssertionError("unreachable: the pauses do not end")
+
+    def stream(self, rpc: Callable[..., Any], request: object) -> Iterator[Any]:
+        """One server stream, ended when the caller stops reading. Raises grpc.RpcError."""
+        call = rpc(request)
+        try:
+            yield from call
+        finally:
+            call.cancel()
+
+
+def is_unavailable(error: grpc.RpcError) -> bool:
+    return bool(error.code() is grpc.StatusCode.UNAVAILABLE)
+
+
+def pauses() -> Iterator[float]:
+    """Exponential, with jitter, without end (seconds)."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s * random.uniform(0.5, 1.0)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

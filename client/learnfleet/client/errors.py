@@ -1,0 +1,118 @@
+"""What can go wrong, as a tree of exceptions decoded from gRPC statuses and their google.rpc details."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+
+if TYPE_CHECKING:
+    from learnfleet.client.results import JobInfo
+
+_DETAILS_KEY = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """A wrong field of a request: its path, and what would be right."""
+
+    field: str
+    description: str
+
+
+class LearnfleetError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidArgumentError(LearnfleetError):
+    """The request can never succeed as it is; `violations` names every wrong field."""
+
+    def __init__(self, message: str, violations: tuple[FieldViolation, ...] = ()) -> None:
+        super().__init__(message)
+        self.violations = violations
+
+
+class NotFoundError(LearnfleetError):
+    """There is no such job, learner, model or checkpoint."""
+
+
+class AlreadyExistsError(LearnfleetError):
+    """The name or request id is taken."""
+
+
+class FailedPreconditionError(LearnfleetError):
+    """It cannot be done in the present state of things."""
+
+
+class ResourceExhaustedError(LearnfleetError):
+    """Too much at once, or too large."""
+
+
+class UnavailableError(LearnfleetError):
+    """The server cannot be reached, or is not ready."""
+
+
+class DeadlineExceededError(LearnfleetError):
+    """It took longer than allowed."""
+
+
+class CancelledError(LearnfleetError):
+    """The call was cancelled."""
+
+
+class UnimplementedError(LearnfleetError):
+    """The server does not do this."""
+
+
+class InternalError(LearnfleetError):
+    """A fault of the server."""
+
+
+class JobFailedError(LearnfleetError):
+    """A job that was waited for failed; `job` says why."""
+
+    def __init__(self, job: JobInfo) -> None:
+        super().__init__(f"{job.name} failed: {job.state_reason}")
+        self.job = job
+
+
+class JobCancelledError(LearnfleetError):
+    """A job that was waited for was cancelled."""
+
+    def __init__(self, job: JobInfo) -> None:
+        super().__init__(f"{job.name} was cancelled")
+        self.job = job
+
+
+_BY_CODE: dict[grpc.StatusCode, type[LearnfleetError]] = {
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.CANCELLED: CancelledError,
+    grpc.StatusCode.UNIMPLEMENTED: UnimplementedError,
+}
+
+
+def from_rpc(error: grpc.RpcError) -> LearnfleetError:
+    """The typed error of a failed call."""
+    code, message = error.code(), error.details() or ""
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidArgumentError(message, _violations(error))
+    return _BY_CODE.get(code, InternalError)(message)
+
+
+def _violations(error: grpc.RpcError) -> tuple[FieldViolation, ...]:
+    # Imported where an error is decoded: a session without errors does not pay for it.
+    from google.rpc import error_details_pb2, status_pb2
+
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            bad = error_details_pb2.BadRequest()
+            for detail in status_pb2.Status.FromString(value).details:
+                if detail.Unpack(bad):
+                    return tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
+    return ()

@@ -1,0 +1,277 @@
+"""What the server answers, as frozen values: users never hold protobuf messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from learnfleet.v1 import interpretation_service_pb2, job_pb2, learner_pb2, prediction_service_pb2
+
+FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A saved state of a learner."""
+
+    name: str
+    step: int
+    epoch: int
+    model_sha256: str
+    optimizer_sha256: str
+    size_bytes: int
+
+    @classmethod
+    def from_proto(cls, message: learner_pb2.Checkpoint) -> CheckpointInfo:
+        return cls(
+            message.name,
+            message.step,
+            message.epoch,
+            message.model_sha256,
+            message.optimizer_sha256,
+            message.size_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class TrackingRun:
+    """Where MLflow holds a job."""
+
+    tracking_uri: str
+    experiment_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job came to."""
+
+    metrics: dict[str, float]
+    checkpoint: CheckpointInfo | None
+    interpretation: str
+    model_version: str
+    skipped_images: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A job as it stood when it was asked for."""
+
+    name: str
+    kind: str
+    learner: str
+    state: str  # QUEUED, STARTING, RUNNING, RESTARTING, CANCELLING, SUCCEEDED, FAILED or CANCELLED
+    state_reason: str
+    num_workers: int
+    attempt: int
+    last_sequence: int
+    result: JobResult | None
+    tracking_run: TrackingRun | None
+    create_time: datetime
+    epoch: int
+    epochs: int
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+    @classmethod
+    def from_proto(cls, message: job_pb2.Job) -> JobInfo:
+        run = message.tracking_run
+        return cls(
+            name=message.name,
+            kind=job_pb2.JobKind.Name(message.kind).removeprefix("JOB_KIND_"),
+            learner=message.learner,
+            state=state_name(message.state),
+            state_reason=message.state_reason,
+            num_workers=message.resources.num_workers,
+            attempt=message.attempt,
+            last_sequence=message.last_sequence,
+            result=_result(message.result) if message.HasField("result") else None,
+            tracking_run=TrackingRun(run.tracking_uri, run.experiment_id, run.run_id)
+            if message.HasField("tracking_run")
+            else None,
+            create_time=message.create_time.ToDatetime(),
+            epoch=message.progress.epoch,
+            epochs=message.progress.epochs,
+        )
+
+
+def state_name(number: int) -> str:
+    """SUCCEEDED for JOB_STATE_SUCCEEDED; the number itself for a state that this client is too old to know."""
+    known = job_pb2.JobState.values()
+    return job_pb2.JobState.Name(number).removeprefix("JOB_STATE_") if number in known else str(number)
+
+
+def _result(message: job_pb2.JobResult) -> JobResult:
+    return JobResult(
+        dict(message.metrics),
+        CheckpointInfo.from_proto(message.checkpoint) if message.HasField("checkpoint") else None,
+        message.interpretation,
+        message.model_version,
+        message.skipped_images,
+        message.exact,
+    )
+
+
+@dataclass(frozen=True)
+class LearnerInfo:
+    """A learner as it stood when it was asked for."""
+
+    name: str
+    architecture: str
+    data_path: str
+    classes: tuple[str, ...]
+    frozen_to: int
+    checkpoint: str
+    epochs_trained: int
+    steps_trained: int
+    warm: bool
+    active_job: str
+
+    @classmethod
+    def from_proto(cls, message: learner_pb2.Learner) -> LearnerInfo:
+        return cls(
+            message.name,
+            message.spec.architecture,
+            message.spec.data.folder.path,
+            tuple(message.classes),
+            message.frozen_to,
+            message.checkpoint,
+            message.epochs_trained,
+            message.steps_trained,
+            message.warm,
+            message.active_job,
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """fastai's triple: `name, index, probabilities = learn.predict(...)`."""
+
+    class_name: str
+    index: int
+    probabilities: tuple[float, ...]
+    top: tuple[tuple[str, float], ...]  # likeliest classes, best first
+    model_used: str
+
+    @property
+    def probability(self) -> float:
+        """Of the predicted class."""
+        return self.probabilities[self.index]
+
+    def __iter__(self) -> Iterator[str | int | tuple[float, ...]]:
+        return iter((self.class_name, self.index, self.probabilities))
+
+    @classmethod
+    def from_proto(cls, message: prediction_service_pb2.PredictResponse) -> Prediction:
+        prediction = message.prediction
+        return cls(
+            prediction.class_name,
+            prediction.class_index,
+            tuple(prediction.probabilities),
+            tuple((item.class_name, item.probability) for item in prediction.top),
+            message.model_used,
+        )
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """An export in the model registry."""
+
+    name: str  # models/{model}/versions/{version}
+    model: str
+    version: str
+
+    @classmethod
+    def from_name(cls, name: str) -> ModelVersion:
+        _, model, _, version = name.split("/")
+        return cls(name, model, version)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot; notebooks show it."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+    def save(self, path: str | Path) -> Path:
+        """Write it, and return the path."""
+        Path(path).write_bytes(self.content)
+        return Path(path)
+
+    def _repr_png_(self) -> bytes | None:
+        return self.content if self.media_type == "image/png" else None
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Two classes that the model confuses."""
+
+    actual: str
+    predicted: str
+    count: int
+
+
+@dataclass(frozen=True)
+class TopLoss:
+    """A picture that the model is wrong or unsure about."""
+
+    index: int
+    path: str
+    predicted: str
+    actual: str
+    loss: float
+    probability: float  # of the actual class
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What a model gets wrong (fastai ClassificationInterpretation)."""
+
+    name: str
+    learner: str
+    checkpoint: str
+    classes: tuple[str, ...]
+    examples: int
+    accuracy: float
+    loss: float
+    confusion_matrix: tuple[tuple[int, ...], ...]  # rows actual, columns predicted
+    most_confused: tuple[ConfusedPair, ...]  # worst first
+    top_losses: tuple[TopLoss, ...]  # worst first
+    pictures: tuple[Picture, ...]
+    skipped_images: int
+
+    def plot_confusion_matrix(self) -> Picture:
+        return self._picture("confusion_matrix")
+
+    def plot_top_losses(self) -> Picture:
+        return self._picture("top_losses")
+
+    def _picture(self, name: str) -> Picture:
+        return next(picture for picture in self.pictures if picture.name == name)
+
+    @classmethod
+    def from_proto(cls, message: interpretation_service_pb2.Interpretation) -> Interpretation:
+        return cls(
+            name=message.name,
+            learner=message.learner,
+            checkpoint=message.checkpoint,
+            classes=tuple(message.classes),
+            examples=message.examples,
+            accuracy=message.accuracy,
+            loss=message.loss,
+            confusion_matrix=tuple(tuple(row.counts) for row in message.confusion_matrix.rows),
+            most_confused=tuple(ConfusedPair(p.actual, p.predicted, p.count) for p in message.most_confused),
+            top_losses=tuple(
+                TopLoss(item.index, item.path, item.predicted, item.actual, item.loss, item.probability)
+                for item in message.top_losses
+            ),
+            pictures=tuple(Picture(p.name, p.media_type, p.content) for p in message.pictures),
+            skipped_images=message.skipped_images,
+        )

@@ -1,0 +1,102 @@
+"""The control server, put together. Nothing heavy is imported before it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from learnfleet.server.config import Config
+from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.rpc.hub import EventHub
+from learnfleet.server.rpc.server import RpcServer, build_server
+from learnfleet.server.runtime import ServerRuntime
+from learnfleet.server.store.sql import SqlStore
+from learnfleet.server.workers.catalog import WorkerCatalog
+
+_GRACE_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class DataDirInUse(RuntimeError):
+    """Another server works in the data directory."""
+
+
+async def serve(config: Config, port_file: Path | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order. Raises DataDirInUse, RuntimeError for an address in use."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    with _alone_in(config.data_dir):
+        store = SqlStore(config.store_url)
+        loop, hub = asyncio.get_running_loop(), EventHub()
+        runtime = ServerRuntime(config, store, lambda job_id: loop.call_soon_threadsafe(hub.notify, job_id))
+        catalog = WorkerCatalog(runtime.cluster, config.data_dir)
+        rpc = build_server(config, store, runtime, catalog, hub, DataRoots(config.data_roots))
+        await rpc.grpc.start()
+        await rpc.set_serving(True)
+        _announce(config, rpc, runtime, port_file)
+        stop = _on_signals(loop)
+        runtime.start()
+        warm_up = asyncio.create_task(_warm_up(catalog))
+        await stop.wait()
+        print("stopping: running jobs save their state", flush=True)  # noqa: T201
+        warm_up.cancel()
+        await rpc.set_serving(False)
+        await rpc.grpc.stop(_GRACE_S)
+        await asyncio.to_thread(runtime.stop)
+        store.close()
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _warm_up(catalog: WorkerCatalog) -> None:
+    """Ask the workers what they can do before the first request has to wait for it."""
+    try:
+        await catalog.architectures()
+    except Exception:
+        _log.exception("the workers could not be asked what they can do")
+
+
+def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, port_file: Path | None) -> None:
+    address = f"{config.listen.rsplit(':', 1)[0]}:{rpc.port}"
+    roots = ", ".join(str(root) for root in config.data_roots) or "none"
+    lines = [
+        f"learnfleet {installed_version()} listens on {address}",
+        f"data directory {config.data_dir}, data roots {roots}",
+        f"Ray {runtime.cluster.describe()}",
+        f"MLflow {config.tracking_uri}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    if port_file is not None:
+        temporary = port_file.with_suffix(".tmp")
+        temporary.write_text(address)
+        temporary.replace(port_file)
+
+
+def installed_version() -> str:
+    try:
+        return version("learnfleet")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+@contextlib.contextmanager
+def _alone_in(data_dir: Path) -> Iterator[None]:
+    with (data_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataDirInUse(f"another server works in {data_dir}; stop it, or choose another --data-dir") from None
+        yield

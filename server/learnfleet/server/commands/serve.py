@@ -1,0 +1,79 @@
+"""`learnfleet serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from learnfleet.server.app import DataDirInUse
+from learnfleet.server.app import serve as run_server
+from learnfleet.server.config import Config
+
+
+def serve(
+    data_dir: Annotated[Path, typer.Option(help="Store, checkpoints, local MLflow: what must survive.")] = Path(
+        ".learnfleet"
+    ),
+    data_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder that clients may name paths beneath; repeatable. Default: the current folder."),
+    ] = None,
+    listen: Annotated[str, typer.Option(help="host:port; port 0 picks a free one.")] = "127.0.0.1:8470",
+    insecure: Annotated[
+        bool, typer.Option(help="Listen on other than loopback addresses without TLS or authentication.")
+    ] = False,
+    port_file: Annotated[Path | None, typer.Option(help="File to write the address to.")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join. Default: a local one that ends with the server.")
+    ] = None,
+    ray_namespace: Annotated[str, typer.Option(help="Ray namespace of the workers.")] = "learnfleet",
+    mlflow_uri: Annotated[str | None, typer.Option(help="MLflow tracking URI. Default: in the data directory.")] = None,
+    cpu_slots: Annotated[
+        int | None, typer.Option(min=1, help="CPU workers the local Ray has room for. Default: the cores.")
+    ] = None,
+    idle_timeout_s: Annotated[float, typer.Option(min=0, help="How long a learner's workers stay warm.")] = 600.0,
+    max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of a job after faults that are not its own.")] = 3,
+) -> None:
+    """Run a control server until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _check_address(listen, insecure)
+    config = Config(
+        data_dir=data_dir.resolve(),
+        listen=listen,
+        data_roots=tuple(root.resolve() for root in data_root or [Path.cwd()]),
+        ray_address=ray_address,
+        ray_namespace=ray_namespace,
+        mlflow_uri=mlflow_uri,
+        cpu_slots=cpu_slots,
+        idle_timeout_s=idle_timeout_s,
+        max_restarts=max_restarts,
+    )
+    try:
+        asyncio.run(run_server(config, port_file))
+    except (DataDirInUse, RuntimeError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def _check_address(listen: str, insecure: bool) -> None:
+    host, separator, port = listen.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise typer.BadParameter(f"'{listen}' must be host:port", param_hint="--listen")
+    if _is_loopback(host):
+        return
+    if not insecure:
+        why = f"{host} is not a loopback address, and there is neither TLS nor authentication yet; add --insecure"
+        raise typer.BadParameter(f"{why} if everyone who can reach it may use it", param_hint="--listen")
+    typer.echo(f"warning: {listen} is open to everyone who can reach it: no TLS, no authentication", err=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

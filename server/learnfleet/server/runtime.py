@@ -1,0 +1,60 @@
+"""Everything behind the RPCs: cluster, scheduler, predictions, MLflow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from threading import Thread
+
+from learnfleet.server.config import Config
+from learnfleet.server.domain import Job
+from learnfleet.server.rpc.ports import PredictionResult
+from learnfleet.server.scheduling.pool import GroupPool
+from learnfleet.server.scheduling.scheduler import Scheduler
+from learnfleet.server.scheduling.services import Services
+from learnfleet.server.store.base import Store
+from learnfleet.server.tracking.exporter import MlflowExporter
+from learnfleet.server.tracking.registry import ModelRegistry
+from learnfleet.server.workers.cluster import RayCluster
+from learnfleet.server.workers.predictor import PredictionPool
+
+
+class ServerRuntime:
+    """The `Runtime` of the control server. `start` returns at once; Ray and MLflow come up in threads."""
+
+    def __init__(self, config: Config, store: Store, notify: Callable[[str], None]) -> None:
+        self.cluster = RayCluster(config)
+        self._exporter = MlflowExporter(config, store)
+        self._pool = GroupPool(config, store, self.cluster)
+        registry = ModelRegistry(config, store)
+
+        def told(job_id: str) -> None:
+            notify(job_id)
+            self._exporter.wake()
+
+        services = Services(config, store, self._pool, told, self.cluster.is_local)
+        self._scheduler = Scheduler(services, self.cluster, registry)
+        self._predictions = PredictionPool(config, store, self.cluster, registry)
+
+    def start(self) -> None:
+        Thread(target=self.cluster.connect, name="ray-connect", daemon=True).start()
+        self._scheduler.start()
+        self._exporter.start()
+
+    def stop(self) -> None:
+        """Jobs save their state, MLflow is brought up to date, a local Ray ends. Blocks, for a bounded time."""
+        self._scheduler.stop()
+        self._exporter.stop()
+        self.cluster.close()
+
+    def job_queued(self, job: Job) -> None:
+        self._scheduler.wake()
+
+    async def cancel(self, job_id: str) -> Job:
+        return await asyncio.to_thread(self._scheduler.cancel, job_id)
+
+    def is_warm(self, learner_id: str) -> bool:
+        return self._pool.is_warm(learner_id)
+
+    async def predict(self, model: str, image: bytes) -> PredictionResult:
+        return await asyncio.to_thread(self._predictions.predict, model, image)

@@ -1,0 +1,221 @@
+"""One job from admission to its end: start workers, poll them, and decide what follows what they say."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
+from learnfleet.server.scheduling.finish import finish_interpret, finish_train, keep_last_checkpoint
+from learnfleet.server.scheduling.policy import Decision, decide
+from learnfleet.server.scheduling.services import Services
+from learnfleet.server.store.base import Store
+from learnfleet.server.workers.journal import journals, read_journal
+from learnfleet.server.workers.protocol import (
+    ErrorKind,
+    GroupHandle,
+    InterpretRun,
+    Phase,
+    RunError,
+    RunRequest,
+    StartState,
+    TrainRun,
+    WorkerDied,
+    WorkerEvent,
+    WorkerStatus,
+    state_token,
+)
+from learnfleet.trainer import manifest
+from learnfleet.trainer.spec import stage_to_json
+
+_POLL_S = 0.1
+_FIRST_POLL_S = 0.02  # the first batch of a warm learner comes soon
+_CANCEL_TIMEOUT_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class JobController:
+    """Runs one job of the store in a thread of its own (`run`). TRAIN and INTERPRET."""
+
+    services: Services
+    job_id: str
+    cancel_requested: Event = field(default_factory=Event)
+    shutdown_requested: Event = field(default_factory=Event)
+    _restarts: int = 0
+
+    @property
+    def _store(self) -> Store:
+        return self.services.store
+
+    def run(self) -> None:
+        """Until the job is over, or the server shuts down."""
+        job = self._store.get_job(self.job_id)
+        adopted = job.state in (JobState.STARTING, JobState.RUNNING, JobState.CANCELLING)
+        self._ingest_journals(job)
+        while not job.state.final and not self.shutdown_requested.is_set():
+            if self.cancel_requested.is_set() and not adopted:
+                job = self._cancelled(job)
+                break
+            if not adopted:
+                job = self._begin_attempt(job)
+                if job.state.final:
+                    break
+            adopted = False
+            job = self._attempt(job)
+        self.services.notify(job.id)
+
+    # -- an attempt
+
+    def _begin_attempt(self, job: Job) -> Job:
+        start = job.start_checkpoint_id
+        if job.attempt == 0:
+            learner = self._store.get_learner(job.learner_id)
+            start = learner.checkpoint_id
+            if job.kind is JobKind.INTERPRET and start is None:
+                why = f"learners/{job.learner_id} has not been trained, as the job before this one did not succeed"
+                return self._move(job, JobState.FAILED, why)
+        why = "" if job.attempt == 0 else job.reason
+        return self._move(job, JobState.STARTING, why, attempt=job.attempt + 1, start_checkpoint_id=start)
+
+    def _attempt(self, job: Job) -> Job:
+        """One attempt to its end; the job as it is then: over, or RESTARTING."""
+        try:
+            group = self.services.pool.obtain(job.learner_id)
+            group.start(self._request(job))
+            if job.state is JobState.STARTING:
+                job = self._move(job, JobState.RUNNING, "")
+            return self._follow(job, group)
+        except WorkerDied as error:
+            return self._failed(job, RunError(ErrorKind.LOST, str(error)))
+        except Exception as error:
+            _log.exception("jobs/%s, attempt %s failed in the server", job.id, job.attempt)
+            return self._failed(job, RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}"))
+
+    def _follow(self, job: Job, group: GroupHandle) -> Job:
+        acknowledged = (0,) * job.resources.num_workers
+        stop_by_s: float | None = None
+        pause_s = _FIRST_POLL_S
+        while True:
+            statuses = group.poll(job.id, acknowledged)
+            self._append(job, [event for status in statuses for event in status.events], job.attempt)
+            acknowledged = tuple(status.first_event + len(status.events) for status in statuses)
+            errors = [status.error for status in statuses if status.phase is Phase.FAILED and status.error]
+            if errors:
+                # All ranks fail for the reason of one: the one to blame is who knows a reason of its own.
+                return self._failed(job, min(errors, key=lambda error: error.kind is not ErrorKind.USER))
+            if all(status.phase is Phase.DONE for status in statuses):
+                return self._done(job, statuses)
+            if stop_by_s is None and (self.cancel_requested.is_set() or self.shutdown_requested.is_set()):
+                job, stop_by_s = self._stop(job, group), time.monotonic() + _CANCEL_TIMEOUT_S
+            if stop_by_s is not None and time.monotonic() > stop_by_s:
+                return self._failed(job, RunError(ErrorKind.LOST, "the workers did not stop in time"))
+            if not any(status.events for status in statuses):
+                pause_s = min(pause_s * 1.5, _POLL_S)
+            self._wait(pause_s, is_stopping=stop_by_s is not None)
+
+    def _wait(self, pause_s: float, *, is_stopping: bool) -> None:
+        if is_stopping:
+            time.sleep(pause_s)
+        else:
+            self.cancel_requested.wait(pause_s)
+
+    def _stop(self, job: Job, group: GroupHandle) -> Job:
+        if self.cancel_requested.is_set() and job.state is JobState.RUNNING:
+            job = self._move(job, JobState.CANCELLING, "stops at the next batch")
+        # Workers on a cluster of their own outlive this server: the next one takes them over.
+        if self.cancel_requested.is_set() or self.services.cluster_is_local:
+            group.stop(job.id)
+        return job
+
+    # -- its end
+
+    def _done(self, job: Job, statuses: Sequence[WorkerStatus]) -> Job:
+        outcome = statuses[0].outcome
+        assert outcome is not None, "a run that is done has an outcome"
+        if outcome["stopped"] and job.state is JobState.CANCELLING:
+            return self._cancelled(job)
+        if outcome["stopped"]:
+            return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
+        finish = finish_train if job.kind is JobKind.TRAIN else finish_interpret
+        done = finish(self._store, job, outcome)
+        self.services.notify(job.id)
+        return done
+
+    def _cancelled(self, job: Job) -> Job:
+        keep_last_checkpoint(self._store, self.services.config, job)
+        if job.state not in (JobState.CANCELLING, JobState.QUEUED):
+            job = self._move(job, JobState.CANCELLING, "")
+        return self._move(job, JobState.CANCELLED, "cancelled by request")
+
+    def _failed(self, job: Job, error: RunError) -> Job:
+        # The others wait for the rank that failed, in a collective: none of them can be kept.
+        self.services.pool.discard_workers(job.learner_id)
+        self._ingest_journals(job)
+        if job.state is JobState.CANCELLING or self.cancel_requested.is_set():
+            return self._cancelled(job)
+        if self.shutdown_requested.is_set():
+            return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
+        if decide(error, self._restarts, self.services.config.max_restarts) is Decision.FAIL:
+            return self._move(job, JobState.FAILED, error.message)
+        self._restarts += 1
+        return self._move(job, JobState.RESTARTING, error.message)
+
+    # -- what is asked of the workers
+
+    def _request(self, job: Job) -> RunRequest:
+        config = self.services.config
+        root = config.checkpoint_root(job.learner_id)
+        resume = manifest.newest_valid(root, job.id) if isinstance(job.work, TrainWork) else None
+        work: TrainRun | InterpretRun
+        if isinstance(job.work, TrainWork):
+            work = TrainRun(tuple(stage_to_json(stage) for stage in job.work.stages), job.work.checkpoint_policy)
+        else:
+            work = InterpretRun(job.work.top_losses, job.work.min_confused)  # type: ignore[union-attr]
+        return RunRequest(
+            job.id,
+            job.attempt,
+            work,
+            self._store.get_learner(job.learner_id).spec.to_json(),
+            self._start_state(job),
+            str(resume.path) if resume else None,
+            str(root),
+            str(config.job_dir(job.learner_id, job.id)),
+        )
+
+    def _start_state(self, job: Job) -> StartState | None:
+        if job.start_checkpoint_id is None:
+            return None
+        found = self._store.get_checkpoint(job.learner_id, job.start_checkpoint_id)
+        return StartState(found.path, state_token(found.id, found.model_sha256, found.optimizer_sha256))
+
+    # -- the store
+
+    def _move(
+        self, job: Job, to: JobState, reason: str, attempt: int | None = None, start_checkpoint_id: str | None = None
+    ) -> Job:
+        moved = self._store.transition(job.id, to, reason, attempt=attempt, start_checkpoint_id=start_checkpoint_id)
+        self.services.notify(job.id)
+        return moved
+
+    def _append(self, job: Job, events: Sequence[WorkerEvent], attempt: int) -> None:
+        if not events:
+            return
+        new = [
+            NewEvent(event.id, event.kind, event.data, datetime.fromtimestamp(event.time_s, UTC), attempt)
+            for event in events
+        ]
+        self._store.append_events(job.id, new)
+        self.services.notify(job.id)
+
+    def _ingest_journals(self, job: Job) -> None:
+        """Events that workers told of but nobody fetched before they, or the server, died. Repeats are dropped."""
+        folder = self.services.config.job_dir(job.learner_id, job.id)
+        for attempt, path in journals(Path(folder)):
+            self._append(job, list(read_journal(path)), attempt)

@@ -1,0 +1,119 @@
+"""The worker groups there are: one a learner at most, kept warm between its jobs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from learnfleet.server.config import Config
+from learnfleet.server.domain import Group, Resources
+from learnfleet.server.scheduling.policy import Held
+from learnfleet.server.store.base import Store
+from learnfleet.server.workers.cluster import RayCluster
+from learnfleet.server.workers.group import RayGroup, find_group, start_group
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Entry:
+    resources: Resources
+    workers: RayGroup | None  # None while they are being started
+    idle_since_s: float | None = None  # monotonic; None: at work
+
+
+class GroupPool:
+    """Starts, lends, keeps and ends worker groups. Safe to use from several threads."""
+
+    def __init__(
+        self, config: Config, store: Store, cluster: RayCluster, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._config, self._store, self._cluster, self._clock_s = config, store, cluster, clock_s
+        self._lock = Lock()
+        self._entries: dict[str, _Entry] = {}
+
+    def held(self) -> list[Held]:
+        """What is occupied, by whom."""
+        with self._lock:
+            return [self._held(learner_id, entry) for learner_id, entry in self._entries.items()]
+
+    def _held(self, learner_id: str, entry: _Entry) -> Held:
+        idle_since = entry.idle_since_s
+        if idle_since is None:
+            return Held(learner_id, entry.resources, is_idle=False)
+        return Held(learner_id, entry.resources, is_idle=True, idle_for_s=self._clock_s() - idle_since)
+
+    def is_warm(self, learner_id: str) -> bool:
+        with self._lock:
+            entry = self._entries.get(learner_id)
+            return entry is not None and entry.workers is not None
+
+    def reserve(self, learner_id: str, resources: Resources) -> None:
+        """Occupy the slots for a learner whose job was admitted; its warm workers, if they fit, are at work again."""
+        with self._lock:
+            entry = self._entries.get(learner_id)
+            if entry is not None and entry.resources == resources:
+                entry.idle_since_s = None
+                return
+            self._entries[learner_id] = _Entry(resources, None)
+        if entry is not None and entry.workers is not None:
+            self._end(learner_id, entry.workers)
+
+    def obtain(self, learner_id: str) -> RayGroup:
+        """The workers of a reserved learner, started if there are none. Blocks for seconds then. Raises WorkerDied."""
+        with self._lock:
+            entry = self._entries[learner_id]
+        if entry.workers is None:
+            generation = self._store.next_generation(learner_id)
+            group = Group(learner_id, generation, entry.resources, self._config.ray_namespace)
+            self._store.put_group(group)  # before the actors: a server that dies in between must look for them
+            entry.workers = start_group(group, detached=not self._cluster.is_local)
+        return entry.workers
+
+    def adopt(self, group: Group) -> bool:
+        """Take over the workers that a server before this one has started, if they live."""
+        found = None if self._cluster.is_local else find_group(group)
+        if found is None:
+            self._store.delete_group(group.learner_id)
+            return False
+        with self._lock:
+            self._entries[group.learner_id] = _Entry(group.resources, found, self._clock_s())
+        return True
+
+    def release(self, learner_id: str) -> None:
+        """The job is over; the workers stay warm."""
+        with self._lock:
+            entry = self._entries.get(learner_id)
+            if entry is not None:
+                entry.idle_since_s = self._clock_s()
+
+    def discard_workers(self, learner_id: str) -> None:
+        """End the workers but keep their slots, for new ones."""
+        with self._lock:
+            entry = self._entries.get(learner_id)
+            workers = entry.workers if entry else None
+            if entry is not None:
+                entry.workers = None
+        if workers is not None:
+            self._end(learner_id, workers)
+
+    def give_up(self, learner_id: str) -> None:
+        """End the workers and free their slots."""
+        with self._lock:
+            entry = self._entries.pop(learner_id, None)
+        if entry is not None and entry.workers is not None:
+            self._end(learner_id, entry.workers)
+
+    def _end(self, learner_id: str, workers: RayGroup) -> None:
+        workers.kill()
+        self._store.delete_group(learner_id)
+
+    def give_up_idle(self) -> None:
+        """End those that have been idle for longer than the setting."""
+        for group in self.held():
+            if group.is_idle and group.idle_for_s > self._config.idle_timeout_s:
+                _log.info("the workers of learners/%s were idle for %.0f s", group.learner_id, group.idle_for_s)
+                self.give_up(group.learner_id)

@@ -1,0 +1,21 @@
+"""What controllers work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from learnfleet.server.config import Config
+from learnfleet.server.scheduling.pool import GroupPool
+from learnfleet.server.store.base import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of the server that a job is run with."""
+
+    config: Config
+    store: Store
+    pool: GroupPool
+    notify: Callable[[str], None]  # a job has new events; from any thread
+    cluster_is_local: bool

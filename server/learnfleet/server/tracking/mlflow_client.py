@@ -1,0 +1,36 @@
+"""The one way to MLflow: settings first, then the import, which takes seconds."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from learnfleet.server.config import Config
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+EXPERIMENT = "learnfleet"
+
+
+@cache
+def mlflow_client(config: Config) -> MlflowClient:
+    """A client of the configured tracking server and registry. Blocks on its first call; from any thread."""
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the exporter tries again by itself
+    config.artifact_root.mkdir(parents=True, exist_ok=True)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=config.tracking_uri, registry_uri=config.tracking_uri)
+
+
+def experiment_id(config: Config) -> str:
+    """Of our experiment, made if it is not there."""
+    client = mlflow_client(config)
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    local = None if config.mlflow_uri else config.artifact_root.as_uri()
+    return str(client.create_experiment(EXPERIMENT, artifact_location=local))

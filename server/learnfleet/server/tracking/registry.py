@@ -1,0 +1,106 @@
+"""Model versions in MLflow's registry."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from threading import Lock
+
+from learnfleet.server.config import Config
+from learnfleet.server.domain import ExportWork, Job
+from learnfleet.server.errors import NotFound
+from learnfleet.server.names import ModelRef
+from learnfleet.server.store.base import Store
+from learnfleet.server.tracking.mlflow_client import mlflow_client
+from learnfleet.server.tracking.runs import JOB_TAG, Runs
+from learnfleet.trainer import manifest
+
+_LOADER = "learnfleet.trainer.mlflow_loader"
+_MODEL, _DATA = "model", "export"
+
+_log = logging.getLogger(__name__)
+
+
+class ModelRegistry:
+    """Registers exports and finds them again. Methods block; errors of MLflow pass through."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config, self._runs = config, Runs(config, store)
+        self._store = store
+        self._lock = Lock()
+
+    def register(self, job: Job, export: Path, work: ExportWork) -> str:
+        """The number of the job's version, made on the first call."""
+        client = mlflow_client(self._config)
+        with self._lock:
+            self._ensure_model(work.model_id)
+            version = self._version_of(job, work.model_id) or self._create(job, export, work.model_id)
+            for alias in work.aliases:
+                client.set_registered_model_alias(work.model_id, alias, version)
+        return version
+
+    def _ensure_model(self, model_id: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            mlflow_client(self._config).create_registered_model(model_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _version_of(self, job: Job, model_id: str) -> str | None:
+        found = mlflow_client(self._config).search_model_versions(f"name = '{model_id}'")
+        return next((str(item.version) for item in found if item.tags.get(JOB_TAG) == f"jobs/{job.id}"), None)
+
+    def _create(self, job: Job, export: Path, model_id: str) -> str:
+        import mlflow.pyfunc
+
+        client = mlflow_client(self._config)
+        run_id = self._runs.of_job(job)
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(export, Path(folder) / _DATA)
+            model = Path(folder) / _MODEL
+            mlflow.pyfunc.save_model(
+                str(model),
+                loader_module=_LOADER,
+                data_path=str(Path(folder) / _DATA),
+                pip_requirements=["learnfleet[trainer]"],
+            )
+            client.log_artifacts(run_id, str(model), _MODEL)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{_MODEL}"
+        tags = {JOB_TAG: f"jobs/{job.id}", "learnfleet.learner": f"learners/{job.learner_id}"}
+        return str(client.create_model_version(model_id, source, run_id, tags=tags).version)
+
+    def resolve(self, ref: ModelRef) -> tuple[Path, str]:
+        """(export folder, `models/{model}/versions/{version}`). Raises NotFound."""
+        from mlflow.exceptions import MlflowException
+
+        client = mlflow_client(self._config)
+        try:
+            if ref.alias is not None:
+                found = client.get_model_version_by_alias(ref.model, ref.alias)
+            else:
+                found = client.get_model_version(ref.model, ref.version)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise NotFound(str(ref), "Export a learner to make it") from None
+        name = str(ModelRef(ref.model, str(found.version)))
+        return self._fetch(ref.model, str(found.version), str(found.source)), name
+
+    def _fetch(self, model: str, version: str, source: str) -> Path:
+        """The version's export, downloaded once: versions do not change."""
+        folder = self._config.data_dir / "models" / model / version
+        with self._lock:
+            if not (folder / manifest.MANIFEST_FILE).exists():
+                from mlflow.artifacts import download_artifacts
+
+                with tempfile.TemporaryDirectory() as temporary:
+                    found = download_artifacts(artifact_uri=f"{source}/data/{_DATA}", dst_path=temporary)
+                    manifest.verify(Path(found))
+                    target = manifest.temporary_for(folder)
+                    shutil.copytree(found, target, dirs_exist_ok=True)
+                    manifest.publish(target, folder)
+        return folder

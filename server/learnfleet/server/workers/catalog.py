@@ -1,0 +1,86 @@
+"""What the workers' environment can do: asked of a worker, once for each set of versions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from learnfleet.server.rpc.ports import Argument, Capacity
+from learnfleet.server.workers.cluster import RayCluster
+
+_DISTRIBUTIONS = ("learnfleet", "torch", "torchvision", "timm")
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerCatalog:
+    """The `Catalog` of the cluster's workers."""
+
+    def __init__(self, cluster: RayCluster, data_dir: Path) -> None:
+        self._cluster, self._path = cluster, data_dir / "catalog.json"
+        self._known: dict[str, Any] | None = None
+        self._lock = asyncio.Lock()
+
+    async def architectures(self) -> frozenset[str]:
+        return frozenset((await self._catalog())["architectures"])
+
+    async def metrics(self) -> Mapping[str, tuple[Argument, ...]]:
+        return _signatures((await self._catalog())["metrics"])
+
+    async def losses(self) -> Mapping[str, tuple[Argument, ...]]:
+        return _signatures((await self._catalog())["losses"])
+
+    async def capacity(self) -> Capacity:
+        return await asyncio.to_thread(self._cluster.capacity)
+
+    async def _catalog(self) -> dict[str, Any]:
+        async with self._lock:
+            if self._known is None:
+                self._known = await asyncio.to_thread(self._read)
+            return self._known
+
+    def _read(self) -> dict[str, Any]:
+        key = self._key()
+        if key is not None and self._path.exists():
+            kept: dict[str, Any] = json.loads(self._path.read_text())
+            if kept["key"] == key:
+                return kept["catalog"]  # type: ignore[no-any-return]
+        catalog = self._ask()
+        if key is not None:
+            temporary = self._path.with_suffix(".tmp")
+            temporary.write_text(json.dumps({"key": key, "catalog": catalog}))
+            temporary.replace(self._path)
+        return catalog
+
+    def _key(self) -> str | None:
+        """Versions here, which with a local Ray are the workers' own; None where the workers may have others."""
+        if not self._cluster.is_local:
+            return None
+        groups = ("learnfleet.architectures", "learnfleet.metrics")
+        plugins = [f"{point.name}={point.value}" for group in groups for point in metadata.entry_points(group=group)]
+        return " ".join([*(f"{name}=={metadata.version(name)}" for name in _DISTRIBUTIONS), *sorted(plugins)])
+
+    def _ask(self) -> dict[str, Any]:
+        self._cluster.wait()
+        import ray
+
+        return dict(ray.get(ray.remote(num_cpus=0)(_available).remote()))
+
+
+def _available() -> dict[str, Any]:
+    """Runs in a worker process."""
+    from learnfleet.trainer.catalog import available_catalog
+
+    return available_catalog()
+
+
+def _signatures(components: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[Argument, ...]]:
+    return {
+        name: tuple(Argument(item["name"], item["type"], item["default"]) for item in arguments)
+        for name, arguments in components.items()
+    }

@@ -1,0 +1,175 @@
+"""One run in a worker: its events, its way to an outcome, and the trainer call that is its work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+from learnfleet.server.domain import Json
+from learnfleet.server.workers.journal import Journal, journal_path
+from learnfleet.server.workers.protocol import (
+    ErrorKind,
+    InterpretRun,
+    Phase,
+    RunError,
+    RunRequest,
+    TrainRun,
+    WorkerEvent,
+    WorkerStatus,
+    state_token,
+)
+from learnfleet.trainer.errors import LearnerError, NonFiniteLoss
+from learnfleet.trainer.manifest import StaleAttempt
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
+    from learnfleet.trainer.run_context import RunContext
+
+INTERPRETATION_DIR = "interpretation"
+INTERPRETATION_FILE = "interpretation.json"
+_EVENTS_A_POLL = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """One attempt at one job on this rank."""
+
+    def __init__(self, request: RunRequest, rank: int) -> None:
+        self.request, self.rank = request, rank
+        self.stop_requested = Event()
+        self._lock = Lock()
+        self._events: deque[WorkerEvent] = deque()
+        self._first = 0  # number of the oldest event in memory
+        self._outcome: Json | None = None
+        self._error: RunError | None = None
+        self._journal = Journal(journal_path(Path(request.job_dir), request.attempt, rank))
+
+    def is_of(self, request: RunRequest) -> bool:
+        return (self.request.job_id, self.request.attempt) == (request.job_id, request.attempt)
+
+    @property
+    def ended(self) -> bool:
+        return self._outcome is not None or self._error is not None
+
+    def emit(self, event_id: str, kind: str, data: Json) -> None:
+        """Keep an event until it is acknowledged. From any thread."""
+        event = WorkerEvent(event_id, kind, data, time.time())
+        with self._lock:
+            self._journal.append(event)
+            self._events.append(event)
+
+    def status(self, acknowledged: int) -> WorkerStatus:
+        """Forget the events before number `acknowledged`, and give the next ones."""
+        with self._lock:
+            while self._events and self._first < acknowledged:
+                self._events.popleft()
+                self._first += 1
+            events = tuple(self._events)[:_EVENTS_A_POLL]
+            # An end is told only with the last events, so that whoever hears of it has heard them all.
+            phase = self._phase() if len(events) == len(self._events) else Phase.RUNNING
+            return WorkerStatus(phase, os.getpid(), self._first, events, self._outcome, self._error)
+
+    def _phase(self) -> Phase:
+        if self._error is not None:
+            return Phase.FAILED
+        return Phase.RUNNING if self._outcome is None else Phase.DONE
+
+    def done(self, outcome: Json) -> None:
+        with self._lock:
+            self._outcome = outcome
+
+    @contextlib.contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Whatever is raised inside is the run's error."""
+        try:
+            yield
+        except Exception as error:
+            _log.exception("job %s, attempt %s failed", self.request.job_id, self.request.attempt)
+            with self._lock:
+                self._error = _described(error)
+        finally:
+            self._journal.close()
+
+
+def _described(error: Exception) -> RunError:
+    if isinstance(error, StaleAttempt):
+        return RunError(ErrorKind.STALE, str(error))
+    if isinstance(error, LearnerError | NonFiniteLoss) or type(error).__name__ == "BadImage":
+        return RunError(ErrorKind.USER, str(error))
+    return RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def execute(learner: Learner, run: Run) -> Json:
+    """Do the run's work. All ranks must call."""
+    work = run.request.work
+    return _train(learner, run, work) if isinstance(work, TrainRun) else _interpret(learner, run, work)
+
+
+def _context(run: Run, every_s: float | None = None, every_steps: int | None = None, keep_last: int = 2) -> RunContext:
+    from learnfleet.trainer.run_context import RunContext
+
+    request = run.request
+    return RunContext(
+        job_id=request.job_id,
+        attempt=request.attempt,
+        emit=run.emit,
+        stop_requested=run.stop_requested.is_set,
+        checkpoint_root=Path(request.checkpoint_root),
+        checkpoint_every_s=every_s,
+        checkpoint_every_steps=every_steps,
+        keep_last=keep_last,
+        picture_dir=Path(request.job_dir) / "pictures",
+    )
+
+
+def _train(learner: Learner, run: Run, work: TrainRun) -> Json:
+    from learnfleet.trainer.run import run_train
+    from learnfleet.trainer.spec import stage_from_json
+
+    resume = run.request.resume_path
+    outcome = run_train(
+        learner,
+        [stage_from_json(stage) for stage in work.stages],
+        _context(run, work.policy.every_s, work.policy.every_steps, work.policy.keep_last),
+        Path(resume) if resume else None,
+    )
+    return {
+        "stopped": outcome.stopped,
+        "checkpoint": outcome.checkpoint.to_json(),
+        "metrics": outcome.metrics,
+        "exact": outcome.exact,
+    }
+
+
+def _interpret(learner: Learner, run: Run, work: InterpretRun) -> Json:
+    from learnfleet.trainer.run import run_interpret
+
+    folder = Path(run.request.job_dir) / INTERPRETATION_DIR
+    folder.mkdir(parents=True, exist_ok=True)
+    found = run_interpret(
+        learner, _context(run), top_losses=work.top_losses, min_confused=work.min_confused, output_dir=folder
+    )
+    if run.rank == 0:
+        temporary = folder / f".{INTERPRETATION_FILE}.{run.request.attempt}"
+        temporary.write_text(json.dumps(found))
+        temporary.replace(folder / INTERPRETATION_FILE)
+    return {"stopped": False, **{name: found[name] for name in ("accuracy", "loss", "skipped_images")}}
+
+
+def final_token(request: RunRequest, outcome: Json) -> str | None:
+    """Token of the state that memory holds after the run, None where no checkpoint that anybody names has it."""
+    if isinstance(request.work, InterpretRun):
+        return request.start.token if request.start else None
+    if outcome["stopped"]:
+        return None
+    checkpoint = outcome["checkpoint"]
+    return state_token(request.job_id, checkpoint["model_sha256"], checkpoint["optimizer_sha256"])

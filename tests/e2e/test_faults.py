@@ -1,0 +1,108 @@
+"""Processes are killed with SIGKILL in the middle of training; nothing is lost, repeated or different."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from learnfleet.client import Client, ImageDataBunch, Job, RemoteLearner
+from learnfleet.server.commands.local_server import LocalServer, start_server, stop_server
+
+EPOCHS = 3
+
+
+def a_job(client: Client, name: str) -> Job:
+    data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+    learn = client.cnn_learner(
+        data, "squeezenet1_1", metrics=["accuracy"], num_workers=2, name=name, checkpoint_every_steps=2
+    )
+    return learn.fit_one_cycle(EPOCHS, 1e-3, wait=False)
+
+
+def first_batch_of_epoch(job: Job, epoch: int) -> int:
+    """Watch until training is in the middle of `epoch`; the sequence number of the last event seen."""
+    for event in job.watch():
+        if event.kind == "batch_finished" and event.payload.epoch == epoch:
+            return event.sequence
+    raise AssertionError(f"{job.name} ended before epoch {epoch}")
+
+
+def train_workers_of(server: LocalServer) -> list[psutil.Process]:
+    """Processes of Ray actors that train, below this server only."""
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    return [child for child in children if "ray::" in " ".join(child.cmdline()) and "TrainWorker" in child.cmdline()[0]]
+
+
+@pytest.fixture(scope="module")
+def digests(client: Client) -> tuple[str, str]:
+    """SHA-256 of model and optimiser tensors of a run that is never disturbed."""
+    job = a_job(client, "undisturbed").wait()
+    return job.result.checkpoint.model_sha256, job.result.checkpoint.optimizer_sha256
+
+
+def test_a_job_whose_worker_is_killed_ends_with_the_same_tensors_as_one_that_was_not(
+    client: Client, server: LocalServer, digests: tuple[str, str]
+) -> None:
+    job = a_job(client, "worker-killed")
+    first_batch_of_epoch(job, 1)
+    workers = train_workers_of(server)
+    assert len(workers) >= 2
+    os.kill(workers[-1].pid, signal.SIGKILL)
+    job.wait()
+    assert job.attempt >= 2
+    assert (job.result.checkpoint.model_sha256, job.result.checkpoint.optimizer_sha256) == digests
+    epochs = [event.payload.epoch for event in job.watch() if event.kind == "epoch_finished"]
+    assert epochs == list(range(EPOCHS))
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, pictures: Path) -> Iterator[list[LocalServer]]:
+    """A server that the test may kill and start again; the last of the list is stopped at the end."""
+    servers = [start_server(tmp_path / "data", [pictures], tmp_path / "server.log")]
+    yield servers
+    stop_server(servers[-1])
+
+
+def test_a_killed_server_goes_on_with_the_job_and_watching_goes_on_without_loss_or_repeat(
+    own_server: list[LocalServer], tmp_path: Path, pictures: Path, digests: tuple[str, str]
+) -> None:
+    with Client.connect(own_server[0].address) as client:
+        job = a_job(client, "server-killed")
+        seen = first_batch_of_epoch(job, 1)
+        before = [event for event in job.watch_until(seen)]
+    own_server[0].process.kill()
+    own_server[0].process.wait()
+    own_server.append(start_server(tmp_path / "data", [pictures], tmp_path / "server.log"))
+    with Client.connect(own_server[1].address) as client:
+        again = client.job(job.name)
+        after = list(again.watch(after_sequence=seen))
+        again.wait()
+        everything = list(again.watch())
+    assert [event.sequence for event in before + after] == list(range(1, len(before + after) + 1))
+    assert before + after == everything
+    assert [event.payload.epoch for event in everything if event.kind == "epoch_finished"] == list(range(EPOCHS))
+    assert (again.result.checkpoint.model_sha256, again.result.checkpoint.optimizer_sha256) == digests
+    assert len(client_jobs_named(everything)) == 1
+
+
+def client_jobs_named(events: list[object]) -> set[str]:
+    """States in which the job ended: exactly one for a job that was run once."""
+    finals = {"SUCCEEDED", "FAILED", "CANCELLED"}
+    return {
+        event.payload.state  # type: ignore[attr-defined]
+        for event in events
+        if event.kind == "state_changed" and event.payload.state in finals  # type: ignore[attr-defined]
+    }
+
+
+def test_a_second_fit_runs_on_the_same_worker_processes(client: Client, server: LocalServer) -> None:
+    data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+    learn: RemoteLearner = client.cnn_learner(data, "squeezenet1_1", num_workers=2, name="warm")
+    learn.fit(1, 1e-3)
+    before = {process.pid for process in train_workers_of(server)}
+    learn.fit(1, 1e-3)
+    assert {process.pid for process in train_workers_of(server)} == before

@@ -1,0 +1,103 @@
+"""The main job through a real server: train with two workers, predict, interpret, export, and what MLflow holds."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from learnfleet.client import Client, ImageDataBunch, NotFoundError, RemoteLearner
+from PIL import Image
+
+DIGITS = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture(scope="module")
+def learn(client: Client) -> RemoteLearner:
+    """A learner trained for two epochs by two workers."""
+    data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+    learn = client.cnn_learner(data, "resnet18", metrics=["accuracy", "error_rate"], num_workers=2, name="digits")
+    learn.fit_one_cycle(2, 3e-3)
+    return learn
+
+
+def test_the_epoch_table_has_a_row_an_epoch_with_losses_and_metrics(learn: RemoteLearner) -> None:
+    rows = learn.recorder.rows
+    assert [row.epoch for row in rows] == [0, 1]
+    assert rows[1].metrics["accuracy"] + rows[1].metrics["error_rate"] == pytest.approx(1)
+    assert rows[1].metrics["accuracy"] > 0.5
+
+
+def test_the_job_went_through_its_states_in_order_and_its_events_are_numbered_without_gaps(
+    learn: RemoteLearner,
+) -> None:
+    events = list(learn.last_job.watch())
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    states = [event.payload.state for event in events if event.kind == "state_changed"]
+    assert states == ["QUEUED", "STARTING", "RUNNING", "SUCCEEDED"]
+
+
+def test_a_held_out_picture_gets_class_index_and_probabilities(learn: RemoteLearner, pictures: Path) -> None:
+    picture = next((pictures / "digits" / "held_out" / "0").iterdir())
+    prediction = learn.predict(picture)
+    assert prediction.class_name in DIGITS
+    assert DIGITS[prediction.index] == prediction.class_name
+    assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-6)
+    assert prediction.probability == max(prediction.probabilities)
+
+
+def test_an_interpretation_counts_every_validation_picture_and_draws_its_plots(
+    learn: RemoteLearner, pictures: Path, tmp_path: Path
+) -> None:
+    interpretation = learn.interpret()
+    n_valid = sum(1 for _ in (pictures / "digits" / "valid").rglob("*.png"))
+    assert sum(map(sum, interpretation.confusion_matrix)) == n_valid == interpretation.examples
+    losses = [item.loss for item in interpretation.top_losses]
+    assert losses == sorted(losses, reverse=True)
+    assert all((pictures / "digits" / item.path).is_file() for item in interpretation.top_losses)
+    for picture in (interpretation.plot_confusion_matrix(), interpretation.plot_top_losses()):
+        assert Image.open(io.BytesIO(Path(picture.save(tmp_path / "plot.png")).read_bytes())).size > (100, 100)
+
+
+def test_an_export_is_a_model_version_that_answers_as_the_learner_does(
+    client: Client, learn: RemoteLearner, pictures: Path
+) -> None:
+    picture = next((pictures / "digits" / "held_out" / "3").iterdir())
+    version = learn.export("digits", aliases=["champion"])
+    by_learner = learn.predict(picture)
+    for name in (version.name, "models/digits@champion"):
+        answer = client.predict(name, picture)
+        assert answer.class_name == by_learner.class_name
+        assert answer.probabilities == pytest.approx(by_learner.probabilities, abs=1e-6)
+
+
+def test_mlflow_holds_params_metrics_at_their_steps_pictures_the_checkpoint_and_the_model(
+    learn: RemoteLearner,
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    run = learn.last_fit_job.wait_tracked(timeout=60)
+    mlflow = MlflowClient(run.tracking_uri)
+    stored = mlflow.get_run(run.run_id)
+    assert stored.data.params["architecture"] == "resnet18"
+    history = mlflow.get_metric_history(run.run_id, "valid_loss")
+    rows = learn.recorder.rows
+    assert [point.step for point in history] == [row.step for row in rows]
+    assert [point.value for point in history] == pytest.approx([row.valid_loss for row in rows])
+    artifacts = {item.path for item in mlflow.list_artifacts(run.run_id)}
+    assert {"checkpoint", "epochs.csv"} <= artifacts
+
+
+def test_saving_and_loading_goes_back_to_the_saved_state(learn: RemoteLearner, pictures: Path) -> None:
+    picture = next((pictures / "digits" / "held_out" / "5").iterdir())
+    before = learn.predict(picture)
+    learn.save("after-two")
+    learn.fit(1, 1e-3)
+    assert learn.predict(picture).probabilities != before.probabilities
+    learn.load("after-two")
+    assert learn.predict(picture).probabilities == pytest.approx(before.probabilities, abs=1e-7)
+
+
+def test_an_unknown_job_is_not_found(client: Client) -> None:
+    with pytest.raises(NotFoundError, match="jobs/nothing-here"):
+        client.job("jobs/nothing-here").refresh()
