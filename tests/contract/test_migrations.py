@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from learnfleet.server.store import database
 from sqlalchemy import Engine, create_engine, inspect
+
+from learnfleet.server.store import database
 
 
 def _shape(engine: Engine) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from learnfleet.client import Client
 from learnfleet.server.commands.digits import write_digits
 from learnfleet.server.commands.local_server import LocalServer, local_server

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from learnfleet.client import Client, ImageDataBunch, InvalidArgumentError, JobFailedError
 from learnfleet.server.commands.digits import write_digits
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from learnfleet.client import Client, ImageDataBunch, Job, RemoteLearner
 from learnfleet.server.commands.local_server import LocalServer, start_server, stop_server
 

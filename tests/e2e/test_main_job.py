@@ -6,8 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
-from learnfleet.client import Client, ImageDataBunch, NotFoundError, RemoteLearner
 from PIL import Image
+
+from learnfleet.client import Client, ImageDataBunch, NotFoundError, RemoteLearner
 
 DIGITS = [str(digit) for digit in range(10)]
 

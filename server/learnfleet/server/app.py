@@ -8,7 +8,7 @@ import fcntl
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -35,7 +35,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
     with _alone_in(config.data_dir):
         store = SqlStore(config.store_url)
         loop, hub = asyncio.get_running_loop(), EventHub()
-        runtime = ServerRuntime(config, store, lambda job_id: loop.call_soon_threadsafe(hub.notify, job_id))
+        runtime = ServerRuntime(config, store, _notifier(loop, hub))
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
         rpc = build_server(config, store, runtime, catalog, hub, DataRoots(config.data_roots))
         await rpc.grpc.start()
@@ -51,6 +51,16 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         await rpc.grpc.stop(_GRACE_S)
         await asyncio.to_thread(runtime.stop)
         store.close()
+
+
+def _notifier(loop: asyncio.AbstractEventLoop, hub: EventHub) -> Callable[[str], None]:
+    """Wakes watchers from any thread; after the loop has ended there are none."""
+
+    def notify(job_id: str) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(hub.notify, job_id)
+
+    return notify
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:

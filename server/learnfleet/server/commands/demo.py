@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from learnfleet.client.specs import Transforms
 
 from learnfleet.client import Client, ImageDataBunch, JobFailedError, RemoteLearner, get_transforms
+from learnfleet.client.specs import Transforms
 from learnfleet.server.commands.digits import write_digits
 from learnfleet.server.commands.local_server import local_server
 from learnfleet.trainer.folder import IMAGE_SUFFIXES

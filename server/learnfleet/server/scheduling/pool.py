@@ -12,8 +12,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.domain import Group, Resources
 from learnfleet.server.scheduling.policy import Held
 from learnfleet.server.store.base import Store
-from learnfleet.server.workers.cluster import RayCluster
-from learnfleet.server.workers.group import RayGroup, find_group, start_group
+from learnfleet.server.workers.cluster import HostedGroup, RayCluster
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ _log = logging.getLogger(__name__)
 @dataclass
 class _Entry:
     resources: Resources
-    workers: RayGroup | None  # None while they are being started
+    workers: HostedGroup | None  # None while they are being started
     idle_since_s: float | None = None  # monotonic; None: at work
 
 
@@ -62,7 +61,7 @@ class GroupPool:
         if entry is not None and entry.workers is not None:
             self._end(learner_id, entry.workers)
 
-    def obtain(self, learner_id: str) -> RayGroup:
+    def obtain(self, learner_id: str) -> HostedGroup:
         """The workers of a reserved learner, started if there are none. Blocks for seconds then. Raises WorkerDied."""
         with self._lock:
             entry = self._entries[learner_id]
@@ -70,12 +69,12 @@ class GroupPool:
             generation = self._store.next_generation(learner_id)
             group = Group(learner_id, generation, entry.resources, self._config.ray_namespace)
             self._store.put_group(group)  # before the actors: a server that dies in between must look for them
-            entry.workers = start_group(group, detached=not self._cluster.is_local)
+            entry.workers = self._cluster.start_group(group)
         return entry.workers
 
     def adopt(self, group: Group) -> bool:
         """Take over the workers that a server before this one has started, if they live."""
-        found = None if self._cluster.is_local else find_group(group)
+        found = None if self._cluster.is_local else self._cluster.find_group(group)
         if found is None:
             self._store.delete_group(group.learner_id)
             return False
@@ -107,7 +106,7 @@ class GroupPool:
         if entry is not None and entry.workers is not None:
             self._end(learner_id, entry.workers)
 
-    def _end(self, learner_id: str, workers: RayGroup) -> None:
+    def _end(self, learner_id: str, workers: HostedGroup) -> None:
         workers.kill()
         self._store.delete_group(learner_id)
 

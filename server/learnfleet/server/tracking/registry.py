@@ -82,7 +82,7 @@ class ModelRegistry:
             if ref.alias is not None:
                 found = client.get_model_version_by_alias(ref.model, ref.alias)
             else:
-                found = client.get_model_version(ref.model, ref.version)
+                found = client.get_model_version(ref.model, ref.version or "")
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise

@@ -66,17 +66,7 @@ class WorkerCatalog:
         return " ".join([*(f"{name}=={metadata.version(name)}" for name in _DISTRIBUTIONS), *sorted(plugins)])
 
     def _ask(self) -> dict[str, Any]:
-        self._cluster.wait()
-        import ray
-
-        return dict(ray.get(ray.remote(num_cpus=0)(_available).remote()))
-
-
-def _available() -> dict[str, Any]:
-    """Runs in a worker process."""
-    from learnfleet.trainer.catalog import available_catalog
-
-    return available_catalog()
+        return self._cluster.wait().catalog()
 
 
 def _signatures(components: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[Argument, ...]]:

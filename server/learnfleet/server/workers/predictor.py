@@ -7,7 +7,6 @@ import logging
 import time
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
@@ -17,12 +16,10 @@ from learnfleet.server.rpc.ports import PredictionResult
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
-from learnfleet.server.workers.predict_worker import Answer, PredictWorker
+from learnfleet.server.workers.predict_worker import Answer
+from learnfleet.server.workers.protocol import WorkerDied
 from learnfleet.trainer import manifest
 from learnfleet.trainer.export import export_from_checkpoint
-
-_TIMEOUT_S = 120.0
-_CONCURRENT_CALLS = 8
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +30,11 @@ class PredictionPool:
     def __init__(self, config: Config, store: Store, cluster: RayCluster, registry: ModelRegistry) -> None:
         self._config, self._store, self._cluster, self._registry = config, store, cluster, registry
         self._lock = Lock()
-        self._actor: Any = None
 
     def predict(self, model: str, image: bytes) -> PredictionResult:
         """As `Runtime.predict`."""
         began = time.perf_counter()
         export, used = self._resolve(model)
-        self._cluster.wait()
         answer = self._ask(str(export), image)
         if answer.bad_image is not None:
             raise InvalidArgument([FieldViolation("image", f"is no picture that can be read: {answer.bad_image}")])
@@ -68,31 +63,17 @@ class PredictionPool:
         return folder, names.checkpoint_name(learner_id, checkpoint.id)
 
     def _ask(self, export: str, image: bytes) -> Answer:
-        import ray
-        from ray.exceptions import GetTimeoutError, RayActorError
-
-        for is_last_try in (False, True):
-            actor = self._living_actor()
-            try:
-                return ray.get(actor.predict.remote(export, image), timeout=_TIMEOUT_S)  # type: ignore[no-any-return]
-            except GetTimeoutError:
-                raise Unavailable(f"the model did not answer within {_TIMEOUT_S:g} s; try again") from None
-            except RayActorError as error:
-                _log.warning("the predicting process died: %s", error)
-                with self._lock:
-                    self._actor = None if self._actor is actor else self._actor
-                if is_last_try:
-                    raise Unavailable("the predicting process died twice; try again") from error
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _living_actor(self) -> Any:
-        import ray
-
-        with self._lock:
-            if self._actor is None:
-                actor_class = ray.remote(PredictWorker).options(num_cpus=0, max_concurrency=_CONCURRENT_CALLS)
-                self._actor = actor_class.remote()
-            return self._actor
+        host = self._cluster.wait()
+        try:
+            return host.predict(export, image)
+        except WorkerDied:
+            _log.warning("the predicting process died; asking a new one")
+        except TimeoutError as error:
+            raise Unavailable(f"{error}; try again") from None
+        try:
+            return host.predict(export, image)
+        except (WorkerDied, TimeoutError) as error:
+            raise Unavailable(f"{error} again; try later") from error
 
 
 def make_export(checkpoint: Checkpoint, folder: Path, store: Store) -> Path:

@@ -109,7 +109,8 @@ class WorkerDied(RuntimeError):
 class GroupHandle(Protocol):
     """The workers of one learner, as the job controller sees them. Methods block."""
 
-    generation: int
+    @property
+    def generation(self) -> int: ...
 
     def start(self, request: RunRequest) -> None:
         """Begin an attempt on all ranks. Safe to repeat. Raises WorkerDied."""

@@ -147,4 +147,4 @@ def _own_host() -> str:
     """This machine's address as the other workers' machines know it."""
     import ray.util
 
-    return str(ray.util.get_node_ip_address())
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""The command `learnfleet`, one file a verb."""

@@ -1,0 +1,67 @@
+"""`learnfleet learners`, `save`, `load`, `export`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from learnfleet.client.cli.exits import reported
+from learnfleet.client.cli.output import AsJson, Server, connect, emit, table
+
+LearnerName = Annotated[str, typer.Argument(help="learners/...")]
+
+
+def learners(
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 20, as_json: AsJson = False, server: Server = None
+) -> None:
+    """List learners, newest first."""
+    with reported(), connect(server) as client:
+        found = list(islice(client.learners(), limit))
+        if as_json:
+            for learner in found:
+                emit(learner)
+            return
+        rows = [
+            (i.name, i.architecture, i.data_path, len(i.classes), i.epochs_trained, "warm" if i.warm else "")
+            for i in found
+        ]
+        table(("learner", "architecture", "data", "classes", "epochs", "workers"), rows)
+
+
+def save(
+    learner: LearnerName,
+    name: Annotated[str, typer.Argument(help="Name of the state.")],
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Give a learner's present state a name."""
+    with reported(), connect(server) as client:
+        saved = client.learner(learner).save(name)
+        emit(saved) if as_json else typer.echo(saved.name)
+
+
+def load(
+    learner: LearnerName,
+    name: Annotated[str, typer.Argument(help="Name of the state, or id of a job.")],
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Put a learner back to a saved state."""
+    with reported(), connect(server) as client:
+        info = client.learner(learner).load(name).info()
+        emit(info) if as_json else typer.echo(f"{info.name} is at {info.checkpoint}")
+
+
+def export(
+    learner: LearnerName,
+    model: Annotated[str, typer.Option(help="Name of the model. Default: that of the learner.")] = "",
+    alias: Annotated[list[str] | None, typer.Option(help="Alias for the new version; repeatable.")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Make a model version of a learner's present state."""
+    with reported(), connect(server) as client:
+        version = client.learner(learner).export(model, alias or [])
+        emit(version) if as_json else typer.echo(version.name)

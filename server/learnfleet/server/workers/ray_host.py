@@ -1,0 +1,171 @@
+"""The process that talks to Ray for the control server (`python -m learnfleet.server.workers.ray_host`).
+
+Ray's client and grpcio's asyncio server do not live together: with both in one process Ray's calls to its GCS never
+return (ray 2.60, grpcio 1.85). So Ray has a process of its own, spoken to over a Unix socket that only the server,
+its parent, can open. It ends when its standard input does, that is with its parent however that ends; a local Ray
+ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from multiprocessing.managers import BaseManager
+from typing import Any
+
+from learnfleet.server.domain import Group
+from learnfleet.server.workers.group import RayGroup, find_group, start_group
+from learnfleet.server.workers.predict_worker import Answer, PredictWorker
+from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+
+_PREDICT_TIMEOUT_S = 120.0
+_CONCURRENT_CALLS = 8
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """Which Ray to talk to."""
+
+    address: str | None  # None: start a local one
+    namespace: str
+    num_cpus: int  # of a local one
+    object_store_bytes: int
+
+
+class RayHost:
+    """Ray for the control server. Methods block; they are called from several threads."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, int], RayGroup] = {}
+        self._predictor: Any = None
+        self._lock = threading.Lock()
+
+    def connect(self, settings: RaySettings) -> None:
+        """Start or join Ray."""
+        import ray
+
+        if settings.address is not None:
+            ray.init(settings.address, namespace=settings.namespace, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        ray.init(
+            "local",
+            num_cpus=settings.num_cpus,
+            namespace=settings.namespace,
+            include_dashboard=False,
+            object_store_memory=settings.object_store_bytes,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+
+    def slots(self) -> tuple[int, int]:
+        """CPUs and GPUs of the cluster."""
+        import ray
+
+        total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return int(total.get("CPU", 0)), int(total.get("GPU", 0))
+
+    def catalog(self) -> dict[str, Any]:
+        """What a worker says it can do."""
+        import ray
+
+        return dict(ray.get(ray.remote(num_cpus=0)(_available).remote()))  # type: ignore[arg-type]
+
+    def start_group(self, group: Group, detached: bool) -> None:
+        """Raises WorkerDied."""
+        self._groups[_key(group)] = start_group(group, detached=detached)
+
+    def find_group(self, group: Group) -> bool:
+        """Whether all of a group's workers live; they can be used from then on."""
+        found = find_group(group)
+        if found is not None:
+            self._groups[_key(group)] = found
+        return found is not None
+
+    def start(self, group: Group, request: RunRequest) -> None:
+        self._of(group).start(request)
+
+    def poll(self, group: Group, job_id: str, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
+        return self._of(group).poll(job_id, acknowledged)
+
+    def stop(self, group: Group, job_id: str) -> None:
+        self._of(group).stop(job_id)
+
+    def kill(self, group: Group) -> None:
+        found = self._groups.pop(_key(group), None)
+        if found is not None:
+            found.kill()
+
+    def _of(self, group: Group) -> RayGroup:
+        try:
+            return self._groups[_key(group)]
+        except KeyError:
+            raise WorkerDied("the workers were ended") from None
+
+    def predict(self, export: str, image: bytes) -> Answer:
+        """Raises TimeoutError, WorkerDied; after the latter another try has a new process."""
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError
+
+        with self._lock:
+            if self._predictor is None:
+                actor_class = ray.remote(PredictWorker).options(num_cpus=0, max_concurrency=_CONCURRENT_CALLS)
+                self._predictor = actor_class.remote()
+            actor = self._predictor
+        try:
+            return ray.get(actor.predict.remote(export, image), timeout=_PREDICT_TIMEOUT_S)  # type: ignore[no-any-return]
+        except GetTimeoutError:
+            raise TimeoutError(f"the model did not answer within {_PREDICT_TIMEOUT_S:g} s") from None
+        except RayActorError as error:
+            with self._lock:
+                self._predictor = None if self._predictor is actor else self._predictor
+            raise WorkerDied("the predicting process died") from error
+
+
+def _key(group: Group) -> tuple[str, int]:
+    return group.learner_id, group.generation
+
+
+def _available() -> dict[str, Any]:
+    """Runs in a worker process."""
+    from learnfleet.trainer.catalog import available_catalog
+
+    return available_catalog()
+
+
+class HostManager(BaseManager):
+    """The socket between the two."""
+
+
+def main() -> None:
+    """Serve on the socket named by the argument; the key is the first line of standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this in order
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    key = bytes.fromhex(sys.stdin.readline().strip())
+    host = RayHost()
+    HostManager.register("host", callable=lambda: host)
+    server = HostManager(sys.argv[1], key).get_server()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    with contextlib.suppress(Exception):
+        import ray
+
+        ray.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    # Under its importable name: what is pickled here is unpickled elsewhere.
+    from learnfleet.server.workers.ray_host import main as run
+
+    run()
