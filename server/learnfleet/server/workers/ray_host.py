@@ -1,9 +1,9 @@
 """The process that talks to Ray for the control server (`python -m learnfleet.server.workers.ray_host`).
 
-Ray's client and grpcio's asyncio server do not live together: with both in one process Ray's calls to its GCS never
-return (ray 2.60, grpcio 1.85). So Ray has a process of its own, spoken to over a Unix socket that only the server,
-its parent, can open. It ends when its standard input does, that is with its parent however that ends; a local Ray
-ends with it.
+Ray forks the processes of a local cluster, and from a process with grpcio's asyncio server the raylet did not come up
+(ray 2.60, grpcio 1.85). So Ray has a process of its own, spoken to over a Unix socket that only the server, its
+parent, can open; Ray's memory and crashes are not the server's either. It ends when its standard input does, that is
+with its parent however that ends; a local Ray ends with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.managers import BaseManager
 from typing import Any
@@ -44,9 +45,14 @@ class RayHost:
         self._groups: dict[tuple[str, int], RayGroup] = {}
         self._predictor: Any = None
         self._lock = threading.Lock()
+        # The kernel ends a local Ray's processes when the thread that forked them does: it must stay.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="ray-starter")
 
     def connect(self, settings: RaySettings) -> None:
         """Start or join Ray."""
+        self._starter.submit(self._connect, settings).result()
+
+    def _connect(self, settings: RaySettings) -> None:
         import ray
 
         if settings.address is not None:
