@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_every_message_field_and_rpc_has_a_comment(path: Path) -> None:
     declares = re.compile(r"^(message|enum|service|rpc|oneof)\b|^[\w.<>, ]+ \w+ = \d+;")
     bare = [
         line
-        for before, line in zip(lines, lines[1:], strict=False)
+        for before, line in itertools.pairwise(lines)
         if declares.match(line) and not line.startswith("syntax") and not before.startswith("//")
     ]
     assert bare == []

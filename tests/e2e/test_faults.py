@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -74,7 +75,7 @@ def test_a_killed_server_goes_on_with_the_job_and_watching_goes_on_without_loss_
     with Client.connect(own_server[0].address) as client:
         job = a_job(client, "server-killed")
         seen = first_batch_of_epoch(job, 1)
-        before = [event for event in job.watch_until(seen)]
+        before = list(islice(job.watch(), seen))
     own_server[0].process.kill()
     own_server[0].process.wait()
     own_server.append(start_server(tmp_path / "data", [pictures], tmp_path / "server.log"))

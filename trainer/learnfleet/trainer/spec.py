@@ -79,7 +79,7 @@ def _load(hint: Any, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class TransformSpec(_Spec):
-    """Arguments of `get_transforms` (fastai v1 names and defaults). A maximum of 0 (zoom: 1) leaves that transform out."""
+    """Arguments of `get_transforms` (fastai v1). A maximum of 0 (zoom: 1) leaves that transform out."""
 
     do_flip: bool = True
     flip_vert: bool = False

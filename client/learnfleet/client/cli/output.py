@@ -52,7 +52,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(*columns, box=box.SIMPLE)
+    made = Table(box=box.SIMPLE)
+    for column in columns:
+        made.add_column(column, overflow="fold", no_wrap=column in ("job", "learner"))
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
     Console().print(made, markup=False, highlight=False)

@@ -132,9 +132,8 @@ def _own_pictures(folder: Path, epochs: int | None) -> Recipe:
 
 
 def _mlflow_command(learn: RemoteLearner) -> str:
-    run = learn.last_job.tracking_run
-    if run is None:
-        return "the run has not been exported yet"
+    assert learn.last_fit_job is not None
+    run = learn.last_fit_job.wait_tracked()
     mlflow = Path(sys.executable).with_name("mlflow")
     page = f"http://127.0.0.1:5000/#/experiments/{run.experiment_id}/runs/{run.run_id}"
     return f"{mlflow} ui --backend-store-uri {run.tracking_uri}  # then open {page}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
+
+from sqlalchemy import RowMapping
 
 from learnfleet.server.domain import (
     Checkpoint,
@@ -27,7 +28,7 @@ from learnfleet.server.domain import (
 )
 from learnfleet.trainer.spec import LearnerSpec, stage_from_json, stage_to_json
 
-Row: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = RowMapping
 
 
 def learner_row(learner: Learner) -> dict[str, Any]:

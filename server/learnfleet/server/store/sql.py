@@ -139,9 +139,9 @@ class SqlStore(Store):
     def set_tracking(self, job_id: str, tracking: Json) -> None:
         self._update_job(job_id, {"tracking": json.dumps(tracking)})
 
-    def _update_job(self, job_id: str, values: Row) -> None:
+    def _update_job(self, job_id: str, values: dict[str, str]) -> None:
         with self._writing() as connection:
-            connection.execute(update(schema.jobs).where(schema.jobs.c.id == job_id).values(dict(values)))
+            connection.execute(update(schema.jobs).where(schema.jobs.c.id == job_id).values(values))
 
     # -- events
 
@@ -237,7 +237,7 @@ class SqlStore(Store):
             query = query.where(table.c.number < _number_of(page.token))
         with self._reading() as connection:
             ordered = query.order_by(table.c.number.desc()).limit(page.limit + 1)
-            rows = [dict(row) for row in connection.execute(ordered).mappings()]
+            rows = list(connection.execute(ordered).mappings())
         more = len(rows) > page.limit
         rows = rows[: page.limit]
         return rows, f"n{rows[-1]['number']}" if more else ""
