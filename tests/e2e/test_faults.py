@@ -20,7 +20,13 @@ EPOCHS = 3
 def a_job(client: Client, name: str) -> Job:
     data = ImageDataBunch.from_folder("digits", size=32, bs=32)
     learn = client.cnn_learner(
-        data, "squeezenet1_1", metrics=["accuracy"], num_workers=2, name=name, checkpoint_every_steps=2
+        data,
+        "squeezenet1_1",
+        pretrained=False,
+        metrics=["accuracy"],
+        num_workers=2,
+        name=name,
+        checkpoint_every_steps=2,
     )
     return learn.fit_one_cycle(EPOCHS, 1e-3, wait=False)
 
@@ -103,7 +109,7 @@ def client_jobs_named(events: list[object]) -> set[str]:
 
 def test_a_second_fit_runs_on_the_same_worker_processes(client: Client, server: LocalServer) -> None:
     data = ImageDataBunch.from_folder("digits", size=32, bs=32)
-    learn: RemoteLearner = client.cnn_learner(data, "squeezenet1_1", num_workers=2, name="warm")
+    learn: RemoteLearner = client.cnn_learner(data, "squeezenet1_1", pretrained=False, num_workers=2, name="warm")
     learn.fit(1, 1e-3)
     before = {process.pid for process in train_workers_of(server)}
     learn.fit(1, 1e-3)

@@ -101,7 +101,7 @@ def _train(client: Client, recipe: Recipe, arch: str, workers: int) -> RemoteLea
             learn.fit_one_cycle(recipe.epochs, recipe.max_lr)
         except JobFailedError as error:
             # No network is the one failure that a first look at the system should get over.
-            if not (pretrained and "download" in str(error)):
+            if not (pretrained and "pretrained weights" in str(error)):
                 raise
             print(f"no pretrained weights ({error}); training from random ones instead")
             continue

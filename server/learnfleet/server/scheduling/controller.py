@@ -36,6 +36,7 @@ from learnfleet.trainer.spec import stage_to_json
 _POLL_S = 0.1
 _FIRST_POLL_S = 0.02  # the first batch of a warm learner comes soon
 _CANCEL_TIMEOUT_S = 10.0
+_BLAME_TIMEOUT_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,10 @@ class JobController:
                 why = f"learners/{job.learner_id} has not been trained, as the job before this one did not succeed"
                 return self._move(job, JobState.FAILED, why)
         why = "" if job.attempt == 0 else job.reason
-        return self._move(job, JobState.STARTING, why, attempt=job.attempt + 1, start_checkpoint_id=start)
+        written = manifest.newest_attempt(self.services.config.checkpoint_root(job.learner_id), job.id)
+        # Checkpoints may be ahead of the store: a restored backup must not be fenced out by its own future.
+        attempt = max(job.attempt, written) + 1
+        return self._move(job, JobState.STARTING, why, attempt=attempt, start_checkpoint_id=start)
 
     def _attempt(self, job: Job) -> Job:
         """One attempt to its end; the job as it is then: over, or RESTARTING."""
@@ -101,6 +105,7 @@ class JobController:
     def _follow(self, job: Job, group: GroupHandle) -> Job:
         acknowledged = (0,) * job.resources.num_workers
         stop_by_s: float | None = None
+        failed_at_s = 0.0
         pause_s = _FIRST_POLL_S
         while True:
             statuses = group.poll(job.id, acknowledged)
@@ -108,10 +113,13 @@ class JobController:
             acknowledged = tuple(status.first_event + len(status.events) for status in statuses)
             errors = [status.error for status in statuses if status.phase is Phase.FAILED and status.error]
             if errors:
-                # All ranks fail for the reason of one: the one to blame is who knows a reason of its own.
-                return self._failed(job, min(errors, key=lambda error: error.kind is not ErrorKind.USER))
+                failed_at_s = failed_at_s or time.monotonic()
+                if _tells_enough(errors, statuses) or time.monotonic() - failed_at_s > _BLAME_TIMEOUT_S:
+                    return self._failed(job, min(errors, key=lambda error: error.kind is not ErrorKind.USER))
             if all(status.phase is Phase.DONE for status in statuses):
                 return self._done(job, statuses)
+            if self.shutdown_requested.is_set() and not self.services.cluster_is_local:
+                return job  # the workers outlive this server, and the next one takes them over
             if stop_by_s is None and (self.cancel_requested.is_set() or self.shutdown_requested.is_set()):
                 job, stop_by_s = self._stop(job, group), time.monotonic() + _CANCEL_TIMEOUT_S
             if stop_by_s is not None and time.monotonic() > stop_by_s:
@@ -129,9 +137,7 @@ class JobController:
     def _stop(self, job: Job, group: GroupHandle) -> Job:
         if self.cancel_requested.is_set() and job.state is JobState.RUNNING:
             job = self._move(job, JobState.CANCELLING, "stops at the next batch")
-        # Workers on a cluster of their own outlive this server: the next one takes them over.
-        if self.cancel_requested.is_set() or self.services.cluster_is_local:
-            group.stop(job.id)
+        group.stop(job.id)
         return job
 
     # -- its end
@@ -219,3 +225,10 @@ class JobController:
         folder = self.services.config.job_dir(job.learner_id, job.id)
         for attempt, path in journals(Path(folder)):
             self._append(job, list(read_journal(path)), attempt)
+
+
+def _tells_enough(errors: Sequence[RunError], statuses: Sequence[WorkerStatus]) -> bool:
+    """Whether it is clear why a group failed. All ranks fail when one does, and the one to blame may be slower to
+    say so than those that only lost it: who knows a reason of its own is waited for.
+    """
+    return any(error.kind is ErrorKind.USER for error in errors) or len(errors) == len(statuses)

@@ -12,6 +12,7 @@ from learnfleet.server.errors import FailedPrecondition, Unavailable
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
+from learnfleet.server.scheduling.finish import keep_last_checkpoint
 from learnfleet.server.scheduling.policy import Admission, admit, is_waiting, needs_workers
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.tracking.registry import ModelRegistry
@@ -66,6 +67,7 @@ class Scheduler:
             elif job.state is JobState.QUEUED:
                 job = store.transition(job_id, JobState.CANCELLED, "cancelled by request")
             else:
+                keep_last_checkpoint(store, self.services.config, job)
                 store.transition(job_id, JobState.CANCELLING, "")
                 job = store.transition(job_id, JobState.CANCELLED, "cancelled by request")
         self.services.notify(job_id)
@@ -91,6 +93,8 @@ class Scheduler:
             self._recover()
         except Unavailable as error:
             _log.error("no job can run: %s", error)
+            for job in self.services.store.unfinished_jobs():
+                self.services.store.set_reason(job.id, str(error))
             return
         while not self._stopping.is_set():
             self._changed.clear()
@@ -113,6 +117,7 @@ class Scheduler:
                 else:
                     self._launch(job)
             elif job.state is JobState.CANCELLING:
+                keep_last_checkpoint(self.services.store, self.services.config, job)
                 self.services.store.transition(job.id, JobState.CANCELLED, "cancelled by request")
             else:
                 why = "the server was restarted; goes on from its last checkpoint"

@@ -1,9 +1,8 @@
 """The process that talks to Ray for the control server (`python -m learnfleet.server.workers.ray_host`).
 
-Ray forks the processes of a local cluster, and from a process with grpcio's asyncio server the raylet did not come up
-(ray 2.60, grpcio 1.85). So Ray has a process of its own, spoken to over a Unix socket that only the server, its
-parent, can open; Ray's memory and crashes are not the server's either. It ends when its standard input does, that is
-with its parent however that ends; a local Ray ends with it.
+Ray's driver aborts its process when it loses the cluster, and brings threads and memory that answering RPCs does not
+need. So it has a process of its own, spoken to over a Unix socket that only the server, its parent, can open. It ends
+when its standard input does, that is with its parent however that ends; a local Ray ends with it.
 """
 
 from __future__ import annotations
