@@ -103,7 +103,9 @@ class Run:
 def _described(error: Exception) -> RunError:
     if isinstance(error, StaleAttempt):
         return RunError(ErrorKind.STALE, str(error))
-    if isinstance(error, LearnerError | NonFiniteLoss) or type(error).__name__ == "BadImage":
+    from learnfleet.trainer.images import BadImage
+
+    if isinstance(error, LearnerError | NonFiniteLoss | BadImage):
         return RunError(ErrorKind.USER, str(error))
     return RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}")
 
