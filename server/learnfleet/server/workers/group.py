@@ -100,7 +100,7 @@ def start_group(group: Group, *, detached: bool) -> RayGroup:
                 max_restarts=0,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(placement, rank),
             )
-            made.actors.append(actor_class.remote(_config(rank, resources)))
+            made.actors.append(actor_class.remote(_config(rank, resources)))  # type: ignore[arg-type]
         address = _get([made.actors[0].address.remote()], _START_TIMEOUT_S)[0]
         made._all("setup", f"tcp://{address}", timeout_s=_START_TIMEOUT_S)
     except BaseException:
