@@ -85,7 +85,7 @@ class EventReporter(Callback):
             return
         self._samples += state.learner.data.train_dl.batch_size
         elapsed_s = time.monotonic() - self._said_at_s
-        if elapsed_s >= _BATCH_EVENTS_EVERY_S or state.is_last_batch:
+        if elapsed_s >= _BATCH_EVENTS_EVERY_S or state.is_last_batch or state.iteration == 0:
             self._rate = self._samples / max(elapsed_s, 1e-9)
             self._said_at_s, self._samples = time.monotonic(), 0
             self._emit(f"batch/{state.global_step + 1}", "batch", self._batch(state))

@@ -27,6 +27,8 @@ def train(
     size: Annotated[int, typer.Option(help="Picture size in pixels.")] = 224,
     bs: Annotated[int, typer.Option(help="Pictures per step over all workers.")] = 64,
     valid_pct: Annotated[float | None, typer.Option(help="Share that validates, for one folder of classes.")] = None,
+    train_folder: Annotated[str, typer.Option(help="Folder of training pictures in DATA.")] = "train",
+    valid_folder: Annotated[str, typer.Option(help="Folder of validation pictures in DATA.")] = "valid",
     augment: Annotated[bool, typer.Option(help="fastai's get_transforms.")] = True,
     flip: Annotated[bool, typer.Option(help="Mirror pictures while augmenting.")] = True,
     bad_image: Annotated[str, typer.Option(help="skip or fail.")] = "skip",
@@ -53,7 +55,14 @@ def train(
         else:
             tfms = get_transforms(do_flip=flip) if augment else None
             bunch = ImageDataBunch.from_folder(
-                str(data), valid_pct=valid_pct, size=size, bs=bs, ds_tfms=tfms, bad_image=bad_image
+                str(data),
+                train=train_folder,
+                valid=valid_folder,
+                valid_pct=valid_pct,
+                size=size,
+                bs=bs,
+                ds_tfms=tfms,
+                bad_image=bad_image,
             )
             spec = LearnerSpec(
                 bunch,
