@@ -53,11 +53,10 @@ class PredictWorker:
         """From memory, else loaded once however many ask at the same time."""
         with self._lock:
             if export not in self._models:
-                import torch
-
                 from learnfleet.trainer.predictor import load_predictor
+                from learnfleet.trainer.process import use_threads
 
-                torch.set_num_threads(self._threads)
+                use_threads(self._threads)
                 self._models[export] = load_predictor(Path(export))
             self._models.move_to_end(export)
             while len(self._models) > self._max_models:

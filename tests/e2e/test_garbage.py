@@ -1,0 +1,61 @@
+"""Bytes that are no message, and messages that say nothing, to every RPC."""
+
+from __future__ import annotations
+
+import random
+
+import grpc
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from learnfleet.server.commands.local_server import LocalServer
+from learnfleet.v1 import (
+    interpretation_service_pb2,
+    job_service_pb2,
+    prediction_service_pb2,
+    training_service_pb2,
+)
+
+MODULES = (interpretation_service_pb2, job_service_pb2, prediction_service_pb2, training_service_pb2)
+METHODS = [
+    method
+    for module in MODULES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+LISTS = {"ListJobs", "ListLearners"}
+
+
+def call(server: LocalServer, method: object, content: bytes) -> grpc.StatusCode:
+    path = f"/{method.containing_service.full_name}/{method.name}"  # type: ignore[attr-defined]
+    with grpc.insecure_channel(server.address) as channel:
+        try:
+            if method.server_streaming:  # type: ignore[attr-defined]
+                list(channel.unary_stream(path)(content, timeout=20))
+            else:
+                channel.unary_unary(path)(content, timeout=20)
+        except grpc.RpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+def is_message(method: object, content: bytes) -> bool:
+    try:
+        GetMessageClass(method.input_type)().ParseFromString(content)  # type: ignore[attr-defined]
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_bytes_that_are_no_message_are_an_invalid_argument(server: LocalServer, method: object) -> None:
+    chance = random.Random(7)
+    garbage = [content for content in (chance.randbytes(40) for _ in range(30)) if not is_message(method, content)]
+    assert garbage
+    assert {call(server, method, content) for content in garbage[:10]} == {grpc.StatusCode.INVALID_ARGUMENT}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_an_empty_message_lists_or_is_an_invalid_argument(server: LocalServer, method: object) -> None:
+    expected = grpc.StatusCode.OK if method.name in LISTS else grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert call(server, method, b"") is expected

@@ -1,0 +1,77 @@
+"""Which job runs next, and what follows a failure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from learnfleet.server.domain import ExportWork, InterpretWork, Job, JobKind, JobState, Resources
+from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.scheduling.policy import Decision, Held, admit, decide
+from learnfleet.server.workers.protocol import ErrorKind, RunError
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+FOUR = Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
+
+
+def a_job(job_id: str, learner: str, workers: int = 2, kind: JobKind = JobKind.INTERPRET) -> Job:
+    work = ExportWork("m") if kind is JobKind.EXPORT else InterpretWork()
+    return Job(job_id, learner, kind, work, Resources(workers), JobState.QUEUED, "", NOW, NOW)
+
+
+def test_jobs_start_in_order_while_there_is_room_and_the_rest_say_what_they_wait_for() -> None:
+    waiting = [a_job("a", "x"), a_job("b", "y"), a_job("c", "z", 1), a_job("d", "w", 1)]
+    said = [admission.waits_for for admission in admit(waiting, [], [], FOUR)]
+    assert said == ["", "", "needs 1 CPU slots, 0 of 4 are free", "waits behind jobs/c"]
+
+
+def test_a_small_job_does_not_overtake_a_large_one_that_waits() -> None:
+    held = [Held("busy", Resources(2), is_idle=False)]
+    admissions = admit([a_job("large", "x", 3), a_job("small", "y", 1)], [], held, FOUR)
+    assert all(admission.waits_for for admission in admissions)
+
+
+def test_one_job_at_a_time_works_on_a_learner() -> None:
+    admissions = admit([a_job("b", "x")], [a_job("a", "x")], [Held("x", Resources(2), is_idle=False)], FOUR)
+    assert admissions[0].waits_for == "waits for jobs/a, same learner"
+
+
+def test_warm_workers_of_the_right_size_are_used_again_and_nothing_is_evicted() -> None:
+    held = [Held("x", Resources(2), is_idle=True), Held("y", Resources(2), is_idle=True)]
+    (admission,) = admit([a_job("a", "x")], [], held, FOUR)
+    assert (admission.waits_for, admission.evict) == ("", ())
+
+
+def test_the_longest_idle_workers_are_given_up_for_a_job_that_needs_their_slots() -> None:
+    held = [
+        Held("new", Resources(2), is_idle=True, idle_for_s=1),
+        Held("old", Resources(2), is_idle=True, idle_for_s=9),
+    ]
+    (admission,) = admit([a_job("a", "x")], [], held, FOUR)
+    assert (admission.waits_for, admission.evict) == ("", ("old",))
+
+
+def test_an_export_needs_no_slot() -> None:
+    held = [Held("busy", Resources(4), is_idle=False)]
+    (admission,) = admit([a_job("a", "x", kind=JobKind.EXPORT)], [], held, FOUR)
+    assert admission.waits_for == ""
+
+
+def test_a_job_larger_than_the_cluster_says_so() -> None:
+    (admission,) = admit([a_job("a", "x", 5)], [], [], FOUR)
+    assert admission.waits_for == "needs 5 CPU slots, the cluster has 4"
+
+
+@pytest.mark.parametrize(
+    ("kind", "used", "expected"),
+    [
+        (ErrorKind.USER, 0, Decision.FAIL),
+        (ErrorKind.STALE, 0, Decision.FAIL),
+        (ErrorKind.LOST, 2, Decision.RETRY),
+        (ErrorKind.LOST, 3, Decision.FAIL),
+        (ErrorKind.INTERNAL, 0, Decision.RETRY),
+    ],
+)
+def test_only_what_may_go_otherwise_is_tried_again(kind: ErrorKind, used: int, expected: Decision) -> None:
+    assert decide(RunError(kind, "why"), used, 3) is expected
