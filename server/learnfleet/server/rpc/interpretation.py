@@ -18,11 +18,10 @@ from learnfleet.server.rpc.reading import fingerprint, job_message, last_resourc
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import timestamp
 from learnfleet.server.store.base import Store
+from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 from learnfleet.v1 import interpretation_service_pb2 as pb
 from learnfleet.v1 import job_pb2
 
-FOLDER = "interpretation"
-FILE = "interpretation.json"
 _MAX_TOP_LOSSES = 100
 _DEFAULT_TOP_LOSSES = 9
 
@@ -83,8 +82,8 @@ class InterpretationServicer:
             raise FailedPrecondition(
                 name, f"jobs/{job_id} is {job.state.name}: {job.reason or 'wait until it is done'}"
             )
-        folder = self.config.job_dir(job.learner_id, job_id) / FOLDER
-        return _message(name, job, json.loads((folder / FILE).read_text()), folder)
+        folder = self.config.job_dir(job.learner_id, job_id) / INTERPRETATION_DIR
+        return _message(name, job, json.loads((folder / INTERPRETATION_FILE).read_text()), folder)
 
 
 def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretation:

@@ -16,6 +16,7 @@ from learnfleet.server.domain import Job, JobState, StoredEvent
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.mlflow_client import mlflow_client
 from learnfleet.server.tracking.runs import Runs
+from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -120,9 +121,9 @@ class MlflowExporter:
         if checkpoint_id is not None:
             checkpoint = self._store.get_checkpoint(job.learner_id, checkpoint_id)
             client.log_artifacts(run_id, checkpoint.path, "checkpoint")
-        interpretation = self._config.job_dir(job.learner_id, job.id) / "interpretation" / "interpretation.json"
+        interpretation = self._config.job_dir(job.learner_id, job.id) / INTERPRETATION_DIR / INTERPRETATION_FILE
         if interpretation.exists():
-            client.log_artifact(run_id, str(interpretation), "interpretation")
+            client.log_artifact(run_id, str(interpretation), INTERPRETATION_DIR)
         if result.get("model_version"):
             client.set_tag(run_id, "learnfleet.model_version", result["model_version"])
         client.set_tag(run_id, "learnfleet.reason", job.reason)
