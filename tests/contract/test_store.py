@@ -236,3 +236,12 @@ def test_a_learner_changed_by_somebody_else_is_not_overwritten(store: Store) -> 
     store.update_learner(learner)
     with pytest.raises(FailedPrecondition):
         store.update_learner(learner)
+
+
+def test_names_of_files_that_are_not_utf8_are_kept_as_escapes_and_repeats_of_them_are_dropped(store: Store) -> None:
+    create(store)
+    event = NewEvent("bad_image/caf\udce9", "bad_image", {"path": "caf\udce9"}, NOW, 1)
+    assert store.append_events("one", [event]) == store.append_events("one", [event]) == 2
+    assert store.read_events("one", 1)[0].event.data == {"path": "caf\\udce9"}
+    store.transition("one", JobState.FAILED, "caf\udce9 is truncated")
+    assert store.get_job("one").reason == "caf\\udce9 is truncated"

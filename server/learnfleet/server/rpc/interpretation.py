@@ -18,6 +18,7 @@ from learnfleet.server.rpc.reading import fingerprint, job_message, last_resourc
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import timestamp
 from learnfleet.server.store.base import Store
+from learnfleet.server.text import utf8_json
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 from learnfleet.v1 import interpretation_service_pb2 as pb
 from learnfleet.v1 import job_pb2
@@ -83,7 +84,7 @@ class InterpretationServicer:
                 name, f"jobs/{job_id} is {job.state.name}: {job.reason or 'wait until it is done'}"
             )
         folder = self.config.job_dir(job.learner_id, job_id) / INTERPRETATION_DIR
-        return _message(name, job, json.loads((folder / INTERPRETATION_FILE).read_text()), folder)
+        return _message(name, job, utf8_json(json.loads((folder / INTERPRETATION_FILE).read_text())), folder)
 
 
 def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretation:

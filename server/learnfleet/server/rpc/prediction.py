@@ -8,6 +8,7 @@ from learnfleet.server import names
 from learnfleet.server.rpc.ports import PredictionResult, Runtime
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import duration
+from learnfleet.server.text import utf8
 from learnfleet.v1 import prediction_service_pb2 as pb
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -39,13 +40,13 @@ def _response(result: PredictionResult, top_k: int) -> pb.PredictResponse:
     order = sorted(range(len(result.classes)), key=lambda index: -result.probabilities[index])
     top = [
         pb.ClassProbability(
-            class_name=result.classes[index], class_index=index, probability=result.probabilities[index]
+            class_name=utf8(result.classes[index]), class_index=index, probability=result.probabilities[index]
         )
         for index in order[:top_k]
     ]
     return pb.PredictResponse(
         prediction=pb.Prediction(
-            class_name=result.classes[order[0]],
+            class_name=utf8(result.classes[order[0]]),
             class_index=order[0],
             probabilities=result.probabilities,
             top=top,

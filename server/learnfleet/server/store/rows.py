@@ -26,6 +26,7 @@ from learnfleet.server.domain import (
     TrainWork,
     Work,
 )
+from learnfleet.server.text import utf8_json
 from learnfleet.trainer.spec import LearnerSpec, stage_from_json, stage_to_json
 
 Row: TypeAlias = RowMapping
@@ -44,7 +45,7 @@ def learner_row(learner: Learner) -> dict[str, Any]:
 def learner_state_row(learner: Learner) -> dict[str, Any]:
     """The columns that change in a learner's life."""
     return {
-        "classes": json.dumps(learner.classes),
+        "classes": json.dumps(utf8_json(learner.classes)),
         "frozen_to": learner.frozen_to,
         "checkpoint_id": learner.checkpoint_id,
         "epochs": learner.epochs,

@@ -29,6 +29,7 @@ from learnfleet.server.store.rows import (
 )
 from learnfleet.server.store.sql_events import append
 from learnfleet.server.store.sql_transition import Transition, apply_transition
+from learnfleet.server.text import utf8
 
 Clock = Callable[[], datetime]
 
@@ -125,7 +126,7 @@ class SqlStore(Store):
     ) -> Job:
         now = self._clock()
         with self._writing() as connection:
-            change = Transition(to, reason, attempt, start_checkpoint_id, result)
+            change = Transition(to, utf8(reason), attempt, start_checkpoint_id, result)
             apply_transition(connection, _job(connection, job_id), change, now)
             if checkpoint is not None:
                 write_checkpoint(connection, checkpoint)
@@ -134,7 +135,7 @@ class SqlStore(Store):
             return _job(connection, job_id)
 
     def set_reason(self, job_id: str, reason: str) -> None:
-        self._update_job(job_id, {"reason": reason, "updated_at": self._clock().isoformat()})
+        self._update_job(job_id, {"reason": utf8(reason), "updated_at": self._clock().isoformat()})
 
     def set_tracking(self, job_id: str, tracking: Json) -> None:
         self._update_job(job_id, {"tracking": json.dumps(tracking)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from learnfleet.server.domain import NewEvent
 from learnfleet.server.store.rows import event_row
 from learnfleet.server.store.schema import events, jobs
+from learnfleet.server.text import utf8, utf8_json
 
 _PROGRESS = ("batch", "epoch")
 _IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
@@ -36,6 +38,8 @@ def append(connection: Connection, job_id: str, new: Sequence[NewEvent]) -> int:
 def _without_repeats(connection: Connection, job_id: str, new: Sequence[NewEvent]) -> list[NewEvent]:
     by_id: dict[str, NewEvent] = {}
     for event in new:
+        # Events name files, whose names need not be UTF-8: neither a database nor a message could hold them.
+        event = dataclasses.replace(event, id=utf8(event.id), data=utf8_json(event.data))
         by_id.setdefault(event.id, event)
     ids = list(by_id)
     for start in range(0, len(ids), _IDS_A_QUERY):
