@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from learnfleet.server.errors import FieldViolation, InvalidArgument
+
+_MAX_CHARACTERS = 4096
 
 
 class DataRoots:
@@ -20,8 +23,10 @@ class DataRoots:
         Symbolic links are followed first: one that leads out of the roots is refused. The answer for a path outside
         does not tell whether it exists. Raises InvalidArgument naming `field`.
         """
-        if not path or "\0" in path:
+        if not path:
             raise _refuse(field, f"is empty; must be a path beneath one of the data roots: {self._shown()}")
+        if "\0" in path or len(path) > _MAX_CHARACTERS:
+            raise _refuse(field, f"'{path[:80]}' can be no path: it holds a zero byte or is too long")
         candidates = [Path(path)] if Path(path).is_absolute() else [root / path for root in self._roots]
         inside = [real for candidate in candidates if self._holds(real := _real(candidate))]
         if not inside:
@@ -29,7 +34,7 @@ class DataRoots:
                 field, f"'{path}' is not beneath a data root of the server; the data roots are {self._shown()}"
             )
         for real in inside:
-            if real.exists():
+            if os.path.exists(real):  # noqa: PTH110  # Path.exists raises where a part is too long or forbidden
                 return real
         raise _refuse(field, f"'{path}' does not exist beneath the data roots {self._shown()}")
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
@@ -21,7 +22,7 @@ from learnfleet.server.rpc.status import message_of, status_code, trailing_metad
 _log = logging.getLogger(__name__)
 
 Unary = Callable[[Any], Awaitable[Message]]
-Streaming = Callable[[Any], AsyncIterator[Message]]
+Streaming = Callable[[Any], AsyncGenerator[Message, None]]
 
 
 def handlers_of(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
@@ -58,8 +59,10 @@ def _unary(call: Unary, method: MethodDescriptor) -> Callable[..., Awaitable[Mes
 def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
         try:
-            async for message in call(_parse(content, method)):
-                yield message
+            # Closed at once when the caller goes away, not when it happens to be collected.
+            async with aclosing(call(_parse(content, method))) as messages:
+                async for message in messages:
+                    yield message
         except Exception as error:
             await _abort(error, method, context)
 

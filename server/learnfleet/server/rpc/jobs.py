@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from learnfleet.server import names
@@ -19,6 +19,7 @@ from learnfleet.v1 import job_pb2
 from learnfleet.v1 import job_service_pb2 as pb
 
 _STATES = {number: state for state, number in JOB_STATES.items()}
+_MAX_STATES = 100
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class JobServicer:
         learner_id = None
         if request.learner:
             learner_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
-        for index, state in enumerate(request.states):
-            found.check(state in _STATES, f"states[{index}]", f"{state} is no job state")
+        if found.length("states", len(request.states), _MAX_STATES):
+            for index, state in enumerate(request.states):
+                found.check(state in _STATES, f"states[{index}]", f"{state} is no job state")
         found.raise_if_any()
         assert page is not None
         where = JobFilter(learner_id, tuple(_STATES[state] for state in request.states))
@@ -48,7 +50,7 @@ class JobServicer:
         messages = [await job_message(self.store, job) for job in jobs]
         return pb.ListJobsResponse(jobs=messages, next_page_token=token)
 
-    async def watch_job(self, request: pb.WatchJobRequest) -> AsyncIterator[pb.WatchJobResponse]:
+    async def watch_job(self, request: pb.WatchJobRequest) -> AsyncGenerator[pb.WatchJobResponse, None]:
         job_id = names.parse_job(request.name)
         after = request.after_sequence
         if after < 0:

@@ -126,8 +126,8 @@ def _read_normalization(message: pb.Normalization, field: str, found: Violations
     mean, std = tuple(message.stats.mean), tuple(message.stats.std)
     for name, values in (("mean", mean), ("std", std)):
         found.check(len(values) == 3, f"{field}.stats.{name}", f"has {len(values)} values; must have 3")
-    for index, value in enumerate(mean):
+    for index, value in enumerate(mean[:3]):
         found.number(f"{field}.stats.mean[{index}]", value, 0, 1)
-    for index, value in enumerate(std):
+    for index, value in enumerate(std[:3]):
         found.number(f"{field}.stats.std[{index}]", value, 0, 10, open_ends=True)
     return Normalization("explicit", mean, std)

@@ -14,6 +14,7 @@ from learnfleet.v1 import job_pb2 as pb
 from learnfleet.v1 import learner_pb2
 
 _MAX_STAGES = 100
+_MAX_GROUPS = 1000
 _MAX_EPOCHS = 10_000
 _MAX_LR = 1e3
 _MAX_WORKERS = 4096
@@ -22,7 +23,10 @@ _MAX_FACTOR = 1e12
 
 def read_stages(messages: Sequence[pb.Stage], found: Violations) -> tuple[Stage, ...]:
     """The stages that could be read; for the others `found` has violations."""
-    found.check(0 < len(messages) <= _MAX_STAGES, "stages", f"has {len(messages)}; must have 1 to {_MAX_STAGES}")
+    if not found.check(
+        0 < len(messages) <= _MAX_STAGES, "stages", f"has {len(messages)}; must have 1 to {_MAX_STAGES}"
+    ):
+        return ()
     read = [_read_stage(message, f"stages[{index}]", found) for index, message in enumerate(messages)]
     return tuple(stage for stage in read if stage is not None)
 
@@ -55,7 +59,7 @@ def _read_one_cycle(message: pb.FitOneCycle, field: str, found: Violations) -> F
     max_lr = _read_lr(message.max_lr, f"{field}.max_lr", found) if message.HasField("max_lr") else None
     moms = tuple(message.moms) or (0.95, 0.85)
     found.check(len(moms) == 2, f"{field}.moms", f"has {len(moms)} values; must have 2: at the start and at the peak")
-    for index, momentum in enumerate(moms):
+    for index, momentum in enumerate(moms[:2]):
         is_right = 0 <= momentum < 1
         found.check(is_right, f"{field}.moms[{index}]", f"is {momentum:g}; must be at least 0 and less than 1")
     div_factor = message.div_factor if message.HasField("div_factor") else 25.0
@@ -97,7 +101,8 @@ def _read_lr(message: learner_pb2.LearningRate, field: str, found: Violations) -
     if form == "values":
         values = tuple(message.values.values)
         found.check(bool(values), f"{field}.values", "is empty; must have one value a layer group")
-        for index, value in enumerate(values):
+        found.length(f"{field}.values.values", len(values), _MAX_GROUPS)
+        for index, value in enumerate(values[:_MAX_GROUPS]):
             _check_rate(value, f"{field}.values.values[{index}]", found)
         return LearningRate(values=values)
     found.add(field, "is empty; must be a value, a slice, or values")

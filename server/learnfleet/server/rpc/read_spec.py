@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct, Value
 
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.rpc.ports import Argument
@@ -19,7 +20,8 @@ from learnfleet.v1 import learner_pb2 as pb
 _WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 _OPTIMIZERS = ("adam", "sgd")
 _MAX_WIDTH = 65536
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+_MAX_METRICS = 50
+_MAX_LAYERS = 20
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def read_learner_spec(
 
 
 def _read_metrics(message: pb.LearnerSpec, field: str, found: Violations, names: Names) -> tuple[Component, ...]:
+    if not found.length(f"{field}.metrics", len(message.metrics), _MAX_METRICS):
+        return ()
     metrics = tuple(
         read_component(item, f"{field}.metrics[{index}]", found, names.metrics, "metric")
         for index, item in enumerate(message.metrics)
@@ -75,39 +79,48 @@ def read_component(
     message: pb.Component, field: str, found: Violations, known: Mapping[str, tuple[Argument, ...]], what: str
 ) -> Component:
     """A registered name with arguments that fit its signature."""
-    arguments = MessageToDict(message.arguments)
-    if _check_known(message.name, f"{field}.name", found, known, what):
-        arguments = _read_arguments(arguments, f"{field}.arguments", found, known[message.name])
-    return Component(message.name, arguments)
+    if not _check_known(message.name, f"{field}.name", found, known, what):
+        return Component(message.name)
+    return Component(message.name, _read_arguments(message.arguments, f"{field}.arguments", found, known[message.name]))
 
 
 def _read_arguments(
-    values: dict[str, object], field: str, found: Violations, signature: tuple[Argument, ...]
+    message: Struct, field: str, found: Violations, signature: tuple[Argument, ...]
 ) -> dict[str, object]:
     by_name = {argument.name: argument for argument in signature}
     takes = ", ".join(f"{a.name} ({a.type}, default {a.default})" for a in signature) or "none"
     read: dict[str, object] = {}
-    for name, value in values.items():
+    for name, value in message.fields.items():
         argument = by_name.get(name)
         if argument is None:
-            found.add(f"{field}.{name}", f"is no argument it takes; it takes {takes}")
+            found.add(f"{field}.{name[:80]}", f"is no argument it takes; it takes {takes}")
             continue
-        # A Struct knows only floating-point numbers.
-        if argument.type == "int" and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        fits = isinstance(value, _TYPES.get(argument.type, (object,))) and (
-            argument.type == "bool" or not isinstance(value, bool)
-        )
-        if found.check(fits, f"{field}.{name}", f"is {value!r}; must be of type {argument.type}"):
-            read[name] = value
+        scalar = _scalar(value, argument.type)
+        right = f"must be of type {argument.type}" + (" and finite" if argument.type == "float" else "")
+        if found.check(scalar is not None, f"{field}.{name}", right):
+            read[name] = scalar
     return read
+
+
+def _scalar(value: Value, type_name: str) -> bool | int | float | str | None:
+    """The value as `int`, `float`, `str` or `bool`; None if it is none. A Struct's numbers are all floating-point."""
+    kind = value.WhichOneof("kind")
+    if (type_name, kind) == ("bool", "bool_value"):
+        return bool(value.bool_value)
+    if (type_name, kind) == ("str", "string_value"):
+        return str(value.string_value)
+    if kind != "number_value" or not math.isfinite(value.number_value):
+        return None
+    if type_name == "int":
+        return int(value.number_value) if value.number_value.is_integer() else None
+    return float(value.number_value) if type_name == "float" else None
 
 
 def _check_known(name: str, field: str, found: Violations, known: Iterable[str], what: str) -> bool:
     names = sorted(known)
     if name in names:
         return True
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name[:80], names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {len(names)}, such as {', '.join(names[:5])}"
     found.add(field, f"'{name[:80]}' is no known {what}; {hint}" if name else f"is empty; must name a known {what}")
     return False
@@ -133,9 +146,11 @@ def _check_weights_file(path: Path, field: str, found: Violations) -> bool:
 
 
 def _read_head(message: pb.Head, field: str, found: Violations) -> HeadSpec:
+    if not found.length(f"{field}.lin_ftrs", len(message.lin_ftrs), _MAX_LAYERS):
+        return HeadSpec()
     for index, width in enumerate(message.lin_ftrs):
         found.number(f"{field}.lin_ftrs[{index}]", width, 1, _MAX_WIDTH)
-    for index, share in enumerate(message.ps):
+    for index, share in enumerate(message.ps[: _MAX_LAYERS + 1]):
         found.check(0 <= share < 1, f"{field}.ps[{index}]", f"is {share:g}; must be at least 0 and less than 1")
     if message.linear_only:
         found.check(not message.lin_ftrs, f"{field}.lin_ftrs", "must be empty where linear_only is set")

@@ -52,9 +52,8 @@ def active_job(store: Store, learner_id: str) -> Job | None:
 
 def last_resources(store: Store, learner_id: str) -> Resources:
     """What the learner's last job had."""
-    jobs, _ = store.list_jobs(Page(limit=20), JobFilter(learner_id))
-    used = [job.resources for job in jobs]
-    return used[0] if used else Resources()
+    jobs, _ = store.list_jobs(Page(limit=1), JobFilter(learner_id))
+    return jobs[0].resources if jobs else Resources()
 
 
 def require_trained(store: Store, learner: Learner, what: str) -> None:

@@ -33,6 +33,7 @@ from learnfleet.v1 import job_pb2, learner_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
 _QUEUED = "waits for the scheduler"
+_MAX_ALIASES = 50
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ class TrainingServicer:
             default = await asyncio.to_thread(last_resources, self.store, learner.id)
         stages = read_stages(request.stages, found)
         has_fit = any(isinstance(stage, FitStage | FitOneCycleStage) for stage in stages)
-        found.check(has_fit or bool(found.found), "stages", "train nothing; at least one must be fit or fit_one_cycle")
+        found.check(has_fit or bool(found), "stages", "train nothing; at least one must be fit or fit_one_cycle")
         resources = read_resources(request.resources, default, "resources", found, await self.catalog.capacity())
         policy = read_checkpoint_policy(request.checkpoint_policy, found)
         request_id = read_request_id(request.request_id, found)
         if learner is not None:
             self._check_batch(learner.spec, resources, is_new, found)
-        if learner is not None and is_new and not found.found:
+        if learner is not None and is_new and not found:
             await self._check_folder(learner.spec, found)
         found.raise_if_any()
         assert learner is not None, "a target that cannot be read is a violation"
@@ -71,8 +72,10 @@ class TrainingServicer:
         target = request.WhichOneof("target")
         if target == "learner":
             found.check(not request.learner_id, "learner_id", "is only for a new learner; leave it empty")
-            learner_id = names.parse_learner(request.learner, "learner")
-            return await asyncio.to_thread(self.store.get_learner, learner_id), False
+            existing_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
+            if existing_id is None:
+                return None, False
+            return await asyncio.to_thread(self.store.get_learner, existing_id), False
         if target is None:
             found.add("learner_spec", "is missing; give learner_spec for a new learner, or learner for an existing one")
             return None, True
@@ -88,7 +91,7 @@ class TrainingServicer:
     def _check_batch(self, spec: LearnerSpec, resources: Resources, is_new: bool, found: Violations) -> None:
         field = "learner_spec.data.batch_size" if is_new else "resources.num_workers"
         found.check(
-            spec.data.bs >= resources.num_workers,
+            spec.data.bs >= resources.num_workers or spec.data.bs < 1,
             field,
             f"a batch of {spec.data.bs} pictures cannot be shared by {resources.num_workers} workers",
         )
@@ -148,9 +151,10 @@ class TrainingServicer:
         model_id = request.model_id or learner_id or ""
         right = f"'{model_id[:80]}' must be {names.MODEL_ID_RULE}"
         found.check(not learner_id or names.is_model_id(model_id), "model_id", right)
-        for index, alias in enumerate(request.aliases):
-            is_right = names.is_alias(alias)
-            found.check(is_right, f"aliases[{index}]", f"'{alias[:80]}' must be {names.ALIAS_RULE}")
+        if found.length("aliases", len(request.aliases), _MAX_ALIASES):
+            for index, alias in enumerate(request.aliases):
+                is_right = names.is_alias(alias)
+                found.check(is_right, f"aliases[{index}]", f"'{alias[:80]}' must be {names.ALIAS_RULE}")
         request_id = read_request_id(request.request_id, found)
         found.raise_if_any()
         assert learner_id is not None

@@ -9,16 +9,25 @@ from typing import TypeVar
 from learnfleet.server.errors import FieldViolation, InvalidArgument
 
 _T = TypeVar("_T")
+_MOST_TOLD = 50
 
 
 class Violations:
-    """The wrong fields of one request."""
+    """The wrong fields of one request: the first of them, and a count of the others."""
 
     def __init__(self) -> None:
-        self.found: list[FieldViolation] = []
+        self._told: list[FieldViolation] = []
+        self._untold = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._told)
 
     def add(self, field: str, description: str) -> None:
-        self.found.append(FieldViolation(field, description))
+        # A request of 32 MiB has room for millions of wrong fields: nobody reads them, and memory has an end.
+        if len(self._told) < _MOST_TOLD:
+            self._told.append(FieldViolation(field, description))
+        else:
+            self._untold += 1
 
     def check(self, is_right: bool, field: str, description: str) -> bool:
         """Note a violation unless `is_right`; returns it."""
@@ -33,15 +42,21 @@ class Violations:
             between = f"greater than {least:g} and less than {most:g}" if open_ends else f"from {least:g} to {most:g}"
             self.add(field, f"is {value:g}; must be {between}")
 
+    def length(self, field: str, length: int, most: int) -> bool:
+        """A list must have at most `most` items. Returns whether it has: longer ones are not worth reading."""
+        return self.check(length <= most, field, f"has {length} items; must have at most {most}")
+
     def attempt(self, read: Callable[[], _T]) -> _T | None:
         """What `read` gives, or None with the violations it raises."""
         try:
             return read()
         except InvalidArgument as error:
-            self.found.extend(error.violations)
+            for violation in error.violations:
+                self.add(violation.field, violation.description)
             return None
 
     def raise_if_any(self) -> None:
         """Raises InvalidArgument with all of them."""
-        if self.found:
-            raise InvalidArgument(self.found)
+        if self._told:
+            more = [FieldViolation("", f"and {self._untold} more")] if self._untold else []
+            raise InvalidArgument([*self._told, *more])

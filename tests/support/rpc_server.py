@@ -1,0 +1,213 @@
+"""The real gRPC server and the real store, with fakes for what is behind them: the cluster and its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from learnfleet.server import names
+from learnfleet.server.config import Config
+from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.domain import Checkpoint, Job, JobState
+from learnfleet.server.rpc.hub import EventHub
+from learnfleet.server.rpc.ports import Argument, Capacity, PredictionResult
+from learnfleet.server.rpc.server import build_server
+from learnfleet.server.rpc.status import DETAILS_KEY
+from learnfleet.server.store.sql import SqlStore
+from learnfleet.trainer import manifest
+from learnfleet.v1 import (
+    interpretation_service_pb2_grpc,
+    job_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+    training_service_pb2_grpc,
+)
+
+START_TIMEOUT_S = 20
+
+
+class FakeCatalog:
+    """A cluster of four CPU workers that knows two architectures."""
+
+    async def architectures(self) -> frozenset[str]:
+        return frozenset({"resnet18", "timm/tf_efficientnet_lite0"})
+
+    async def metrics(self) -> Mapping[str, tuple[Argument, ...]]:
+        return {"accuracy": (), "top_k_accuracy": (Argument("k", "int", 5),)}
+
+    async def losses(self) -> Mapping[str, tuple[Argument, ...]]:
+        return {"cross_entropy": (), "smoothed": (Argument("eps", "float", 0.1),)}
+
+    async def capacity(self) -> Capacity:
+        return Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
+
+
+@dataclass
+class FakeRuntime:
+    """Runs nothing; remembers what it was told."""
+
+    store: SqlStore
+    queued: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def job_queued(self, job: Job) -> None:
+        self.queued.append(job.id)
+
+    async def cancel(self, job_id: str) -> Job:
+        return self.store.transition(job_id, JobState.CANCELLED, "cancelled")
+
+    def is_warm(self, learner_id: str) -> bool:
+        return learner_id == "warm"
+
+    async def predict(self, model: str, image: bytes) -> PredictionResult:
+        if self.error is not None:
+            raise self.error
+        return PredictionResult(("cat", "dog", "owl"), (0.2, 0.7, 0.1), model, 0.1, 0.2, 0.3)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server in a thread of this process, and stubs that speak to it over its port."""
+
+    address: str
+    channel: grpc.Channel
+    config: Config
+    store: SqlStore
+    runtime: FakeRuntime
+    hub: EventHub
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def training(self) -> training_service_pb2_grpc.TrainingServiceStub:
+        return training_service_pb2_grpc.TrainingServiceStub(self.channel)
+
+    @property
+    def jobs(self) -> job_service_pb2_grpc.JobServiceStub:
+        return job_service_pb2_grpc.JobServiceStub(self.channel)
+
+    @property
+    def prediction(self) -> prediction_service_pb2_grpc.PredictionServiceStub:
+        return prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
+
+    @property
+    def interpretation(self) -> interpretation_service_pb2_grpc.InterpretationServiceStub:
+        return interpretation_service_pb2_grpc.InterpretationServiceStub(self.channel)
+
+    def notify(self, job_id: str) -> None:
+        self.loop.call_soon_threadsafe(self.hub.notify, job_id)
+
+    # test controls: what workers would have done
+
+    def finish(self, name: str, result: dict[str, object] | None = None) -> None:
+        """Bring a job to its end."""
+        job_id = names.parse_job(name)
+        for state in (JobState.STARTING, JobState.RUNNING, JobState.SUCCEEDED):
+            self.store.transition(job_id, state, result=result if state.final else None)
+        self.notify(job_id)
+
+    def train_to_a_checkpoint(self, name: str, weights: bytes = b"weights") -> Checkpoint:
+        """Finish a TRAIN job as the scheduler does: with a checkpoint that the learner then points at."""
+        job = self.store.get_job(names.parse_job(name))
+        folder = self.config.checkpoint_root(job.learner_id) / f"{job.id}-0000000010-1"
+        folder.mkdir(parents=True)
+        (folder / manifest.MODEL_FILE).write_bytes(weights)
+        state = {"classes": ["cat", "dog"], "frozen_to": 2, "lifetime_epoch": 3, "global_step": 10}
+        (folder / manifest.STATE_FILE).write_text(json.dumps(state))
+        manifest.write_manifest(folder, job_id=job.id, attempt=1, step=10, epoch=3)
+        info = manifest.verify(folder)
+        checkpoint = Checkpoint(
+            job.learner_id,
+            job.id,
+            str(folder),
+            10,
+            3,
+            info.model_sha256,
+            info.optimizer_sha256,
+            info.size_bytes,
+            datetime.now(UTC),
+        )
+        learner = self.store.get_learner(job.learner_id)
+        moved = replace(learner, checkpoint_id=job.id, classes=("cat", "dog"), frozen_to=2, epochs=3, steps=10)
+        self.store.transition(job.id, JobState.STARTING, attempt=1)
+        self.store.transition(job.id, JobState.RUNNING)
+        result = {"checkpoint_id": job.id, "metrics": {"accuracy": 0.9}, "exact": True}
+        self.store.transition(job.id, JobState.SUCCEEDED, result=result, learner=moved, checkpoint=checkpoint)
+        self.notify(job.id)
+        return checkpoint
+
+
+@contextlib.contextmanager
+def running_server(folder: Path, root: Path) -> Iterator[RunningServer]:
+    """A server on a free port whose data root is `root`."""
+    config = Config(folder / "data", listen="127.0.0.1:0", data_roots=(root,))
+    config.data_dir.mkdir(parents=True)
+    store = SqlStore(config.store_url)
+    runtime, hub = FakeRuntime(store), EventHub()
+    loop = asyncio.new_event_loop()
+    started: Future[int] = Future()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            server = build_server(config, store, runtime, FakeCatalog(), hub, DataRoots(config.data_roots))
+            await server.grpc.start()
+            await server.set_serving(True)
+        except BaseException as error:
+            started.set_exception(error)
+            raise
+        started.set_result(server.port)
+        await stop.wait()
+        await server.grpc.stop(None)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        address = f"127.0.0.1:{started.result(START_TIMEOUT_S)}"
+        with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
+            yield RunningServer(address, channel, config, store, runtime, hub, loop)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(START_TIMEOUT_S)
+        loop.close()
+        store.close()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a caller is told of an error."""
+
+    code: grpc.StatusCode
+    message: str
+    violations: Mapping[str, str]  # by field
+    reason: str
+
+    @property
+    def fields(self) -> set[str]:
+        return set(self.violations)
+
+
+def refusal(call: Callable[[], object]) -> Refusal:
+    """The error that `call` ends with, which must have the details we promise."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    error = caught.value
+    trailer = {item.key: item.value for item in error.trailing_metadata() or ()}
+    assert DETAILS_KEY in trailer, f"{error.code()} without details: {error.details()}"
+    status = status_pb2.Status.FromString(trailer[DETAILS_KEY])
+    assert error.code().value[0] == status.code
+    bad, info = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        detail.Unpack(bad)
+        detail.Unpack(info)
+    violations = {violation.field: violation.description for violation in bad.field_violations}
+    return Refusal(error.code(), error.details(), violations, info.reason)
