@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
+from typing import ClassVar
 
 import pytest
 import torch
 from support.memory_data import MemoryData, a_learner, tiny_model
 
-from learnfleet.trainer.callback import EVENTS, Callback
+from learnfleet.trainer.callback import EVENTS, Callback, Changes, LearnerCallback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, SmoothedLoss, TrainState
 
@@ -236,3 +237,43 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_others() -> None:
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
+
+
+def test_f063_a_callback_may_return_its_changes_as_a_dict() -> None:
+    class Doubles(Callback):
+        def on_batch_begin(self, state: TrainState) -> Changes:
+            return {"last_input": state.last_input * 2}
+
+    class Sees(Callback):
+        order = 1
+        seen: ClassVar[list[bool]] = []
+
+        def on_batch_begin(self, state: TrainState) -> Changes:
+            assert state.last_batch is not None
+            self.seen.append(torch.equal(state.last_input, state.last_batch.x * 2))
+            return {"stop_epoch": True}
+
+    a_learner().fit(1, callbacks=[Sees(), Doubles()])
+    assert Sees.seen
+    assert all(Sees.seen)
+
+
+@pytest.mark.parametrize("returned", [{"last_inputs": 1}, True])
+def test_f063_what_is_no_change_is_an_error_that_names_it(returned: object) -> None:
+    class Wrong(Callback):
+        def on_batch_begin(self, state: TrainState) -> Changes:
+            return returned  # type: ignore[return-value]
+
+    with pytest.raises(LearnerError, match=r"last_inputs isn't a valid key|returned True"):
+        a_learner().fit(1, callbacks=[Wrong()])
+
+
+def test_a_learner_callback_is_found_on_its_learner_by_name() -> None:
+    class CSVWriter2(LearnerCallback):
+        pass
+
+    learner = a_learner()
+    callback = CSVWriter2(learner)
+    assert learner.csv_writer2 is callback
+    with pytest.raises(AttributeError, match="nothing_of_this_name"):
+        _ = learner.nothing_of_this_name

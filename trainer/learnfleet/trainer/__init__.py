@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from learnfleet.trainer.architectures import available_architectures
     from learnfleet.trainer.build import build_learner
-    from learnfleet.trainer.callback import Callback
+    from learnfleet.trainer.callback import Callback, LearnerCallback
     from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
     from learnfleet.trainer.export import export_from_checkpoint
     from learnfleet.trainer.head import create_head
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "architectures": ("available_architectures",),
     "build": ("build_learner",),
-    "callback": ("Callback",),
+    "callback": ("Callback", "LearnerCallback"),
     "data": ("DatasetType", "EvalTransform", "ImageDataBunch"),
     "export": ("export_from_checkpoint",),
     "head": ("create_head",),
@@ -62,6 +62,7 @@ __all__ = [
     "EvalTransform",
     "ImageDataBunch",
     "Learner",
+    "LearnerCallback",
     "LearnerSpec",
     "OneCycleScheduler",
     "Prediction",

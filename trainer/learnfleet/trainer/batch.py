@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
-__all__ = ["Batch", "Loader", "Shard"]
+__all__ = ["Batch", "Loader", "Shard", "as_arguments", "count_items"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a global batch, on the compute device and ready for the model."""
+    """One rank's share of a global batch, on the compute device and ready for the model.
 
-    x: Tensor  # float32 [N, C, H, W], normalised and augmented
-    y: Tensor  # int64 [N] class indices
+    `x` and `y` are a tensor [N, ...], or a tuple or list of such tensors for models of several inputs or targets.
+    Of pictures: x float32 [N, C, H, W], normalised and augmented; y int64 [N] class indices, float32 [N, C] for several
+    labels a picture, int64 [N, 1, H, W] for masks.
+    """
+
+    x: Any
+    y: Any
     indices: Tensor  # int64 [N] on the CPU: positions in the dataset, so that results can be put back in order
+
+    @property
+    def n(self) -> int:
+        """Items in this share."""
+        return len(self.indices)
+
+
+def count_items(values: Any) -> int:
+    """The items of a tensor [N, ...] or of a tuple or list of them: N of the first."""
+    while isinstance(values, tuple | list):
+        values = values[0]
+    return len(values)
+
+
+def as_arguments(values: Any) -> Sequence[Any]:
+    """What a model (or a loss, for its targets) is called with: several inputs become several arguments."""
+    return values if isinstance(values, tuple | list) else (values,)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+import re
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.state import TrainState
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
 
 EVENTS = (
     "on_train_begin",
@@ -23,42 +29,54 @@ EVENTS = (
 )
 
 
+# What an event may return, by fastai's names, and the field of TrainState that it sets.
+_FIELDS = {
+    **{name: name for name in ("last_input", "last_target", "last_output", "last_metrics", "epoch")},
+    **{name: name for name in ("skip_bwd", "skip_step", "skip_zero", "skip_validate", "stop_epoch", "stop_training")},
+    "last_loss": "loss",
+}
+Changes = Mapping[str, Any] | None
+
+
 class Callback:
     """Base of all callbacks. Override what you need; steer by the fields of `TrainState` or a Cancel signal.
 
     on_batch_begin, on_loss_begin and on_batch_end also come in validation, with `state.train` False.
+
+    An event may also return its changes as fastai's do, for example {"last_input": x, "stop_training": True}; callbacks
+    that come later in the same event see them. Another key raises LearnerError.
     """
 
     order: ClassVar[int] = 0  # ascending; ties keep the order in which they were given
 
-    def on_train_begin(self, state: TrainState) -> None:
+    def on_train_begin(self, state: TrainState) -> Changes:
         """Once, before the first epoch. A resumed fit loads saved callback state right after this."""
 
-    def on_epoch_begin(self, state: TrainState) -> None:
+    def on_epoch_begin(self, state: TrainState) -> Changes:
         """Before the first training batch of an epoch; not again when a fit is resumed in mid-epoch."""
 
-    def on_batch_begin(self, state: TrainState) -> None:
+    def on_batch_begin(self, state: TrainState) -> Changes:
         """`last_input` and `last_target` are there and may be replaced."""
 
-    def on_loss_begin(self, state: TrainState) -> None:
+    def on_loss_begin(self, state: TrainState) -> Changes:
         """`last_output` is there and may be replaced."""
 
-    def on_backward_begin(self, state: TrainState) -> None:
+    def on_backward_begin(self, state: TrainState) -> Changes:
         """Training: `loss` is there and may be replaced."""
 
-    def on_backward_end(self, state: TrainState) -> None:
+    def on_backward_end(self, state: TrainState) -> Changes:
         """Training: gradients are there (also called when the backward pass was skipped)."""
 
-    def on_step_end(self, state: TrainState) -> None:
+    def on_step_end(self, state: TrainState) -> Changes:
         """Training: the optimiser has stepped (also called when the step was skipped)."""
 
-    def on_batch_end(self, state: TrainState) -> None:
+    def on_batch_end(self, state: TrainState) -> Changes:
         """The batch is done; in training `last_loss` and `smooth_loss` are those of the global batch."""
 
-    def on_epoch_end(self, state: TrainState) -> None:
+    def on_epoch_end(self, state: TrainState) -> Changes:
         """Validation is done: `last_metrics` holds its loss and the metrics, or nothing when there was none."""
 
-    def on_train_end(self, state: TrainState) -> None:
+    def on_train_end(self, state: TrainState) -> Changes:
         """Always, also after an error (`state.exception`)."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +94,31 @@ class Callback:
         """Take over what `tensors` gave."""
 
 
-Handler = Callable[[TrainState], None]
+class LearnerCallback(Callback):
+    """A callback that belongs to a learner, and is found on it by its name: `learn.csv_logger` for a CSVLogger.
+
+    The learner is held weakly: a learner that nobody needs any more must not live on in its callbacks.
+    """
+
+    def __init__(self, learn: Learner) -> None:
+        self._learn = weakref.ref(learn)
+        learn.register_callback(snake_case(type(self).__name__), self)
+
+    @property
+    def learn(self) -> Learner:
+        learner = self._learn()
+        if learner is None:
+            raise LearnerError("callbacks", f"the learner of this {type(self).__name__} is gone: make a new one")
+        return learner
+
+
+def snake_case(name: str) -> str:
+    """`mix_up_callback` of `MixUpCallback`, `csv_logger` of `CSVLogger`."""
+    words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
+
+
+Handler = Callable[[TrainState], Changes]
 
 
 class Events:
@@ -92,7 +134,9 @@ class Events:
 
     def __call__(self, event: str, state: TrainState) -> None:
         for handler in self._handlers[event]:
-            handler(state)
+            changes = handler(state)
+            if changes is not None:
+                _apply(changes, event, state)
 
     def names(self) -> dict[str, Callback]:
         """A stable name for each callback: its class, numbered from the second of a class on."""
@@ -102,3 +146,16 @@ class Events:
             same = sum(name.partition("#")[0] == base for name in named)
             named[f"{base}#{same + 1}" if same else base] = callback
         return named
+
+
+def _apply(changes: object, event: str, state: TrainState) -> None:
+    """Make the changes that a callback has returned. Raises LearnerError for anything else."""
+    if not isinstance(changes, Mapping):
+        raise LearnerError("callbacks", f"{event} returned {changes!r}; return a dict of changes, or nothing")
+    for name, value in changes.items():
+        if name not in _FIELDS:
+            raise LearnerError(
+                "callbacks",
+                f"{name} isn't a valid key in the state of the callbacks ({event}); known: {', '.join(_FIELDS)}",
+            )
+        setattr(state, _FIELDS[name], value)

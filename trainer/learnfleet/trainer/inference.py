@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.batch import Loader, Shard
+from learnfleet.trainer.batch import Loader, Shard, as_arguments
 from learnfleet.trainer.loop import batches_of
 from learnfleet.trainer.losses import Activation, activation_of, loss_per_item
 
@@ -67,8 +67,8 @@ def _run(
     parts = []
     with torch.no_grad(), batches_of(loader, 0, 0) as batches:
         for batch in islice(batches, n_batch):
-            raw = learner.model(batch.x)
-            losses = loss_per_item(learner.loss_func, raw, batch.y) if with_loss else batch.y.new_zeros(len(batch.y))
+            raw = learner.model(*as_arguments(batch.x))
+            losses = loss_per_item(learner.loss_func, raw, batch.y) if with_loss else torch.zeros(batch.n)
             parts.append((activation(raw).float().cpu(), batch.y.cpu(), batch.indices, losses.float().cpu()))
     return parts or [_nothing(learner)]
 

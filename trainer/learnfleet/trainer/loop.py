@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.batch import Batch, Loader
+from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.counter import step_seed
 from learnfleet.trainer.metrics import Metric
@@ -70,9 +70,9 @@ def train_batch(state: TrainState, events: Events, batch: Batch) -> None:
     loss: Tensor | None = None
     try:
         events("on_batch_begin", state)
-        state.last_output = state.model(state.last_input)
+        state.last_output = state.model(*as_arguments(state.last_input))
         events("on_loss_begin", state)
-        loss = state.loss = learner.loss_func(state.last_output, state.last_target)
+        loss = state.loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
         events("on_backward_begin", state)
         if not state.skip_bwd:
             backward(state)
@@ -84,7 +84,7 @@ def train_batch(state: TrainState, events: Events, batch: Batch) -> None:
             learner.require_optimizer().zero_grad()
     except CancelStep:
         learner.require_optimizer().zero_grad()
-    agree(state, loss, len(batch.y))
+    agree(state, loss, batch.n)
     events("on_batch_end", state)
     state.batch += 1
     learner.global_step += 1
@@ -108,7 +108,7 @@ def backward(state: TrainState) -> None:
     if world.size == 1:
         torch.autograd.backward(state.loss)
     else:  # DDP averages over ranks, each counts by its share
-        torch.autograd.backward(state.loss * (len(state.last_batch.y) * world.size / n_global))
+        torch.autograd.backward(state.loss * (state.last_batch.n * world.size / n_global))
 
 
 def agree(state: TrainState, loss: Tensor | None, n_local: int) -> None:
@@ -146,8 +146,8 @@ def validate(state: TrainState, events: Events, loader: Loader, metrics: Sequenc
     loss_sum, count = torch.zeros((), dtype=torch.float64), 0
     with torch.no_grad(), batches_of(loader, 0, 0) as batches:
         for batch in batches:
-            loss_sum += validate_batch(state, events, batch, metrics) * len(batch.y)
-            count += len(batch.y)
+            loss_sum += validate_batch(state, events, batch, metrics) * batch.n
+            count += batch.n
             if state.stop_epoch:
                 break
     sums = [torch.tensor([float(loss_sum), count], dtype=torch.float64), *(metric.sums() for metric in metrics)]
@@ -162,11 +162,9 @@ def validate_batch(state: TrainState, events: Events, batch: Batch, metrics: Seq
     """Mean loss of one batch; the metrics take note of it."""
     state.take(batch, train=False)
     events("on_batch_begin", state)
-    state.last_output = state.learner.model(state.last_input)
+    state.last_output = state.learner.model(*as_arguments(state.last_input))
     events("on_loss_begin", state)
-    state.loss = state.learner.loss_func(state.last_output, state.last_target)
-    assert state.last_output is not None
-    assert state.last_target is not None
+    state.loss = state.learner.loss_func(state.last_output, *as_arguments(state.last_target))
     for metric in metrics:
         metric.update(state.last_output, state.last_target)
     events("on_batch_end", state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -81,9 +81,9 @@ class TrainState:
     # Of the present batch. Callbacks may replace input and target in on_batch_begin, the output in on_loss_begin, and
     # the loss in on_backward_begin.
     last_batch: Batch | None = None
-    last_input: Tensor | None = None
-    last_target: Tensor | None = None
-    last_output: Tensor | None = None
+    last_input: Any = None  # as Batch.x
+    last_target: Any = None  # as Batch.y
+    last_output: Any = None
     loss: Tensor | None = None  # this rank's, with its graph
     last_loss: float = float("nan")  # at on_batch_end in training: mean over the global batch, before any change
     last_metrics: list[float] = field(default_factory=list)  # at on_epoch_end: validation loss, then the metrics

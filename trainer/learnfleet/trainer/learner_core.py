@@ -1,0 +1,152 @@
+"""What a Learner holds: data, model, layer groups and optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import torch
+from torch import nn
+
+from learnfleet.trainer.batch import Loader, Shard
+from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.data import DatasetType
+from learnfleet.trainer.distributed import World, current_world
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
+from learnfleet.trainer.losses import CrossEntropyFlat, Loss
+from learnfleet.trainer.metrics import as_metrics
+from learnfleet.trainer.optimizer import OPT_FUNCS, Adam, LayerOptimizer, OptFunc
+from learnfleet.trainer.recorder import Recorder
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
+    from learnfleet.trainer.spec import LearnerSpec
+
+
+class LearnerData(Protocol):
+    """What a Learner asks of its data. `ImageDataBunch` is one; a pair of in-memory loaders can be another."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def c(self) -> int: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def train_dl(self) -> Loader: ...
+    @property
+    def valid_dl(self) -> Loader | None: ...
+    def dl(self, ds_type: DatasetType) -> Loader: ...
+    def shard(self, shard: Shard) -> None: ...
+
+
+class LearnerCore:
+    """The fields of a Learner, and what decides which of its parameters are trained how. See `Learner`."""
+
+    def __init__(
+        self,
+        data: LearnerData,
+        model: nn.Module,
+        opt_func: OptFunc | str = Adam,
+        loss_func: Loss | None = None,
+        metrics: object = None,
+        true_wd: bool = True,
+        bn_wd: bool = True,
+        wd: float | Sequence[float] = 1e-2,
+        train_bn: bool = True,
+        path: Path | str | None = None,
+        model_dir: str = "models",
+        callback_fns: Sequence[Callable[[Learner], Callback]] = (),
+        callbacks: Sequence[Callback] = (),
+        layer_groups: Sequence[LayerGroup] | None = None,
+        add_time: bool = True,
+        silent: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.data, self.model = data, model.to(data.device)
+        self.opt_func = OPT_FUNCS[opt_func] if isinstance(opt_func, str) else opt_func
+        self.loss_func: Loss = loss_func or getattr(data, "loss_func", None) or CrossEntropyFlat()
+        self.metrics = as_metrics(metrics)
+        self.true_wd, self.bn_wd, self.wd, self.train_bn = true_wd, bn_wd, wd, train_bn
+        self.path, self.model_dir = Path(path if path is not None else data.path), model_dir
+        self.callback_fns, self.callbacks = list(callback_fns), list(callbacks)
+        self.layer_groups = tuple(layer_groups) if layer_groups is not None else split_model(model)
+        self.add_time, self.silent, self.seed = add_time, silent, seed
+        self.world: World = current_world()
+        self.opt: LayerOptimizer | None = None
+        self.recorder = Recorder(add_time)
+        self.frozen_to = self.global_step = self.lifetime_epoch = 0
+        self.spec: LearnerSpec | None = None
+        self._named_callbacks: dict[str, Callback] = {}
+
+    @property
+    def whole(self) -> Learner:
+        """This learner with the methods of all its parts: the classes below `Learner` each know only their own."""
+        return cast("Learner", self)
+
+    @property
+    def device(self) -> torch.device:
+        return self.data.device
+
+    def register_callback(self, name: str, callback: Callback) -> None:
+        """Make a callback reachable as `learn.<name>`; a later one of that name takes its place."""
+        self._named_callbacks[name] = callback
+
+    def __getattr__(self, name: str) -> Callback:
+        # Only called for what is not found otherwise.
+        named: dict[str, Callback] = self.__dict__.get("_named_callbacks", {})
+        if name not in named:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return named[name]
+
+    # --- layer groups and optimiser
+
+    def split(self, split_on: SplitOn) -> None:
+        """Cut the model into layer groups before each of the given modules. The optimiser starts anew."""
+        self.layer_groups = split_model(self.model, split_on)
+        self.opt = None
+
+    def freeze(self) -> None:
+        """Train the last layer group only (and BatchNorm under `train_bn`). The optimiser starts anew."""
+        if len(self.layer_groups) < 2:
+            raise LearnerError("freeze", "the model has one layer group, so nothing would be trained: `split` it first")
+        self.freeze_to(-1)
+
+    def unfreeze(self) -> None:
+        """Train all layer groups. The optimiser starts anew."""
+        self.freeze_to(0)
+
+    def freeze_to(self, n: int) -> None:
+        """Freeze layer groups [0, n); a negative n counts from the end. The optimiser starts anew, without moments."""
+        count = len(self.layer_groups)
+        if not -count <= n < count:
+            raise LearnerError(
+                "freeze_to", f"{n} is not possible with {count} layer groups; give -{count} to {count - 1}"
+            )
+        self.frozen_to = n % count
+        for index, group in enumerate(self.layer_groups):
+            group.set_trainable(index >= self.frozen_to, train_bn=self.train_bn)
+        self.opt = None
+
+    def hold_frozen_statistics(self) -> None:
+        """Without `train_bn`, frozen BatchNorm layers are frozen whole: their statistics too (fastai's BnFreeze).
+
+        A small data set would otherwise replace the statistics that the pretrained weights were made with.
+        """
+        if not self.train_bn:
+            for group in self.layer_groups[: self.frozen_to]:
+                group.hold_statistics()
+
+    def create_opt(self) -> LayerOptimizer:
+        """A new optimiser over what is trainable now."""
+        self.opt = LayerOptimizer(self.layer_groups, self.opt_func, true_wd=self.true_wd, bn_wd=self.bn_wd)
+        self.opt.set_wd(self.wd)
+        return self.opt
+
+    def require_optimizer(self) -> LayerOptimizer:
+        assert self.opt is not None, "a fit has made it"
+        return self.opt
