@@ -20,13 +20,23 @@ from learnfleet.client.errors import (
 from learnfleet.client.events import Event
 from learnfleet.client.job import Job
 from learnfleet.client.learner import RemoteLearner, RunSettings
-from learnfleet.client.results import Interpretation, JobInfo, LearnerInfo, ModelVersion, Picture, Prediction
-from learnfleet.client.specs import Fit, FitOneCycle, FreezeTo, ImageDataBunch, LearnerSpec, get_transforms
+from learnfleet.client.predictions import Predictions
+from learnfleet.client.results import (
+    Interpretation,
+    JobInfo,
+    LearnerInfo,
+    LrFinding,
+    ModelVersion,
+    Picture,
+    Prediction,
+)
+from learnfleet.client.specs import DatasetType, Fit, FitOneCycle, FreezeTo, ImageDataBunch, LearnerSpec, get_transforms
 
 __all__ = [
     "AlreadyExistsError",
     "CancelledError",
     "Client",
+    "DatasetType",
     "DeadlineExceededError",
     "Event",
     "FailedPreconditionError",
@@ -45,10 +55,12 @@ __all__ = [
     "LearnerInfo",
     "LearnerSpec",
     "LearnfleetError",
+    "LrFinding",
     "ModelVersion",
     "NotFoundError",
     "Picture",
     "Prediction",
+    "Predictions",
     "RemoteLearner",
     "ResourceExhaustedError",
     "RunSettings",

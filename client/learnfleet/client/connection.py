@@ -59,6 +59,13 @@ class Connection:
             time.sleep(pause_s)
         raise AssertionError("unreachable: the pauses do not end")
 
+    def read(self, rpc: Callable[..., Any], request: object) -> Iterator[Any]:
+        """All answers of one server stream. Raises this package's errors."""
+        try:
+            yield from self.stream(rpc, request)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
     def stream(self, rpc: Callable[..., Any], request: object) -> Iterator[Any]:
         """One server stream, ended when the caller stops reading. Raises grpc.RpcError."""
         call = rpc(request)

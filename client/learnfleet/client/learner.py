@@ -4,65 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-
 from learnfleet.client.connection import Connection
+from learnfleet.client.examining import Examining
 from learnfleet.client.job import Job
 from learnfleet.client.live import follow
 from learnfleet.client.recorder import Recorder
-from learnfleet.client.results import (
-    CheckpointInfo,
-    Interpretation,
-    JobInfo,
-    LearnerInfo,
-    ModelVersion,
-    Prediction,
-)
-from learnfleet.client.specs import Fit, FitOneCycle, FreezeTo, LearnerSpec, Lr, Stage
-from learnfleet.v1 import interpretation_service_pb2, job_pb2, prediction_service_pb2
+from learnfleet.client.remote import RunSettings as RunSettings
+from learnfleet.client.results import CheckpointInfo, JobInfo, LearnerInfo, ModelVersion, Prediction
+from learnfleet.client.specs import Fit, FitOneCycle, FreezeTo, Lr, Stage
+from learnfleet.v1 import prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """How a learner's jobs run. None: the server's default, or what the learner's last job had."""
-
-    num_workers: int | None = None
-    gpus_per_worker: int = 0
-    checkpoint_every_s: float | None = None
-    checkpoint_every_steps: int | None = None
-    silent: bool = False  # no live table
-
-    def resources(self) -> job_pb2.Resources | None:
-        if self.num_workers is None:
-            return None
-        return job_pb2.Resources(num_workers=self.num_workers, gpus_per_worker=self.gpus_per_worker)
-
-    def checkpoint_policy(self) -> job_pb2.CheckpointPolicy:
-        policy = job_pb2.CheckpointPolicy(every_steps=self.checkpoint_every_steps or 0)
-        if self.checkpoint_every_s is not None:
-            every = Duration()
-            every.FromNanoseconds(round(self.checkpoint_every_s * 1e9))
-            policy.every.CopyFrom(every)
-        return policy
-
-
-@dataclass
-class RemoteLearner:
-    """Made by `Client.cnn_learner` (a new one, on the server from its first fit on) or `Client.learner`."""
-
-    connection: Connection
-    name: str  # learners/{learner}; empty until the first fit of a learner that was given no name
-    spec: LearnerSpec | None  # None: it exists on the server
-    settings: RunSettings = field(default_factory=RunSettings)
-    recorder: Recorder = field(default_factory=Recorder)  # of the last fit
-    last_job: Job | None = None
-    last_fit_job: Job | None = None
-    _pending: list[Stage] = field(default_factory=list)
+class RemoteLearner(Examining):
+    """Made by `Client.cnn_learner` (a new one, on the server from its first job on) or `Client.learner`."""
 
     def fit(self, epochs: int, lr: Lr = slice(3e-3), wd: float | None = None, *, wait: bool = True) -> Job:
         """Train with a constant learning rate. Blocks with a live table, or returns the job at once (`wait=False`).
@@ -106,15 +64,11 @@ class RemoteLearner:
             checkpoint_policy=self.settings.checkpoint_policy(),
             request_id=str(uuid.uuid4()),
         )
-        if self.spec is not None:
-            request.learner_spec.CopyFrom(self.spec.to_proto())
-            request.learner_id = self.name.removeprefix("learners/")
-        else:
-            request.learner = self.name
+        self.target(request)
         job = Job(self.connection, JobInfo.from_proto(self.connection.call(self.connection.training.Train, request)))
-        self.name, self.spec = job.learner, None
+        self.settle(job)
         self._pending.clear()
-        self.last_job = self.last_fit_job = job
+        self.last_fit_job = job
         return self._follow(job) if wait else job
 
     def _follow(self, job: Job) -> Job:
@@ -127,22 +81,6 @@ class RemoteLearner:
     def predict(self, item: str | Path | bytes, top_k: int = 0) -> Prediction:
         """Classify one picture with the present state. Raises InvalidArgumentError, FailedPreconditionError."""
         return predict(self.connection, self.name, item, top_k)
-
-    def interpret(self, top_losses: int = 9, min_confused: int = 1, timeout: float | None = None) -> Interpretation:
-        """Find what it gets wrong on its validation pictures."""
-        request = interpretation_service_pb2.InterpretRequest(
-            learner=self.name,
-            top_losses=top_losses,
-            min_confused=min_confused,
-            resources=self.settings.resources(),
-            request_id=str(uuid.uuid4()),
-        )
-        service = self.connection.interpretation
-        job = Job(self.connection, JobInfo.from_proto(self.connection.call(service.Interpret, request)))
-        self.last_job = job
-        name = job.wait(timeout).result.interpretation
-        found = interpretation_service_pb2.GetInterpretationRequest(name=name)
-        return Interpretation.from_proto(self.connection.call(service.GetInterpretation, found))
 
     def save(self, name: str) -> CheckpointInfo:
         """Give the present state a name; one that is used is replaced."""

@@ -45,6 +45,20 @@ class TrackingRun:
 
 
 @dataclass(frozen=True)
+class LrFinding:
+    """What a search for a learning rate found."""
+
+    stage: int
+    lrs: tuple[float, ...]
+    losses: tuple[float, ...]  # smoothed, at each rate
+    suggestions: dict[str, float]  # by rule: valley, slide, steep, minimum, min_gradient
+
+    @classmethod
+    def from_proto(cls, message: job_pb2.LrFinding) -> LrFinding:
+        return cls(message.stage, tuple(message.lrs), tuple(message.losses), dict(message.suggestions))
+
+
+@dataclass(frozen=True)
 class JobResult:
     """What a job came to."""
 
@@ -54,6 +68,9 @@ class JobResult:
     model_version: str
     skipped_images: int
     exact: bool
+    predictions: int = 0  # rows that `get_preds` gave
+    pictures: tuple[str, ...] = ()  # jobs/{job}/pictures/{picture}
+    lr_findings: tuple[LrFinding, ...] = ()  # of the `lr_find` stages, in their order
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,9 @@ def _result(message: job_pb2.JobResult) -> JobResult:
         message.model_version,
         message.skipped_images,
         message.exact,
+        message.predictions,
+        tuple(message.pictures),
+        tuple(LrFinding.from_proto(finding) for finding in message.lr_findings),
     )
 
 
@@ -200,6 +220,10 @@ class Picture:
     media_type: str
     content: bytes
 
+    @classmethod
+    def from_proto(cls, message: job_pb2.Picture) -> Picture:
+        return cls(message.name, message.media_type, message.content)
+
     def save(self, path: str | Path) -> Path:
         """Write it, and return the path."""
         Path(path).write_bytes(self.content)
@@ -272,6 +296,6 @@ class Interpretation:
                 TopLoss(item.index, item.path, item.predicted, item.actual, item.loss, item.probability)
                 for item in message.top_losses
             ),
-            pictures=tuple(Picture(p.name, p.media_type, p.content) for p in message.pictures),
+            pictures=tuple(Picture.from_proto(picture) for picture in message.pictures),
             skipped_images=message.skipped_images,
         )

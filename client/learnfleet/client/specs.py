@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +19,26 @@ _RESIZE_METHODS = {
     "squish": learner_pb2.RESIZE_METHOD_SQUISH,
 }
 _BAD_IMAGE = {"skip": learner_pb2.BAD_IMAGE_POLICY_SKIP, "fail": learner_pb2.BAD_IMAGE_POLICY_FAIL}
+
+
+class DatasetType(IntEnum):
+    """Which items of a learner's data, and how they are loaded (fastai's names and numbers)."""
+
+    Train = 1  # shuffled, augmented, full batches only
+    Valid = 2
+    Test = 3
+    Fix = 5  # the training items with the validation transforms, in order and complete
+
+    def to_proto(self) -> learner_pb2.DatasetType:
+        return _DATASETS[self]
+
+
+_DATASETS = {
+    DatasetType.Train: learner_pb2.DATASET_TYPE_TRAIN,
+    DatasetType.Valid: learner_pb2.DATASET_TYPE_VALID,
+    DatasetType.Test: learner_pb2.DATASET_TYPE_TEST,
+    DatasetType.Fix: learner_pb2.DATASET_TYPE_FIX,
+}
 
 
 @dataclass(frozen=True)
@@ -178,7 +199,7 @@ class LearnerSpec:
                 bn_final=self.bn_final,
                 linear_only=self.lin_ftrs == (),
             ),
-            metrics=[_component(metric) for metric in self.metrics],
+            metrics=[component_to_proto(metric) for metric in self.metrics],
             optimizer=learner_pb2.Optimizer(name=self.opt_func, wd=self.wd, true_wd=self.true_wd, bn_wd=self.bn_wd),
             train_bn=self.train_bn,
             seed=self.seed,
@@ -191,7 +212,8 @@ def _weights(pretrained: bool | str | Path) -> learner_pb2.Weights:
     return learner_pb2.Weights(file=str(pretrained))
 
 
-def _component(metric: Metric) -> learner_pb2.Component:
+def component_to_proto(metric: Metric) -> learner_pb2.Component:
+    """A name, or (name, arguments)."""
     name, arguments = (metric, {}) if isinstance(metric, str) else metric
     message = learner_pb2.Component(name=name)
     if arguments:

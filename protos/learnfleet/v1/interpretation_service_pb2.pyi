@@ -1,5 +1,6 @@
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from learnfleet.v1 import job_pb2 as _job_pb2
+from learnfleet.v1 import learner_pb2 as _learner_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -55,10 +56,10 @@ class Interpretation(_message.Message):
     confusion_matrix: ConfusionMatrix
     most_confused: _containers.RepeatedCompositeFieldContainer[ConfusedPair]
     top_losses: _containers.RepeatedCompositeFieldContainer[TopLoss]
-    pictures: _containers.RepeatedCompositeFieldContainer[Picture]
+    pictures: _containers.RepeatedCompositeFieldContainer[_job_pb2.Picture]
     skipped_images: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ConfusionMatrix(_message.Message):
     __slots__ = ("rows",)
@@ -97,12 +98,34 @@ class TopLoss(_message.Message):
     probability: float
     def __init__(self, index: _Optional[int] = ..., path: _Optional[str] = ..., predicted: _Optional[str] = ..., actual: _Optional[str] = ..., loss: _Optional[float] = ..., probability: _Optional[float] = ...) -> None: ...
 
-class Picture(_message.Message):
-    __slots__ = ("name", "media_type", "content")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
-    CONTENT_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    media_type: str
-    content: bytes
-    def __init__(self, name: _Optional[str] = ..., media_type: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+class ShowBatchRequest(_message.Message):
+    __slots__ = ("learner_spec", "learner", "learner_id", "dataset", "rows", "resources", "request_id")
+    LEARNER_SPEC_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    learner_spec: _learner_pb2.LearnerSpec
+    learner: str
+    learner_id: str
+    dataset: _learner_pb2.DatasetType
+    rows: int
+    resources: _job_pb2.Resources
+    request_id: str
+    def __init__(self, learner_spec: _Optional[_Union[_learner_pb2.LearnerSpec, _Mapping]] = ..., learner: _Optional[str] = ..., learner_id: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., rows: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ShowResultsRequest(_message.Message):
+    __slots__ = ("learner", "dataset", "rows", "resources", "request_id")
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    learner: str
+    dataset: _learner_pb2.DatasetType
+    rows: int
+    resources: _job_pb2.Resources
+    request_id: str
+    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., rows: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...

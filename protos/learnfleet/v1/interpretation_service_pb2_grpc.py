@@ -46,6 +46,16 @@ class InterpretationServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.GetInterpretationRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.Interpretation.FromString,
                 _registered_method=True)
+        self.ShowBatch = channel.unary_unary(
+                '/learnfleet.v1.InterpretationService/ShowBatch',
+                request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ShowBatchRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ShowResults = channel.unary_unary(
+                '/learnfleet.v1.InterpretationService/ShowResults',
+                request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ShowResultsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
 
 
 class InterpretationServiceServicer(object):
@@ -66,6 +76,21 @@ class InterpretationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowBatch(self, request, context):
+        """Draws items of a data set as the model sees them (fastai `show_batch`). Returns at once with the queued job, whose
+        result names the picture.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowResults(self, request, context):
+        """Draws items of a data set with their targets and predictions (fastai `show_results`). As ShowBatch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InterpretationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +103,16 @@ def add_InterpretationServiceServicer_to_server(servicer, server):
                     servicer.GetInterpretation,
                     request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.GetInterpretationRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.Interpretation.SerializeToString,
+            ),
+            'ShowBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowBatch,
+                    request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ShowBatchRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ShowResults': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowResults,
+                    request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ShowResultsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +170,60 @@ class InterpretationService(object):
             '/learnfleet.v1.InterpretationService/GetInterpretation',
             learnfleet_dot_v1_dot_interpretation__service__pb2.GetInterpretationRequest.SerializeToString,
             learnfleet_dot_v1_dot_interpretation__service__pb2.Interpretation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.InterpretationService/ShowBatch',
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ShowBatchRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.InterpretationService/ShowResults',
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ShowResultsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

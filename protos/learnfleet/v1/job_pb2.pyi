@@ -16,6 +16,9 @@ class JobKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_KIND_TRAIN: _ClassVar[JobKind]
     JOB_KIND_INTERPRET: _ClassVar[JobKind]
     JOB_KIND_EXPORT: _ClassVar[JobKind]
+    JOB_KIND_VALIDATE: _ClassVar[JobKind]
+    JOB_KIND_GET_PREDS: _ClassVar[JobKind]
+    JOB_KIND_SHOW: _ClassVar[JobKind]
 
 class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -32,6 +35,9 @@ JOB_KIND_UNSPECIFIED: JobKind
 JOB_KIND_TRAIN: JobKind
 JOB_KIND_INTERPRET: JobKind
 JOB_KIND_EXPORT: JobKind
+JOB_KIND_VALIDATE: JobKind
+JOB_KIND_GET_PREDS: JobKind
+JOB_KIND_SHOW: JobKind
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_STARTING: JobState
@@ -173,7 +179,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., batch: _Optional[int] = ..., batches: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact")
+    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -187,13 +193,48 @@ class JobResult(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_IMAGES_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    LR_FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.ScalarMap[str, float]
     checkpoint: _learner_pb2.Checkpoint
     interpretation: str
     model_version: str
     skipped_images: int
     exact: bool
-    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ...) -> None: ...
+    predictions: int
+    lr_findings: _containers.RepeatedCompositeFieldContainer[LrFinding]
+    pictures: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class LrFinding(_message.Message):
+    __slots__ = ("stage", "lrs", "losses", "suggestions")
+    class SuggestionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    LRS_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTIONS_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    lrs: _containers.RepeatedScalarFieldContainer[float]
+    losses: _containers.RepeatedScalarFieldContainer[float]
+    suggestions: _containers.ScalarMap[str, float]
+    def __init__(self, stage: _Optional[int] = ..., lrs: _Optional[_Iterable[float]] = ..., losses: _Optional[_Iterable[float]] = ..., suggestions: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Picture(_message.Message):
+    __slots__ = ("name", "media_type", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    media_type: str
+    content: bytes
+    def __init__(self, name: _Optional[str] = ..., media_type: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class TrackingRun(_message.Message):
     __slots__ = ("tracking_uri", "experiment_id", "run_id")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flearnfleet/v1/job_service.proto\x12\rlearnfleet.v1\x1a\x17learnfleet/v1/job.proto\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"r\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\t\x12\'\n\x06states\x18\x04 \x03(\x0e\x32\x17.learnfleet.v1.JobState\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.learnfleet.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"7\n\x10WatchJobResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.learnfleet.v1.Event\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xa6\x02\n\nJobService\x12:\n\x06GetJob\x12\x1c.learnfleet.v1.GetJobRequest\x1a\x12.learnfleet.v1.Job\x12K\n\x08ListJobs\x12\x1e.learnfleet.v1.ListJobsRequest\x1a\x1f.learnfleet.v1.ListJobsResponse\x12M\n\x08WatchJob\x12\x1e.learnfleet.v1.WatchJobRequest\x1a\x1f.learnfleet.v1.WatchJobResponse0\x01\x12@\n\tCancelJob\x12\x1f.learnfleet.v1.CancelJobRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flearnfleet/v1/job_service.proto\x12\rlearnfleet.v1\x1a\x17learnfleet/v1/job.proto\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"r\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\t\x12\'\n\x06states\x18\x04 \x03(\x0e\x32\x17.learnfleet.v1.JobState\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.learnfleet.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"7\n\x10WatchJobResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.learnfleet.v1.Event\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x11GetPictureRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xee\x02\n\nJobService\x12:\n\x06GetJob\x12\x1c.learnfleet.v1.GetJobRequest\x1a\x12.learnfleet.v1.Job\x12K\n\x08ListJobs\x12\x1e.learnfleet.v1.ListJobsRequest\x1a\x1f.learnfleet.v1.ListJobsResponse\x12M\n\x08WatchJob\x12\x1e.learnfleet.v1.WatchJobRequest\x1a\x1f.learnfleet.v1.WatchJobResponse0\x01\x12\x46\n\nGetPicture\x12 .learnfleet.v1.GetPictureRequest\x1a\x16.learnfleet.v1.Picture\x12@\n\tCancelJob\x12\x1f.learnfleet.v1.CancelJobRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHJOBRESPONSE']._serialized_end=413
   _globals['_CANCELJOBREQUEST']._serialized_start=415
   _globals['_CANCELJOBREQUEST']._serialized_end=447
-  _globals['_JOBSERVICE']._serialized_start=450
-  _globals['_JOBSERVICE']._serialized_end=744
+  _globals['_GETPICTUREREQUEST']._serialized_start=449
+  _globals['_GETPICTUREREQUEST']._serialized_end=482
+  _globals['_JOBSERVICE']._serialized_start=485
+  _globals['_JOBSERVICE']._serialized_end=851
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,11 @@ class JobServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.GetPicture = channel.unary_unary(
+                '/learnfleet.v1.JobService/GetPicture',
+                request_serializer=learnfleet_dot_v1_dot_job__service__pb2.GetPictureRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Picture.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/learnfleet.v1.JobService/CancelJob',
                 request_serializer=learnfleet_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
@@ -83,6 +88,13 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPicture(self, request, context):
+        """A picture that a job has drawn.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelJob(self, request, context):
         """Stops a job. A job that has ended stays as it is (FAILED_PRECONDITION).
         """
@@ -107,6 +119,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.WatchJobRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_job__service__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'GetPicture': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPicture,
+                    request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.GetPictureRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Picture.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -196,6 +213,33 @@ class JobService(object):
             '/learnfleet.v1.JobService/WatchJob',
             learnfleet_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
             learnfleet_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPicture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.JobService/GetPicture',
+            learnfleet_dot_v1_dot_job__service__pb2.GetPictureRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Picture.FromString,
             options,
             channel_credentials,
             insecure,

@@ -21,6 +21,14 @@ class BadImagePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BAD_IMAGE_POLICY_UNSPECIFIED: _ClassVar[BadImagePolicy]
     BAD_IMAGE_POLICY_SKIP: _ClassVar[BadImagePolicy]
     BAD_IMAGE_POLICY_FAIL: _ClassVar[BadImagePolicy]
+
+class DatasetType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DATASET_TYPE_UNSPECIFIED: _ClassVar[DatasetType]
+    DATASET_TYPE_TRAIN: _ClassVar[DatasetType]
+    DATASET_TYPE_VALID: _ClassVar[DatasetType]
+    DATASET_TYPE_TEST: _ClassVar[DatasetType]
+    DATASET_TYPE_FIX: _ClassVar[DatasetType]
 RESIZE_METHOD_UNSPECIFIED: ResizeMethod
 RESIZE_METHOD_CROP: ResizeMethod
 RESIZE_METHOD_PAD: ResizeMethod
@@ -28,6 +36,11 @@ RESIZE_METHOD_SQUISH: ResizeMethod
 BAD_IMAGE_POLICY_UNSPECIFIED: BadImagePolicy
 BAD_IMAGE_POLICY_SKIP: BadImagePolicy
 BAD_IMAGE_POLICY_FAIL: BadImagePolicy
+DATASET_TYPE_UNSPECIFIED: DatasetType
+DATASET_TYPE_TRAIN: DatasetType
+DATASET_TYPE_VALID: DatasetType
+DATASET_TYPE_TEST: DatasetType
+DATASET_TYPE_FIX: DatasetType
 
 class Learner(_message.Message):
     __slots__ = ("name", "spec", "classes", "frozen_to", "checkpoint", "epochs_trained", "steps_trained", "warm", "active_job", "create_time", "update_time", "etag")

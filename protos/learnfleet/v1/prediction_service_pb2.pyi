@@ -1,4 +1,6 @@
 from google.protobuf import duration_pb2 as _duration_pb2
+from learnfleet.v1 import job_pb2 as _job_pb2
+from learnfleet.v1 import learner_pb2 as _learner_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -58,3 +60,59 @@ class Timings(_message.Message):
     decode: _duration_pb2.Duration
     infer: _duration_pb2.Duration
     def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., infer: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class GetPredsRequest(_message.Message):
+    __slots__ = ("learner", "dataset", "with_loss", "n_batch", "tta", "resources", "request_id")
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    WITH_LOSS_FIELD_NUMBER: _ClassVar[int]
+    N_BATCH_FIELD_NUMBER: _ClassVar[int]
+    TTA_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    learner: str
+    dataset: _learner_pb2.DatasetType
+    with_loss: bool
+    n_batch: int
+    tta: TestTimeAugmentation
+    resources: _job_pb2.Resources
+    request_id: str
+    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., with_loss: bool = ..., n_batch: _Optional[int] = ..., tta: _Optional[_Union[TestTimeAugmentation, _Mapping]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class TestTimeAugmentation(_message.Message):
+    __slots__ = ("beta", "scale")
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    beta: float
+    scale: float
+    def __init__(self, beta: _Optional[float] = ..., scale: _Optional[float] = ...) -> None: ...
+
+class ReadPredictionsRequest(_message.Message):
+    __slots__ = ("job", "first_row", "rows")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    first_row: int
+    rows: int
+    def __init__(self, job: _Optional[str] = ..., first_row: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class ReadPredictionsResponse(_message.Message):
+    __slots__ = ("first_row", "rows", "shape", "predictions", "target_shape", "targets", "losses", "indices")
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    first_row: int
+    rows: int
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    predictions: bytes
+    target_shape: _containers.RepeatedScalarFieldContainer[int]
+    targets: bytes
+    losses: bytes
+    indices: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, first_row: _Optional[int] = ..., rows: _Optional[int] = ..., shape: _Optional[_Iterable[int]] = ..., predictions: _Optional[bytes] = ..., target_shape: _Optional[_Iterable[int]] = ..., targets: _Optional[bytes] = ..., losses: _Optional[bytes] = ..., indices: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import prediction_service_pb2 as learnfleet_dot_v1_dot_prediction__service__pb2
 
 GRPC_GENERATED_VERSION = '1.73.1'
@@ -40,6 +41,16 @@ class PredictionServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.GetPreds = channel.unary_unary(
+                '/learnfleet.v1.PredictionService/GetPreds',
+                request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.GetPredsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ReadPredictions = channel.unary_stream(
+                '/learnfleet.v1.PredictionService/ReadPredictions',
+                request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.ReadPredictionsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.ReadPredictionsResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer(object):
@@ -53,6 +64,20 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPreds(self, request, context):
+        """Predicts a whole data set of a learner (fastai `get_preds`). Returns at once with the queued job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadPredictions(self, request, context):
+        """The predictions of a GET_PREDS job that has succeeded, in the data set's order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +85,16 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictResponse.SerializeToString,
+            ),
+            'GetPreds': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPreds,
+                    request_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.GetPredsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ReadPredictions': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadPredictions,
+                    request_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.ReadPredictionsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.ReadPredictionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +125,60 @@ class PredictionService(object):
             '/learnfleet.v1.PredictionService/Predict',
             learnfleet_dot_v1_dot_prediction__service__pb2.PredictRequest.SerializeToString,
             learnfleet_dot_v1_dot_prediction__service__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPreds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.PredictionService/GetPreds',
+            learnfleet_dot_v1_dot_prediction__service__pb2.GetPredsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadPredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/learnfleet.v1.PredictionService/ReadPredictions',
+            learnfleet_dot_v1_dot_prediction__service__pb2.ReadPredictionsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_prediction__service__pb2.ReadPredictionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,20 @@ class LoadRequest(_message.Message):
     checkpoint: str
     def __init__(self, checkpoint: _Optional[str] = ...) -> None: ...
 
+class ValidateRequest(_message.Message):
+    __slots__ = ("learner", "dataset", "metrics", "resources", "request_id")
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    learner: str
+    dataset: _learner_pb2.DatasetType
+    metrics: _containers.RepeatedCompositeFieldContainer[_learner_pb2.Component]
+    resources: _job_pb2.Resources
+    request_id: str
+    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., metrics: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
 class ExportRequest(_message.Message):
     __slots__ = ("learner", "model_id", "aliases", "request_id")
     LEARNER_FIELD_NUMBER: _ClassVar[int]

@@ -62,6 +62,11 @@ class TrainingServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
                 _registered_method=True)
+        self.Validate = channel.unary_unary(
+                '/learnfleet.v1.TrainingService/Validate',
+                request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.Export = channel.unary_unary(
                 '/learnfleet.v1.TrainingService/Export',
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ExportRequest.SerializeToString,
@@ -108,6 +113,14 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Validate(self, request, context):
+        """Measures loss and metrics of the learner's present state. Returns at once with the queued job, whose result holds
+        them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Export(self, request, context):
         """Makes a model version of the learner's present state. Returns at once with the queued job.
         """
@@ -142,6 +155,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.Load,
                     request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_learner__pb2.Learner.SerializeToString,
+            ),
+            'Validate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Validate,
+                    request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'Export': grpc.unary_unary_rpc_method_handler(
                     servicer.Export,
@@ -285,6 +303,33 @@ class TrainingService(object):
             '/learnfleet.v1.TrainingService/Load',
             learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.SerializeToString,
             learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Validate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.TrainingService/Validate',
+            learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from learnfleet.server.errors import FailedPrecondition
-from learnfleet.trainer.spec import LearnerSpec, Stage
+from learnfleet.trainer.spec import Component, LearnerSpec, Stage
 
 Json: TypeAlias = dict[str, Any]
 
@@ -19,6 +19,9 @@ class JobKind(StrEnum):
     TRAIN = "train"
     INTERPRET = "interpret"
     EXPORT = "export"
+    VALIDATE = "validate"
+    GET_PREDS = "get_preds"
+    SHOW = "show"
 
 
 class JobState(StrEnum):
@@ -104,7 +107,37 @@ class ExportWork:
     aliases: tuple[str, ...] = ()
 
 
-Work: TypeAlias = TrainWork | InterpretWork | ExportWork
+@dataclass(frozen=True)
+class ValidateWork:
+    """The work of a VALIDATE job."""
+
+    dataset: str = "valid"  # a DatasetType in lower case
+    metrics: tuple[Component, ...] | None = None  # None: the learner's
+
+
+@dataclass(frozen=True)
+class PredsWork:
+    """The work of a GET_PREDS job."""
+
+    dataset: str = "valid"
+    with_loss: bool = False
+    n_batch: int | None = None
+    tta_beta: float | None = None  # None: no test-time augmentation
+    tta_scale: float = 1.35
+
+
+@dataclass(frozen=True)
+class ShowWork:
+    """The work of a SHOW job."""
+
+    what: str = "batch"  # or "results"
+    dataset: str = "train"
+    rows: int = 5
+
+
+# Work on a learner's state that leaves it as it is.
+ExamineWork: TypeAlias = InterpretWork | ValidateWork | PredsWork | ShowWork
+Work: TypeAlias = TrainWork | ExamineWork | ExportWork
 
 
 @dataclass(frozen=True)

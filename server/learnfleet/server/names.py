@@ -12,6 +12,7 @@ from learnfleet.server.errors import FieldViolation, InvalidArgument
 _ID = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _MODEL_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})"
 _ALIAS = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
+_PICTURE = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,99})"
 _ALPHABET = string.ascii_lowercase + string.digits
 
 ID_RULE = "lower-case letters, digits and '-', starting and ending with a letter or digit, 1 to 63 characters"
@@ -84,6 +85,16 @@ def parse_checkpoint(name: str, field: str = "name") -> tuple[str, str]:
 def parse_interpretation(name: str, field: str = "name") -> str:
     """The id in `interpretations/{interpretation}`."""
     return _parse(rf"interpretations/({_ID})", name, field, "interpretations/{interpretation}")[0]
+
+
+def picture_name(job_id: str, picture: str) -> str:
+    return f"jobs/{job_id}/pictures/{picture}"
+
+
+def parse_picture(name: str, field: str = "name") -> tuple[str, str]:
+    """(job id, picture) in `jobs/{job}/pictures/{picture}`."""
+    job, picture = _parse(rf"jobs/({_ID})/pictures/({_PICTURE})", name, field, "jobs/{job}/pictures/{picture}")
+    return job, picture
 
 
 def parse_model(name: str, field: str = "model") -> ModelRef:

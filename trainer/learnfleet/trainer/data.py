@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from enum import IntEnum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from learnfleet.trainer.pixels import IMAGENET, NAMED_STATS, NO_STATS, Stats
 from learnfleet.trainer.resize import Resize
 from learnfleet.trainer.spec import BadImagePolicy, DataSpec, Normalization, ResizeMethod, TransformSpec
 from learnfleet.trainer.transforms import BatchAugment
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.tta import Variant
 
 
 class DatasetType(IntEnum):
@@ -62,7 +65,7 @@ class ImageDataBunch:
         threads: that decode, in this process. None: up to 4.
         """
         rows, columns = _checked_size(spec.size)
-        self.spec, self.listing = spec, listing
+        self.spec, self.listing, self._seed = spec, listing, seed
         self.path, self.device = Path(spec.path), device or torch.device("cpu")
         self.classes, self.bad_image = list(listing.classes), spec.bad_image
         self.train_ds = ImageDataset(listing.train, listing.classes)
@@ -172,6 +175,16 @@ class ImageDataBunch:
         if loader is None:
             raise LearnerError("ds_type", f"this data has no {ds_type.name} pictures")
         return loader
+
+    def variant_dl(self, ds_type: DatasetType, variant: Variant, number: int) -> ImageLoader:
+        """The pictures of that part, in order, each as this variant of itself. `number` seeds what is drawn."""
+        from learnfleet.trainer.tta import VariantAugment
+
+        rows, columns = self.spec.size
+        spec = self.spec.transforms or TransformSpec(max_rotate=0, max_lighting=0, max_warp=0)
+        augment = VariantAugment(spec, variant, self._seed + 1 + number, rows / columns)
+        ds_type = DatasetType.Fix if ds_type is DatasetType.Train else ds_type
+        return self.dl(ds_type).augmented(augment)
 
     def shard(self, shard: Shard) -> None:
         """From the next epoch on, all loaders yield this rank's part of every batch."""

@@ -96,12 +96,14 @@ class LearnerCore:
         """Make a callback reachable as `learn.<name>`; a later one of that name takes its place."""
         self._named_callbacks[name] = callback
 
-    def __getattr__(self, name: str) -> Callback:
-        # Only called for what is not found otherwise.
-        named: dict[str, Callback] = self.__dict__.get("_named_callbacks", {})
-        if name not in named:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return named[name]
+    if not TYPE_CHECKING:  # for the checkers there are no attributes but those they can see
+
+        def __getattr__(self, name: str) -> Callback:
+            """A registered callback; only called for what is not found otherwise."""
+            named: dict[str, Callback] = self.__dict__.get("_named_callbacks", {})
+            if name not in named:
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            return named[name]
 
     # --- layer groups and optimiser
 

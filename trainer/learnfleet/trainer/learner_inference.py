@@ -39,6 +39,28 @@ class LearnerInference(LearnerCore):
         losses = [found.losses] if found.losses is not None else []
         return [found.outputs, found.targets, *losses]
 
+    def TTA(  # noqa: N802  # fastai's name
+        self,
+        beta: float | None = 0.4,
+        scale: float = 1.35,
+        ds_type: DatasetType = DatasetType.Valid,
+        with_loss: bool = False,
+    ) -> list[Tensor]:
+        """As `get_preds`, averaged over eight zoomed and mirrored variants: preds * beta + mean * (1 - beta).
+
+        beta None gives [plain predictions, mean of the variants, targets] instead. Train is taken as Fix. Every rank
+        must call. Source: fastai v1 `TTA`; its losses were those of probabilities taken for raw outputs.
+        """
+        from learnfleet.trainer import tta
+
+        ds_type = DatasetType.Fix if ds_type is DatasetType.Train else ds_type
+        if beta is None:
+            plain = predict_loader(self.whole, self.data.dl(ds_type))
+            return [plain.outputs, tta.predict_variants(self.whole, ds_type, scale), plain.targets]
+        found = tta.predict_tta(self.whole, ds_type, beta=beta, scale=scale, with_loss=with_loss)
+        losses = [found.losses] if found.losses is not None else []
+        return [found.outputs, found.targets, *losses]
+
     def pred_batch(self, ds_type: DatasetType = DatasetType.Valid, batch: Tensor | None = None) -> Tensor:
         """Probabilities [N, C] for inputs given, or for the first batch of a loader."""
         x = batch if batch is not None else next(iter(self.data.dl(ds_type).epoch(0))).x

@@ -63,6 +63,12 @@ class ImageLoader:
         # in the consuming thread 6 % and 5 %. Other devices get bytes, a quarter of the floats, and finish themselves.
         self._finish_in_threads = options.device.type == "cpu"
 
+    def augmented(self, augment: BatchAugment) -> ImageLoader:
+        """The same pictures in the same order, with these transforms."""
+        loader = ImageLoader(self.dataset, self._maker.pictures, self._options, augment, self.stats)
+        loader.shard(self._shard)
+        return loader
+
     def __len__(self) -> int:
         n = len(self.dataset)
         return n // self.batch_size if self._options.shuffle else -(-n // self.batch_size)

@@ -1,38 +1,256 @@
-"""Losses by name, their value per item, and the activation that turns their outputs into probabilities."""
+"""Losses by name, what they make of raw outputs (probabilities, predictions), and their value per item."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.metrics import check_arguments, describe_arguments
 
-Loss = Callable[[Any, Any], Tensor]
+Loss = Callable[..., Tensor]
 Activation = Callable[[Tensor], Tensor]
+NO_INDEX = -100  # torch's: no class is left out
+_EPS = 1e-7
+
+
+@runtime_checkable
+class Decoding(Protocol):
+    """A loss that says what its outputs mean."""
+
+    def activation(self, output: Tensor) -> Tensor:
+        """Probabilities (or values) of raw outputs."""
+        ...
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        """What is predicted: class indices, or the values themselves."""
+        ...
 
 
 class CrossEntropyFlat(nn.CrossEntropyLoss):
-    """Cross entropy with the classes in dimension `axis`, all other dimensions flattened (fastai's)."""
+    """Cross entropy with the classes in dimension `axis`, all other dimensions flattened (fastai's).
 
-    def __init__(self, axis: int = -1, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
+    Args:
+        axis: of the classes: -1 for [N, C], 1 for masks [N, C, H, W] with targets [N, 1, H, W].
+        ignore_index: targets of this class count nowhere (`Void` of a segmentation).
+        weight: one a class.
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        ignore_index: int = NO_INDEX,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
         self.axis = axis
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        output = output.movedim(self.axis, -1)
-        return super().forward(output.reshape(-1, output.shape[-1]), target.reshape(-1))
+        return super().forward(flat_rows(output, self.axis), target.reshape(-1).long())
+
+    def activation(self, output: Tensor) -> Tensor:
+        return torch.softmax(output, dim=self.axis)
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        return activated.argmax(dim=self.axis)
 
 
-def _cross_entropy() -> Loss:
-    return CrossEntropyFlat()
+def flat_rows(output: Tensor, axis: int) -> Tensor:
+    """[rows, C] of outputs with their classes in dimension `axis`."""
+    output = output.movedim(axis, -1)
+    return output.reshape(-1, output.shape[-1])
 
 
-_BUILT_IN: dict[str, Callable[..., Loss]] = {"cross_entropy": _cross_entropy}
+class LabelSmoothingCrossEntropy(nn.Module):
+    """eps / C * sum(-log p) + (1 - eps) * cross entropy, over the last dimension (fastai's).
+
+    Its outputs become probabilities by softmax; in fastai v1 `get_preds` gives raw outputs under this loss.
+
+    Source: Szegedy et al., "Rethinking the Inception architecture", 2016, arXiv:1512.00567.
+    """
+
+    def __init__(self, eps: float = 0.1, reduction: str = "mean") -> None:
+        super().__init__()
+        self.eps, self.reduction = eps, reduction
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        log_p = F.log_softmax(output, dim=-1)
+        smooth = -log_p.mean(dim=-1)
+        true = F.nll_loss(log_p, target, reduction="none")
+        return reduced(self.eps * smooth + (1 - self.eps) * true, self.reduction)
+
+    def activation(self, output: Tensor) -> Tensor:
+        return torch.softmax(output, dim=-1)
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        return activated.argmax(dim=-1)
+
+
+class FocalLoss(nn.Module):
+    """(1 - p)^gamma * cross entropy: well classified examples count for less.
+
+    Source: Lin et al., "Focal loss for dense object detection", 2017, arXiv:1708.02002.
+    """
+
+    def __init__(self, gamma: float = 2.0, axis: int = -1, reduction: str = "mean") -> None:
+        super().__init__()
+        self.gamma, self.axis, self.reduction = gamma, axis, reduction
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        plain = F.cross_entropy(flat_rows(output, self.axis), target.reshape(-1).long(), reduction="none")
+        return reduced((1 - torch.exp(-plain)) ** self.gamma * plain, self.reduction)
+
+    def activation(self, output: Tensor) -> Tensor:
+        return torch.softmax(output, dim=self.axis)
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        return activated.argmax(dim=self.axis)
+
+
+class DiceLoss(nn.Module):
+    """1 - 2 |P T| / (|P| + |T|) of the soft masks, per item and class, averaged (Milletari et al. 2016, V-Net)."""
+
+    def __init__(self, axis: int = 1, smooth: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__()
+        self.axis, self.smooth, self.reduction = axis, smooth, reduction
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        p = torch.softmax(output, dim=self.axis).movedim(self.axis, 1).flatten(2)
+        t = F.one_hot(target.reshape(len(output), -1).long(), p.shape[1]).movedim(-1, 1).to(p.dtype)
+        overlap, total = (p * t).sum(dim=2), (p + t).sum(dim=2)
+        per_item = (1 - (2 * overlap + self.smooth) / (total + self.smooth)).mean(dim=1)
+        return reduced(per_item, self.reduction)
+
+    def activation(self, output: Tensor) -> Tensor:
+        return torch.softmax(output, dim=self.axis)
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        return activated.argmax(dim=self.axis)
+
+
+class BCEWithLogitsFlat(nn.BCEWithLogitsLoss):
+    """Binary cross entropy of logits, for several labels an item; both flattened (fastai's).
+
+    Args:
+        thresh: a label is predicted from this probability on.
+    """
+
+    def __init__(
+        self,
+        thresh: float = 0.5,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight=weight, reduction=reduction, pos_weight=pos_weight)
+        self.thresh = thresh
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        # Not flattened where weights are given: torch spreads them over the last dimension.
+        if self.weight is None and self.pos_weight is None:
+            output, target = output.reshape(-1), target.reshape(-1)
+        return super().forward(output, target.to(output.dtype))
+
+    def activation(self, output: Tensor) -> Tensor:
+        return torch.sigmoid(output)
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        return activated >= self.thresh
+
+
+class BCEFlat(nn.BCELoss):
+    """Binary cross entropy of probabilities; both flattened (fastai's)."""
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return super().forward(output.reshape(-1), target.reshape(-1).to(output.dtype))
+
+    def activation(self, output: Tensor) -> Tensor:
+        return output
+
+    def decodes(self, activated: Tensor) -> Tensor:
+        return activated >= 0.5
+
+
+class MSELossFlat(nn.MSELoss):
+    """Mean squared error; both flattened (fastai's)."""
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return super().forward(output.reshape(-1), target.reshape(-1).to(output.dtype))
+
+
+class L1LossFlat(nn.L1Loss):
+    """Mean absolute error; both flattened (fastai's)."""
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return super().forward(output.reshape(-1), target.reshape(-1).to(output.dtype))
+
+
+class NoopLoss(nn.Module):
+    """The mean of the outputs, whatever the targets (fastai's, for models that compute their own loss)."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, output: Tensor, *targets: Tensor) -> Tensor:
+        return reduced(output, self.reduction)
+
+
+def reduced(values: Tensor, reduction: str) -> Tensor:
+    """The mean, the sum, or the values themselves ("none")."""
+    if reduction == "mean":
+        return values.mean()
+    return values.sum() if reduction == "sum" else values
+
+
+def _cross_entropy(axis: int = -1, ignore_index: int = NO_INDEX) -> Loss:
+    return CrossEntropyFlat(axis, ignore_index)
+
+
+def _label_smoothing(eps: float = 0.1) -> Loss:
+    return LabelSmoothingCrossEntropy(eps)
+
+
+def _focal(gamma: float = 2.0, axis: int = -1) -> Loss:
+    return FocalLoss(gamma, axis)
+
+
+def _dice(axis: int = 1) -> Loss:
+    return DiceLoss(axis)
+
+
+def _bce_with_logits(thresh: float = 0.5) -> Loss:
+    return BCEWithLogitsFlat(thresh)
+
+
+def _bce() -> Loss:
+    return BCEFlat()
+
+
+def _mse() -> Loss:
+    return MSELossFlat()
+
+
+def _l1() -> Loss:
+    return L1LossFlat()
+
+
+_BUILT_IN: dict[str, Callable[..., Loss]] = {
+    "bce": _bce,
+    "bce_with_logits": _bce_with_logits,
+    "cross_entropy": _cross_entropy,
+    "dice": _dice,
+    "focal": _focal,
+    "l1": _l1,
+    "label_smoothing": _label_smoothing,
+    "mse": _mse,
+}
 
 
 def available_losses() -> dict[str, list[dict[str, Any]]]:
@@ -50,9 +268,8 @@ def build_loss(name: str, arguments: Mapping[str, Any] | None = None) -> Loss:
 
 def activation_of(loss: Loss) -> Activation:
     """What makes probabilities of a model's outputs, by the loss it is trained with; identity where not known."""
-    if isinstance(loss, CrossEntropyFlat):
-        axis = loss.axis
-        return lambda output: torch.softmax(output, dim=axis)
+    if isinstance(loss, Decoding):
+        return loss.activation
     if isinstance(loss, nn.CrossEntropyLoss):
         return lambda output: torch.softmax(output, dim=1)
     if isinstance(loss, nn.BCEWithLogitsLoss):
@@ -62,11 +279,40 @@ def activation_of(loss: Loss) -> Activation:
     return lambda output: output
 
 
+def decodes_of(loss: Loss) -> Activation:
+    """What makes predictions of activated outputs: class indices, labels, or the values themselves."""
+    if isinstance(loss, Decoding):
+        return loss.decodes
+    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss):
+        return lambda activated: activated.argmax(dim=1)
+    if isinstance(loss, nn.BCEWithLogitsLoss):
+        return lambda activated: activated >= 0.5
+    return lambda activated: activated
+
+
+def raw_of(loss: Loss) -> Activation:
+    """The inverse of the activation: raw outputs that it makes these probabilities of."""
+    if isinstance(loss, nn.BCEWithLogitsLoss):
+        return lambda p: torch.logit(p.double(), eps=_EPS).to(p.dtype)
+    exponential = nn.CrossEntropyLoss | nn.NLLLoss | nn.KLDivLoss | nn.PoissonNLLLoss
+    if isinstance(loss, exponential | LabelSmoothingCrossEntropy | FocalLoss | DiceLoss):
+        return lambda p: p.clamp_min(_EPS).log()
+    return lambda values: values
+
+
 def loss_per_item(loss: Loss, output: Tensor, target: Tensor) -> Tensor:
-    """The loss of each example, [N], unreduced over the batch. Raises LearnerError for a loss that cannot do it."""
+    """The loss of each example, [N], unreduced over the batch: the mean of its parts that are not ignored.
+
+    Raises LearnerError for a loss that cannot do it.
+    """
     if not hasattr(loss, "reduction"):
         raise LearnerError("loss_func", "losses per item need a loss with a `reduction`, as torch's have")
     unreduced = copy.copy(loss)
     unreduced.reduction = "none"
-    values = unreduced(output, target)
-    return values.reshape(len(target), -1).mean(dim=1)
+    values: Tensor = unreduced(output, target).reshape(len(target), -1)
+    ignored = getattr(loss, "ignore_index", None)
+    if ignored is None or values.shape[1] == 1:
+        return values.mean(dim=1)
+    counted = (target.reshape(len(target), -1) != ignored).sum(dim=1).clamp_min(1)
+    totals: Tensor = values.sum(dim=1)
+    return totals / counted

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import InterpretWork, Job, JobKind, JobState, Json
+from learnfleet.server.domain import InterpretWork, Job, JobKind, JobState, Json, Resources, ShowWork
 from learnfleet.server.errors import FailedPrecondition, NotFound
-from learnfleet.server.rpc.ports import Catalog, Runtime
-from learnfleet.server.rpc.read_job import read_request_id, read_resources
-from learnfleet.server.rpc.reading import fingerprint, job_message, last_resources, require_trained
+from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.read_job import read_dataset, read_request_id, read_resources
+from learnfleet.server.rpc.reading import last_resources
+from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import timestamp
 from learnfleet.server.store.base import Store
@@ -25,6 +25,8 @@ from learnfleet.v1 import job_pb2
 
 _MAX_TOP_LOSSES = 100
 _DEFAULT_TOP_LOSSES = 9
+_MAX_ROWS = 16
+_DEFAULT_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -33,40 +35,38 @@ class InterpretationServicer:
 
     config: Config
     store: Store
-    runtime: Runtime
-    catalog: Catalog
+    queueing: Queueing
+    targets: Targets
 
     async def interpret(self, request: pb.InterpretRequest) -> job_pb2.Job:
         found = Violations()
-        learner_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
         top_losses = request.top_losses or _DEFAULT_TOP_LOSSES
         min_confused = request.min_confused or 1
         found.number("top_losses", top_losses, 1, _MAX_TOP_LOSSES)
         found.check(min_confused >= 1, "min_confused", f"is {min_confused}; must be at least 1")
-        request_id = read_request_id(request.request_id, found)
-        found.raise_if_any()
-        assert learner_id is not None
-        learner = await asyncio.to_thread(self.store.get_learner, learner_id)
-        default = await asyncio.to_thread(last_resources, self.store, learner_id)
-        resources = read_resources(request.resources, default, "resources", found, await self.catalog.capacity())
-        found.raise_if_any()
-        await asyncio.to_thread(require_trained, self.store, learner, "interpret")
-        now = datetime.now(UTC)
-        job = Job(
-            names.new_id(),
-            learner_id,
-            JobKind.INTERPRET,
-            InterpretWork(top_losses, min_confused),
-            resources,
-            JobState.QUEUED,
-            "waits for the scheduler",
-            now,
-            now,
-            request_id=request_id,
+        work = InterpretWork(top_losses, min_confused)
+        return await self.queueing.examine(request, found, JobKind.INTERPRET, work, "interpret")
+
+    async def show_batch(self, request: pb.ShowBatchRequest) -> job_pb2.Job:
+        found = Violations()
+        target = await self.targets.read(request, found)
+        work = ShowWork("batch", read_dataset(request.dataset, "train", found), _read_rows(request.rows, found))
+        default = await asyncio.to_thread(last_resources, self.store, target.learner.id) if target else Resources()
+        resources = read_resources(
+            request.resources, default, "resources", found, await self.queueing.catalog.capacity()
         )
-        stored = await asyncio.to_thread(self.store.create_job, job, learner=None, fingerprint=fingerprint(request))
-        self.runtime.job_queued(stored)
-        return await job_message(self.store, stored)
+        request_id = read_request_id(request.request_id, found)
+        if target is not None:
+            await self.targets.check(target, resources, found)
+        found.raise_if_any()
+        assert target is not None, "a target that cannot be read is a violation"
+        new = target.learner if target.is_new else None
+        return await self.queueing.put(request, target.learner.id, JobKind.SHOW, work, resources, request_id, new)
+
+    async def show_results(self, request: pb.ShowResultsRequest) -> job_pb2.Job:
+        found = Violations()
+        work = ShowWork("results", read_dataset(request.dataset, "valid", found), _read_rows(request.rows, found))
+        return await self.queueing.examine(request, found, JobKind.SHOW, work)
 
     async def get_interpretation(self, request: pb.GetInterpretationRequest) -> pb.Interpretation:
         job_id = names.parse_interpretation(request.name)
@@ -85,6 +85,11 @@ class InterpretationServicer:
             )
         folder = self.config.job_dir(job.learner_id, job_id) / INTERPRETATION_DIR
         return _message(name, job, utf8_json(json.loads((folder / INTERPRETATION_FILE).read_text())), folder)
+
+
+def _read_rows(rows: int, found: Violations) -> int:
+    found.number("rows", rows, 0, _MAX_ROWS)
+    return rows or _DEFAULT_ROWS
 
 
 def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretation:
@@ -108,7 +113,7 @@ def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretatio
     )
 
 
-def _picture(item: Json, folder: Path) -> pb.Picture:
+def _picture(item: Json, folder: Path) -> job_pb2.Picture:
     # By its name: the path was the worker's, whose folders may be mounted elsewhere.
     content = (folder / Path(item["path"]).name).read_bytes()
-    return pb.Picture(name=item["name"], media_type=item["media_type"], content=content)
+    return job_pb2.Picture(name=item["name"], media_type=item["media_type"], content=content)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 
 from learnfleet.server import names
-from learnfleet.server.errors import FieldViolation, InvalidArgument
+from learnfleet.server.config import Config
+from learnfleet.server.domain import Json
+from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
@@ -15,6 +18,7 @@ from learnfleet.server.rpc.reading import job_message
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import JOB_STATES, event_to_proto
 from learnfleet.server.store.base import JobFilter, Store
+from learnfleet.server.workers.run import INTERPRETATION_DIR, PICTURES_DIR
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import job_service_pb2 as pb
 
@@ -26,6 +30,7 @@ _MAX_STATES = 100
 class JobServicer:
     """Looks at jobs and stops them."""
 
+    config: Config
     store: Store
     runtime: Runtime
     hub: EventHub
@@ -73,3 +78,29 @@ class JobServicer:
     async def cancel_job(self, request: pb.CancelJobRequest) -> job_pb2.Job:
         job = await self.runtime.cancel(names.parse_job(request.name))
         return await job_message(self.store, job)
+
+    async def get_picture(self, request: pb.GetPictureRequest) -> job_pb2.Picture:
+        job_id, name = names.parse_picture(request.name)
+        return await asyncio.to_thread(self._picture, job_id, name)
+
+    def _picture(self, job_id: str, name: str) -> job_pb2.Picture:
+        job = self.store.get_job(job_id)
+        drawn = self._drawn(job_id, name)
+        if drawn is None:
+            raise NotFound(names.picture_name(job_id, name))
+        # By its name: the path was the worker's, whose folders may be mounted elsewhere.
+        folder = self.config.job_dir(job.learner_id, job_id)
+        candidates = (folder / place / Path(drawn["path"]).name for place in (PICTURES_DIR, INTERPRETATION_DIR))
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            raise NotFound(names.picture_name(job_id, name))
+        return job_pb2.Picture(name=name, media_type=drawn["media_type"], content=path.read_bytes())
+
+    def _drawn(self, job_id: str, name: str) -> Json | None:
+        """What the job told of the picture it drew last under this name."""
+        found: Json | None = None
+        after = 0
+        while events := self.store.read_events(job_id, after):
+            drawn = [s.event.data for s in events if s.event.kind == "picture" and s.event.data["name"] == name]
+            found, after = drawn[-1] if drawn else found, events[-1].sequence
+        return found

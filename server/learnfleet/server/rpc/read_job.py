@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from learnfleet.server.domain import CheckpointPolicy, Resources
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.trainer.spec import FitOneCycleStage, FitStage, FreezeStage, LearningRate, Stage
+from learnfleet.v1 import interpretation_service_pb2, learner_pb2, prediction_service_pb2, training_service_pb2
 from learnfleet.v1 import job_pb2 as pb
-from learnfleet.v1 import learner_pb2
+
+ExamineRequest: TypeAlias = (
+    interpretation_service_pb2.InterpretRequest
+    | interpretation_service_pb2.ShowBatchRequest
+    | interpretation_service_pb2.ShowResultsRequest
+    | prediction_service_pb2.GetPredsRequest
+    | training_service_pb2.ValidateRequest
+)
 
 _MAX_STAGES = 100
 _MAX_GROUPS = 1000
@@ -141,6 +150,15 @@ def read_checkpoint_policy(message: pb.CheckpointPolicy, found: Violations) -> C
     found.number(f"{field}.every_steps", message.every_steps, 0, 2**31 - 1)
     found.number(f"{field}.keep_last", keep_last, 2, 1000)
     return CheckpointPolicy(every_s, message.every_steps or None, keep_last)
+
+
+def read_dataset(number: learner_pb2.DatasetType, default: str, found: Violations) -> str:
+    """A DatasetType in lower case, as jobs name it."""
+    if number == learner_pb2.DATASET_TYPE_UNSPECIFIED:
+        return default
+    if not found.check(number in learner_pb2.DatasetType.values(), "dataset", f"{number} is no DatasetType"):
+        return default
+    return str(learner_pb2.DatasetType.Name(number)).removeprefix("DATASET_TYPE_").lower()
 
 
 def read_request_id(value: str, found: Violations) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.struct_pb2 import Struct, Value
 
 from learnfleet.server.data.roots import DataRoots
-from learnfleet.server.rpc.ports import Argument
+from learnfleet.server.rpc.ports import Argument, Catalog
 from learnfleet.server.rpc.read_data import read_data
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.trainer.spec import Component, HeadSpec, LearnerSpec, OptimizerSpec, WeightsSpec
@@ -32,6 +32,10 @@ class Names:
     metrics: Mapping[str, tuple[Argument, ...]]
     losses: Mapping[str, tuple[Argument, ...]]
 
+    @classmethod
+    async def of(cls, catalog: Catalog) -> Names:
+        return cls(await catalog.architectures(), await catalog.metrics(), await catalog.losses())
+
 
 def read_learner_spec(
     message: pb.LearnerSpec, field: str, found: Violations, names: Names, roots: DataRoots
@@ -41,7 +45,7 @@ def read_learner_spec(
     data = read_data(message.data, f"{field}.data", found, roots)
     weights = _read_weights(message.weights, f"{field}.weights", found, roots)
     head = _read_head(message.head, f"{field}.head", found)
-    metrics = _read_metrics(message, field, found, names)
+    metrics = read_metrics(message.metrics, f"{field}.metrics", found, names.metrics)
     loss = Component("cross_entropy")
     if message.HasField("loss"):
         loss = read_component(message.loss, f"{field}.loss", found, names.losses, "loss")
@@ -61,16 +65,18 @@ def read_learner_spec(
     )
 
 
-def _read_metrics(message: pb.LearnerSpec, field: str, found: Violations, names: Names) -> tuple[Component, ...]:
-    if not found.length(f"{field}.metrics", len(message.metrics), _MAX_METRICS):
+def read_metrics(
+    messages: Sequence[pb.Component], field: str, found: Violations, known: Mapping[str, tuple[Argument, ...]]
+) -> tuple[Component, ...]:
+    """Registered metrics, each listed once."""
+    if not found.length(field, len(messages), _MAX_METRICS):
         return ()
     metrics = tuple(
-        read_component(item, f"{field}.metrics[{index}]", found, names.metrics, "metric")
-        for index, item in enumerate(message.metrics)
+        read_component(item, f"{field}[{index}]", found, known, "metric") for index, item in enumerate(messages)
     )
     seen: set[str] = set()
     for index, metric in enumerate(metrics):
-        found.check(metric.name not in seen, f"{field}.metrics[{index}].name", f"'{metric.name}' is listed twice")
+        found.check(metric.name not in seen, f"{field}[{index}].name", f"'{metric.name}' is listed twice")
         seen.add(metric.name)
     return metrics
 

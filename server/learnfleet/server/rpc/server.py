@@ -17,6 +17,8 @@ from learnfleet.server.rpc.interpretation import InterpretationServicer
 from learnfleet.server.rpc.jobs import JobServicer
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.prediction import PredictionServicer
+from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.training import TrainingServicer
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import (
@@ -60,12 +62,16 @@ def build_server(
 ) -> RpcServer:
     """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
     server = grpc.aio.server(options=_OPTIONS)
+    queueing, targets = Queueing(store, runtime, catalog), Targets(store, catalog, roots)
     servicers: list[tuple[object, ServiceDescriptor]] = [
-        (TrainingServicer(config, store, runtime, catalog, roots), _service(training_service_pb2, "TrainingService")),
-        (JobServicer(store, runtime, hub), _service(job_service_pb2, "JobService")),
-        (PredictionServicer(runtime), _service(prediction_service_pb2, "PredictionService")),
         (
-            InterpretationServicer(config, store, runtime, catalog),
+            TrainingServicer(config, store, runtime, queueing, targets),
+            _service(training_service_pb2, "TrainingService"),
+        ),
+        (JobServicer(config, store, runtime, hub), _service(job_service_pb2, "JobService")),
+        (PredictionServicer(config, store, runtime, queueing), _service(prediction_service_pb2, "PredictionService")),
+        (
+            InterpretationServicer(config, store, queueing, targets),
             _service(interpretation_service_pb2, "InterpretationService"),
         ),
     ]

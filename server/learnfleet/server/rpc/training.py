@@ -5,34 +5,32 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from learnfleet.server import names
 from learnfleet.server.checkpoints import load_state_of, save_checkpoint
 from learnfleet.server.config import Config
-from learnfleet.server.data.roots import DataRoots
-from learnfleet.server.domain import ExportWork, Job, JobKind, JobState, Learner, Resources, TrainWork
+from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, TrainWork, ValidateWork
 from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.rpc.page import read_page
-from learnfleet.server.rpc.ports import Catalog, Runtime
-from learnfleet.server.rpc.read_job import read_checkpoint_policy, read_request_id, read_resources, read_stages
-from learnfleet.server.rpc.read_spec import Names, read_learner_spec
-from learnfleet.server.rpc.reading import (
-    active_job,
-    fingerprint,
-    job_message,
-    last_resources,
-    learner_message,
-    require_trained,
+from learnfleet.server.rpc.ports import Runtime
+from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.read_job import (
+    read_checkpoint_policy,
+    read_dataset,
+    read_request_id,
+    read_resources,
+    read_stages,
 )
+from learnfleet.server.rpc.read_spec import read_metrics
+from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, require_trained
+from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import checkpoint_to_proto
 from learnfleet.server.store.base import Store
-from learnfleet.trainer.spec import FitOneCycleStage, FitStage, LearnerSpec
+from learnfleet.trainer.spec import FreezeStage
 from learnfleet.v1 import job_pb2, learner_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
-_QUEUED = "waits for the scheduler"
 _MAX_ALIASES = 50
 
 
@@ -43,72 +41,36 @@ class TrainingServicer:
     config: Config
     store: Store
     runtime: Runtime
-    catalog: Catalog
-    roots: DataRoots
+    queueing: Queueing
+    targets: Targets
 
     async def train(self, request: pb.TrainRequest) -> job_pb2.Job:
         found = Violations()
-        learner, is_new = await self._read_target(request, found)
+        target = await self.targets.read(request, found)
         default = Resources()
-        if learner is not None and not is_new:
-            default = await asyncio.to_thread(last_resources, self.store, learner.id)
+        if target is not None and not target.is_new:
+            default = await asyncio.to_thread(last_resources, self.store, target.learner.id)
         stages = read_stages(request.stages, found)
-        has_fit = any(isinstance(stage, FitStage | FitOneCycleStage) for stage in stages)
-        found.check(has_fit or bool(found), "stages", "train nothing; at least one must be fit or fit_one_cycle")
-        resources = read_resources(request.resources, default, "resources", found, await self.catalog.capacity())
+        has_fit = any(not isinstance(stage, FreezeStage) for stage in stages)
+        found.check(has_fit or bool(found), "stages", "train nothing; at least one must be more than a freeze")
+        resources = read_resources(
+            request.resources, default, "resources", found, await self.queueing.catalog.capacity()
+        )
         policy = read_checkpoint_policy(request.checkpoint_policy, found)
         request_id = read_request_id(request.request_id, found)
-        if learner is not None:
-            self._check_batch(learner.spec, resources, is_new, found)
-        if learner is not None and is_new and not found:
-            await self._check_folder(learner.spec, found)
+        if target is not None:
+            await self.targets.check(target, resources, found)
         found.raise_if_any()
-        assert learner is not None, "a target that cannot be read is a violation"
-        job = _new_job(learner.id, JobKind.TRAIN, TrainWork(stages, policy), resources, request_id)
-        return await self._create(job, request, learner if is_new else None)
+        assert target is not None, "a target that cannot be read is a violation"
+        work, new = TrainWork(stages, policy), target.learner if target.is_new else None
+        return await self.queueing.put(request, target.learner.id, JobKind.TRAIN, work, resources, request_id, new)
 
-    async def _read_target(self, request: pb.TrainRequest, found: Violations) -> tuple[Learner | None, bool]:
-        """(the learner, whether it is a new one). Raises NotFound for an existing one that does not exist."""
-        target = request.WhichOneof("target")
-        if target == "learner":
-            found.check(not request.learner_id, "learner_id", "is only for a new learner; leave it empty")
-            existing_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
-            if existing_id is None:
-                return None, False
-            return await asyncio.to_thread(self.store.get_learner, existing_id), False
-        if target is None:
-            found.add("learner_spec", "is missing; give learner_spec for a new learner, or learner for an existing one")
-            return None, True
-        learner_id = request.learner_id or names.new_id()
-        found.check(names.is_id(learner_id), "learner_id", f"'{learner_id[:80]}' must be {names.ID_RULE}")
-        known = Names(await self.catalog.architectures(), await self.catalog.metrics(), await self.catalog.losses())
-        spec = await asyncio.to_thread(
-            read_learner_spec, request.learner_spec, "learner_spec", found, known, self.roots
-        )
-        now = datetime.now(UTC)
-        return (Learner(learner_id, spec, now, now) if spec is not None else None), True
-
-    def _check_batch(self, spec: LearnerSpec, resources: Resources, is_new: bool, found: Violations) -> None:
-        field = "learner_spec.data.batch_size" if is_new else "resources.num_workers"
-        found.check(
-            spec.data.bs >= resources.num_workers or spec.data.bs < 1,
-            field,
-            f"a batch of {spec.data.bs} pictures cannot be shared by {resources.num_workers} workers",
-        )
-
-    async def _check_folder(self, spec: LearnerSpec, found: Violations) -> None:
-        # Imported late: it brings Pillow and numpy, which the server does not need in order to listen.
-        from learnfleet.trainer.folder_check import check_folder
-
-        for problem in await asyncio.to_thread(check_folder, spec.data):
-            found.add(f"learner_spec.{problem.field}", problem.message)
-
-    async def _create(
-        self, job: Job, request: pb.TrainRequest | pb.ExportRequest, learner: Learner | None
-    ) -> job_pb2.Job:
-        stored = await asyncio.to_thread(self.store.create_job, job, learner=learner, fingerprint=fingerprint(request))
-        self.runtime.job_queued(stored)
-        return await job_message(self.store, stored)
+    async def validate(self, request: pb.ValidateRequest) -> job_pb2.Job:
+        found = Violations()
+        dataset = read_dataset(request.dataset, "valid", found)
+        known = await self.queueing.catalog.metrics()
+        metrics = read_metrics(request.metrics, "metrics", found, known) if request.metrics else None
+        return await self.queueing.examine(request, found, JobKind.VALIDATE, ValidateWork(dataset, metrics))
 
     async def get_learner(self, request: pb.GetLearnerRequest) -> learner_pb2.Learner:
         learner = await asyncio.to_thread(self.store.get_learner, names.parse_learner(request.name))
@@ -162,13 +124,4 @@ class TrainingServicer:
         await asyncio.to_thread(require_trained, self.store, learner, "export")
         resources = await asyncio.to_thread(last_resources, self.store, learner_id)
         work = ExportWork(model_id, tuple(request.aliases))
-        return await self._create(_new_job(learner_id, JobKind.EXPORT, work, resources, request_id), request, None)
-
-
-def _new_job(
-    learner_id: str, kind: JobKind, work: TrainWork | ExportWork, resources: Resources, request_id: str | None
-) -> Job:
-    now = datetime.now(UTC)
-    return Job(
-        names.new_id(), learner_id, kind, work, resources, JobState.QUEUED, _QUEUED, now, now, request_id=request_id
-    )
+        return await self.queueing.put(request, learner_id, JobKind.EXPORT, work, resources, request_id)

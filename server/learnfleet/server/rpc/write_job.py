@@ -93,7 +93,7 @@ def job_to_proto(job: Job, checkpoint: Checkpoint | None = None) -> pb.Job:
     if job.progress is not None:
         message.progress.CopyFrom(_progress_to_proto(job.progress))
     if job.result is not None:
-        message.result.CopyFrom(_result_to_proto(job.result, checkpoint))
+        message.result.CopyFrom(_result_to_proto(job, job.result, checkpoint))
     if job.tracking is not None:
         message.tracking_run.CopyFrom(pb.TrackingRun(**job.tracking))
     return message
@@ -109,7 +109,7 @@ def _progress_to_proto(data: Json) -> pb.Progress:
     return message
 
 
-def _result_to_proto(result: Json, checkpoint: Checkpoint | None) -> pb.JobResult:
+def _result_to_proto(job: Job, result: Json, checkpoint: Checkpoint | None) -> pb.JobResult:
     interpretation = result.get("interpretation_id")
     metrics = {name: value for name, value in (result.get("metrics") or {}).items() if value is not None}
     return pb.JobResult(
@@ -119,7 +119,15 @@ def _result_to_proto(result: Json, checkpoint: Checkpoint | None) -> pb.JobResul
         model_version=result.get("model_version") or "",
         skipped_images=result.get("skipped_images") or 0,
         exact=bool(result.get("exact")),
+        predictions=result.get("predictions") or 0,
+        lr_findings=[_finding_to_proto(finding) for finding in result.get("lr_findings") or ()],
+        pictures=[names.picture_name(job.id, name) for name in result.get("pictures") or ()],
     )
+
+
+def _finding_to_proto(finding: Json) -> pb.LrFinding:
+    suggestions = {name: value for name, value in finding["suggestions"].items() if value is not None}
+    return pb.LrFinding(stage=finding["stage"], lrs=finding["lrs"], losses=finding["losses"], suggestions=suggestions)
 
 
 def event_to_proto(stored: StoredEvent) -> pb.Event:

@@ -11,15 +11,16 @@ from pathlib import Path
 from threading import Event
 
 from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
-from learnfleet.server.scheduling.finish import finish_interpret, finish_train, keep_last_checkpoint
+from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
 from learnfleet.server.scheduling.policy import Decision, decide
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.base import Store
+from learnfleet.server.store.rows import work_to_json
 from learnfleet.server.workers.journal import journals, read_journal
 from learnfleet.server.workers.protocol import (
     ErrorKind,
+    ExamineRun,
     GroupHandle,
-    InterpretRun,
     Phase,
     RunError,
     RunRequest,
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class JobController:
-    """Runs one job of the store in a thread of its own (`run`). TRAIN and INTERPRET."""
+    """Runs one job of the store in a thread of its own (`run`). All but EXPORT."""
 
     services: Services
     job_id: str
@@ -149,7 +150,7 @@ class JobController:
             return self._cancelled(job)
         if outcome["stopped"]:
             return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
-        finish = finish_train if job.kind is JobKind.TRAIN else finish_interpret
+        finish = finish_train if job.kind is JobKind.TRAIN else finish_examine
         done = finish(self._store, job, outcome)
         self.services.notify(job.id)
         return done
@@ -179,11 +180,11 @@ class JobController:
         config = self.services.config
         root = config.checkpoint_root(job.learner_id)
         resume = manifest.newest_valid(root, job.id) if isinstance(job.work, TrainWork) else None
-        work: TrainRun | InterpretRun
+        work: TrainRun | ExamineRun
         if isinstance(job.work, TrainWork):
             work = TrainRun(tuple(stage_to_json(stage) for stage in job.work.stages), job.work.checkpoint_policy)
         else:
-            work = InterpretRun(job.work.top_losses, job.work.min_confused)  # type: ignore[union-attr]
+            work = ExamineRun(work_to_json(job.work))
         return RunRequest(
             job.id,
             job.attempt,

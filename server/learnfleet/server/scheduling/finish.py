@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from learnfleet.server.checkpoints import load_state_of
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Checkpoint, Job, JobState, Json
+from learnfleet.server.domain import Checkpoint, Job, JobKind, JobState, Json
 from learnfleet.server.store.base import Store
 from learnfleet.trainer import manifest
 
@@ -24,6 +25,8 @@ def finish_train(store: Store, job: Job, outcome: Json) -> Job:
         "metrics": outcome["metrics"],
         "checkpoint_id": checkpoint.id,
         "skipped_images": _skipped(store, job.id),
+        "pictures": _pictures(store, job.id),
+        "lr_findings": list(_events(store, job.id, "lr_found")),
         "exact": outcome["exact"],
     }
     done = store.transition(job.id, JobState.SUCCEEDED, "", result=result, learner=learner, checkpoint=checkpoint)
@@ -31,14 +34,17 @@ def finish_train(store: Store, job: Job, outcome: Json) -> Job:
     return done
 
 
-def finish_interpret(store: Store, job: Job, outcome: Json) -> Job:
-    """The job has SUCCEEDED; what it found is in its folder."""
+def finish_examine(store: Store, job: Job, outcome: Json) -> Job:
+    """The job has SUCCEEDED and the learner is as it was; what the job wrote is in its folder."""
     result = {
-        "metrics": {"accuracy": outcome["accuracy"], "valid_loss": outcome["loss"]},
-        "interpretation_id": job.id,
+        "metrics": outcome["metrics"],
         "skipped_images": outcome["skipped_images"],
+        "predictions": outcome.get("predictions", 0),
+        "pictures": _pictures(store, job.id),
         "exact": True,
     }
+    if job.kind is JobKind.INTERPRET:
+        result["interpretation_id"] = job.id
     return store.transition(job.id, JobState.SUCCEEDED, "", result=result)
 
 
@@ -63,13 +69,22 @@ def _checkpoint(job: Job, info: Json) -> Checkpoint:
     )
 
 
+def _events(store: Store, job_id: str, kind: str) -> Iterator[Json]:
+    """Data of the job's events of one kind, in their order."""
+    after = 0
+    while events := store.read_events(job_id, after):
+        yield from (stored.event.data for stored in events if stored.event.kind == kind)
+        after = events[-1].sequence
+
+
 def _skipped(store: Store, job_id: str) -> int:
     """Pictures named as broken in the job's events."""
-    after, count = 0, 0
-    while events := store.read_events(job_id, after):
-        count += sum(stored.event.kind == "bad_image" for stored in events)
-        after = events[-1].sequence
-    return count
+    return sum(1 for _ in _events(store, job_id, "bad_image"))
+
+
+def _pictures(store: Store, job_id: str) -> list[str]:
+    """Names of the pictures that the job has drawn."""
+    return list(dict.fromkeys(data["name"] for data in _events(store, job_id, "picture")))
 
 
 def _remove_others(job: Job, final: Path) -> None:

@@ -21,13 +21,16 @@ from learnfleet.server.domain import (
     Json,
     Learner,
     NewEvent,
+    PredsWork,
     Resources,
+    ShowWork,
     StoredEvent,
     TrainWork,
+    ValidateWork,
     Work,
 )
 from learnfleet.server.text import utf8_json
-from learnfleet.trainer.spec import LearnerSpec, stage_from_json, stage_to_json
+from learnfleet.trainer.spec import Component, LearnerSpec, stage_from_json, stage_to_json
 
 Row: TypeAlias = RowMapping
 
@@ -112,22 +115,39 @@ def job_of(row: Row) -> Job:
     )
 
 
+_PLAIN_WORK: dict[str, type[InterpretWork | PredsWork | ShowWork]] = {
+    "interpret": InterpretWork,
+    "get_preds": PredsWork,
+    "show": ShowWork,
+}
+
+
 def work_to_json(work: Work) -> Json:
+    """{"kind": ..., plus the work's fields}."""
     if isinstance(work, TrainWork):
         policy = dataclasses.asdict(work.checkpoint_policy)
         return {"kind": "train", "stages": [stage_to_json(stage) for stage in work.stages], "checkpoint_policy": policy}
-    kind = "interpret" if isinstance(work, InterpretWork) else "export"
-    return {"kind": kind, **dataclasses.asdict(work)}
+    if isinstance(work, ValidateWork):
+        metrics = None if work.metrics is None else [metric.to_json() for metric in work.metrics]
+        return {"kind": "validate", "dataset": work.dataset, "metrics": metrics}
+    kinds = (name for name, cls in _PLAIN_WORK.items() if isinstance(work, cls))
+    return {"kind": next(kinds, "export"), **dataclasses.asdict(work)}
 
 
 def work_from_json(value: Json) -> Work:
+    """Inverse of `work_to_json`."""
     fields = dict(value)
     kind = fields.pop("kind")
     if kind == "train":
         stages = tuple(stage_from_json(stage) for stage in fields["stages"])
         return TrainWork(stages, CheckpointPolicy(**fields["checkpoint_policy"]))
-    if kind == "interpret":
-        return InterpretWork(**fields)
+    if kind == "validate":
+        metrics = fields["metrics"]
+        return ValidateWork(
+            fields["dataset"], None if metrics is None else tuple(Component.from_json(item) for item in metrics)
+        )
+    if kind in _PLAIN_WORK:
+        return _PLAIN_WORK[kind](**fields)
     return ExportWork(fields["model_id"], tuple(fields["aliases"]))
 
 

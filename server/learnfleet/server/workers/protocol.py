@@ -52,11 +52,10 @@ class TrainRun:
 
 
 @dataclass(frozen=True)
-class InterpretRun:
-    """The work of an INTERPRET job."""
+class ExamineRun:
+    """The work of a job that leaves the learner as it is: INTERPRET, VALIDATE, GET_PREDS, SHOW."""
 
-    top_losses: int
-    min_confused: int
+    work: Json  # as store.rows.work_to_json makes it
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class RunRequest:
 
     job_id: str
     attempt: int
-    work: TrainRun | InterpretRun
+    work: TrainRun | ExamineRun
     spec: Json  # LearnerSpec.to_json
     start: StartState | None  # None: a fresh learner
     resume_path: str | None  # a checkpoint of an earlier attempt at this job

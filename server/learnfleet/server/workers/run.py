@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.domain import Json
 from learnfleet.server.workers.journal import Journal, journal_path
 from learnfleet.server.workers.protocol import (
     ErrorKind,
-    InterpretRun,
+    ExamineRun,
     Phase,
     RunError,
     RunRequest,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 INTERPRETATION_DIR = "interpretation"
 INTERPRETATION_FILE = "interpretation.json"
+PREDICTIONS_DIR = "predictions"
+PICTURES_DIR = "pictures"
 _EVENTS_A_POLL = 1000
 
 _log = logging.getLogger(__name__)
@@ -113,7 +115,9 @@ def _described(error: Exception) -> RunError:
 def execute(learner: Learner, run: Run) -> Json:
     """Do the run's work. All ranks must call."""
     work = run.request.work
-    return _train(learner, run, work) if isinstance(work, TrainRun) else _interpret(learner, run, work)
+    if isinstance(work, TrainRun):
+        return _train(learner, run, work)
+    return {"stopped": False, **_examine(learner, run, work.work)}
 
 
 def _context(run: Run, every_s: float | None = None, every_steps: int | None = None, keep_last: int = 2) -> RunContext:
@@ -129,7 +133,7 @@ def _context(run: Run, every_s: float | None = None, every_steps: int | None = N
         checkpoint_every_s=every_s,
         checkpoint_every_steps=every_steps,
         keep_last=keep_last,
-        picture_dir=Path(request.job_dir) / "pictures",
+        picture_dir=Path(request.job_dir) / PICTURES_DIR,
     )
 
 
@@ -152,24 +156,33 @@ def _train(learner: Learner, run: Run, work: TrainRun) -> Json:
     }
 
 
-def _interpret(learner: Learner, run: Run, work: InterpretRun) -> Json:
+def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
+    """Interpret, validate, predict or draw; what cannot be told in an outcome is written to the job's folder."""
+    from learnfleet.trainer import run_evaluate
     from learnfleet.trainer.run import run_interpret
 
-    folder = Path(run.request.job_dir) / INTERPRETATION_DIR
+    context, folder = _context(run), Path(run.request.job_dir)
+    options = {name: value for name, value in work.items() if name != "kind"}
+    if work["kind"] == "validate":
+        return run_evaluate.run_validate(learner, context, **options)
+    if work["kind"] == "get_preds":
+        return run_evaluate.run_get_preds(learner, context, output_dir=folder / PREDICTIONS_DIR, **options)
+    if work["kind"] == "show":
+        return run_evaluate.run_show(learner, context, **options)
+    folder = folder / INTERPRETATION_DIR
     folder.mkdir(parents=True, exist_ok=True)
-    found = run_interpret(
-        learner, _context(run), top_losses=work.top_losses, min_confused=work.min_confused, output_dir=folder
-    )
+    found = run_interpret(learner, context, output_dir=folder, **options)
     if run.rank == 0:
         temporary = folder / f".{INTERPRETATION_FILE}.{run.request.attempt}"
         temporary.write_text(json.dumps(found))
         temporary.replace(folder / INTERPRETATION_FILE)
-    return {"stopped": False, **{name: found[name] for name in ("accuracy", "loss", "skipped_images")}}
+    metrics = {"accuracy": found["accuracy"], "valid_loss": found["loss"]}
+    return {"metrics": metrics, "skipped_images": found["skipped_images"]}
 
 
 def final_token(request: RunRequest, outcome: Json) -> str | None:
     """Token of the state that memory holds after the run, None where no checkpoint that anybody names has it."""
-    if isinstance(request.work, InterpretRun):
+    if isinstance(request.work, ExamineRun):
         return request.start.token if request.start else None
     if outcome["stopped"]:
         return None

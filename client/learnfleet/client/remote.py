@@ -1,0 +1,71 @@
+"""What every part of a remote learner knows: its server, its name, how its jobs run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from google.protobuf.duration_pb2 import Duration
+
+from learnfleet.client.connection import Connection
+from learnfleet.client.errors import FailedPreconditionError
+from learnfleet.client.job import Job
+from learnfleet.client.recorder import Recorder
+from learnfleet.client.specs import LearnerSpec, Stage
+from learnfleet.v1 import interpretation_service_pb2, job_pb2
+from learnfleet.v1 import training_service_pb2 as pb
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a learner's jobs run. None: the server's default, or what the learner's last job had."""
+
+    num_workers: int | None = None
+    gpus_per_worker: int = 0
+    checkpoint_every_s: float | None = None
+    checkpoint_every_steps: int | None = None
+    silent: bool = False  # no live table
+
+    def resources(self) -> job_pb2.Resources | None:
+        if self.num_workers is None:
+            return None
+        return job_pb2.Resources(num_workers=self.num_workers, gpus_per_worker=self.gpus_per_worker)
+
+    def checkpoint_policy(self) -> job_pb2.CheckpointPolicy:
+        policy = job_pb2.CheckpointPolicy(every_steps=self.checkpoint_every_steps or 0)
+        if self.checkpoint_every_s is not None:
+            every = Duration()
+            every.FromNanoseconds(round(self.checkpoint_every_s * 1e9))
+            policy.every.CopyFrom(every)
+        return policy
+
+
+@dataclass
+class Remote:
+    """A learner by its name, and what is to become of it with its next job."""
+
+    connection: Connection
+    name: str  # learners/{learner}; empty until the first job of a learner that was given no name
+    spec: LearnerSpec | None  # None: it exists on the server
+    settings: RunSettings = field(default_factory=RunSettings)
+    recorder: Recorder = field(default_factory=Recorder)  # of the last fit
+    last_job: Job | None = None
+    last_fit_job: Job | None = None
+    _pending: list[Stage] = field(default_factory=list)
+
+    def target(self, request: pb.TrainRequest | interpretation_service_pb2.ShowBatchRequest) -> None:
+        """Say in a request which learner it is for: this one, or a new one of its specification."""
+        if self.spec is not None:
+            request.learner_spec.CopyFrom(self.spec.to_proto())
+            request.learner_id = self.name.removeprefix("learners/")
+        else:
+            request.learner = self.name
+
+    def settle(self, job: Job) -> None:
+        """The learner exists from this job on."""
+        self.name, self.spec, self.last_job = job.learner, None, job
+
+    def require_name(self) -> str:
+        """Raises FailedPreconditionError before the learner exists on the server."""
+        if self.spec is not None:
+            raise FailedPreconditionError("this learner does not exist on the server yet: fit it, or look at it, first")
+        return self.name

@@ -1,0 +1,66 @@
+"""From a request that has been read to a job in the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.protobuf.message import Message
+
+from learnfleet.server import names
+from learnfleet.server.domain import ExamineWork, Job, JobKind, JobState, Learner, Resources, Work
+from learnfleet.server.rpc.ports import Catalog, Runtime
+from learnfleet.server.rpc.read_job import ExamineRequest, read_request_id, read_resources
+from learnfleet.server.rpc.reading import fingerprint, job_message, last_resources, require_trained
+from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.store.base import Store
+from learnfleet.v1 import job_pb2
+
+_QUEUED = "waits for the scheduler"
+
+
+@dataclass(frozen=True)
+class Queueing:
+    """Puts jobs into the store and tells the scheduler."""
+
+    store: Store
+    runtime: Runtime
+    catalog: Catalog
+
+    async def put(
+        self,
+        request: Message,
+        learner_id: str,
+        kind: JobKind,
+        work: Work,
+        resources: Resources,
+        request_id: str | None,
+        new_learner: Learner | None = None,
+    ) -> job_pb2.Job:
+        """The queued job; of a repeated request, the job it made first. `new_learner` is made with it."""
+        now = datetime.now(UTC)
+        job = Job(
+            names.new_id(), learner_id, kind, work, resources, JobState.QUEUED, _QUEUED, now, now, request_id=request_id
+        )
+        stored = await asyncio.to_thread(
+            self.store.create_job, job, learner=new_learner, fingerprint=fingerprint(request)
+        )
+        self.runtime.job_queued(stored)
+        return await job_message(self.store, stored)
+
+    async def examine(
+        self, request: ExamineRequest, found: Violations, kind: JobKind, work: ExamineWork, trained_for: str = ""
+    ) -> job_pb2.Job:
+        """A job that leaves its learner as it is. `trained_for`: what makes no sense before the learner is trained."""
+        learner_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
+        request_id = read_request_id(request.request_id, found)
+        found.raise_if_any()
+        assert learner_id is not None
+        learner = await asyncio.to_thread(self.store.get_learner, learner_id)
+        default = await asyncio.to_thread(last_resources, self.store, learner_id)
+        resources = read_resources(request.resources, default, "resources", found, await self.catalog.capacity())
+        found.raise_if_any()
+        if trained_for:
+            await asyncio.to_thread(require_trained, self.store, learner, trained_for)
+        return await self.put(request, learner_id, kind, work, resources, request_id)

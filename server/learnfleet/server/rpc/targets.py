@@ -1,0 +1,80 @@
+"""What a request works on: a learner that exists, or a new one that the request describes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from learnfleet.server import names
+from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.domain import Learner, Resources
+from learnfleet.server.rpc.ports import Catalog
+from learnfleet.server.rpc.read_spec import Names, read_learner_spec
+from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.store.base import Store
+from learnfleet.v1 import interpretation_service_pb2, training_service_pb2
+
+TargetRequest: TypeAlias = training_service_pb2.TrainRequest | interpretation_service_pb2.ShowBatchRequest
+
+
+@dataclass(frozen=True)
+class Target:
+    """A learner, which is not in the store yet if it `is_new`."""
+
+    learner: Learner
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Reads and checks targets."""
+
+    store: Store
+    catalog: Catalog
+    roots: DataRoots
+
+    async def read(self, request: TargetRequest, found: Violations) -> Target | None:
+        """None where `found` has violations instead. Raises NotFound for an existing learner that does not exist."""
+        target = request.WhichOneof("target")
+        if target == "learner":
+            found.check(not request.learner_id, "learner_id", "is only for a new learner; leave it empty")
+            existing_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
+            if existing_id is None:
+                return None
+            return Target(await asyncio.to_thread(self.store.get_learner, existing_id), False)
+        if target is None:
+            found.add("learner_spec", "is missing; give learner_spec for a new learner, or learner for an existing one")
+            return None
+        return await self._read_new(request, found)
+
+    async def _read_new(self, request: TargetRequest, found: Violations) -> Target | None:
+        learner_id = request.learner_id or names.new_id()
+        found.check(names.is_id(learner_id), "learner_id", f"'{learner_id[:80]}' must be {names.ID_RULE}")
+        known = await Names.of(self.catalog)
+        spec = await asyncio.to_thread(
+            read_learner_spec, request.learner_spec, "learner_spec", found, known, self.roots
+        )
+        now = datetime.now(UTC)
+        return Target(Learner(learner_id, spec, now, now), True) if spec is not None else None
+
+    async def check(self, target: Target, resources: Resources, found: Violations) -> None:
+        """Whether its batches can be shared by the workers, and whether the data of a new one are there."""
+        bs = target.learner.spec.data.bs
+        field = "learner_spec.data.batch_size" if target.is_new else "resources.num_workers"
+        found.check(
+            bs >= resources.num_workers or bs < 1,
+            field,
+            f"a batch of {bs} pictures cannot be shared by {resources.num_workers} workers",
+        )
+        if target.is_new and not found:
+            await self._check_folder(target.learner, found)
+
+    @staticmethod
+    async def _check_folder(learner: Learner, found: Violations) -> None:
+        # Imported late: it brings Pillow and numpy, which the server does not need in order to listen.
+        from learnfleet.trainer.folder_check import check_folder
+
+        for problem in await asyncio.to_thread(check_folder, learner.spec.data):
+            found.add(f"learner_spec.{problem.field}", problem.message)
