@@ -11,7 +11,8 @@ from learnfleet.trainer import plots
 from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.inference import Predictions
 from learnfleet.trainer.interpret import ClassificationInterpretation
-from learnfleet.trainer.losses import CrossEntropyFlat, loss_per_item
+from learnfleet.trainer.loss_functions import CrossEntropyFlat
+from learnfleet.trainer.losses import loss_per_item
 
 LOGITS = torch.tensor(
     [

@@ -15,7 +15,8 @@ from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
-from learnfleet.trainer.losses import CrossEntropyFlat, Loss
+from learnfleet.trainer.loss_functions import CrossEntropyFlat
+from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.metrics import as_metrics
 from learnfleet.trainer.optimizer import OPT_FUNCS, Adam, LayerOptimizer, OptFunc
 from learnfleet.trainer.recorder import Recorder

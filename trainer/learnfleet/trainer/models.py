@@ -24,7 +24,8 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.head import Init, create_head, init_head
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner, LearnerData
-from learnfleet.trainer.losses import CrossEntropyFlat, Loss
+from learnfleet.trainer.loss_functions import CrossEntropyFlat
+from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.optimizer import Adam, OptFunc
 from learnfleet.trainer.spec import DataSpec, HeadSpec, LearnerSpec, WeightsSpec
 from learnfleet.trainer.weights import load_body_weights
