@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 
 from learnfleet.trainer.batch import Shard
+from learnfleet.trainer.bodies import Body, build_body
+from learnfleet.trainer.cnn import add_head, family_split
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.head import init_head
+from learnfleet.trainer.head import apply_init, init_named
+from learnfleet.trainer.layer_groups import boundaries_named
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.losses import build_loss
 from learnfleet.trainer.metrics import Metric, build_metric
-from learnfleet.trainer.models import Body, create_body, create_cnn_model
 from learnfleet.trainer.optimizer import OPT_FUNCS
-from learnfleet.trainer.spec import LearnerSpec
+from learnfleet.trainer.spec import LearnerSpec, UnetSpec
+from learnfleet.trainer.unet import DynamicUnet
 
 
 def build_learner(
@@ -34,7 +37,7 @@ def build_learner(
     metrics = [build_metric(item.name, item.arguments) for item in spec.metrics]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # all ranks start from the same weights
-        body = create_body(spec.architecture, spec.weights)
+        body = body_of(spec)
         data = ImageDataBunch.from_spec(
             spec.data, seed=spec.seed, device=torch.device(device), stats=(body.stats.mean, body.stats.std)
         )
@@ -50,13 +53,34 @@ def build_learner(
     return learner
 
 
-def build_model(spec: LearnerSpec, n_classes: int, body: Body | None = None) -> torch.nn.Sequential:
-    """The model alone: body and head, the head with its own initialisation."""
+def body_of(spec: LearnerSpec) -> Body:
+    """The body that a spec asks for, with its weights."""
+    return build_body(spec.architecture, spec.weights, spec.cut)
+
+
+def build_model(spec: LearnerSpec, n_classes: int, body: Body | None = None) -> torch.nn.Module:
+    """The model alone: body and head, the head with its own initialisation, or a U-Net."""
+    body = body or body_of(spec)
+    if spec.kind == "unet":
+        return _unet(spec.unet, n_classes, body)
     head = spec.head
-    body = body or create_body(spec.architecture, spec.weights)
-    model = create_cnn_model(body, n_classes, head.lin_ftrs, head.ps, None, head.bn_final, head.concat_pool)
-    init_head(model[1])
+    model = add_head(body, n_classes, head.lin_ftrs, head.ps, None, head.bn_final, head.concat_pool)
+    apply_init(model[1], init_named(head.init))
     return model
+
+
+def _unet(spec: UnetSpec, n_classes: int, body: Body) -> DynamicUnet:
+    return DynamicUnet(
+        body.module,
+        n_classes,
+        spec.blur,
+        spec.blur_final,
+        spec.self_attention,
+        spec.y_range,
+        spec.last_cross,
+        spec.bottle,
+        spec.norm_type,
+    )
 
 
 def _assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[Metric]) -> Learner:
@@ -75,7 +99,17 @@ def _assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list
         silent=True,
         seed=spec.seed,
     )
-    learner.split(body.boundaries(model))
+    _split(learner, spec, body)
     if body.has_weights:
         learner.freeze()
     return learner
+
+
+def _split(learner: Learner, spec: LearnerSpec, body: Body) -> None:
+    if spec.split is None:
+        learner.split(family_split(body, learner.model))
+        return
+    try:
+        learner.split(boundaries_named(spec.split))
+    except ValueError as error:
+        raise LearnerError("split", str(error)) from error

@@ -7,8 +7,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from learnfleet.trainer.errors import LearnerError
+
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 Init = Callable[[Tensor], Tensor]
+INITS: dict[str, Init] = {
+    "kaiming_normal": nn.init.kaiming_normal_,
+    "kaiming_uniform": nn.init.kaiming_uniform_,
+    "xavier_normal": nn.init.xavier_normal_,
+    "xavier_uniform": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+}
 
 
 class AdaptiveConcatPool2d(nn.Module):
@@ -67,18 +76,27 @@ def _linear_block(n_in: int, n_out: int, dropout: float, *, is_last: bool) -> li
     return layers
 
 
-def init_head(head: nn.Module, init: Init | None = nn.init.kaiming_normal_) -> None:
-    """Weights by `init` and biases zero in every trainable module but BatchNorm. None leaves all as it is.
+def init_named(name: str | None) -> Init | None:
+    """The initialisation of that name; None leaves weights as they are. Raises LearnerError."""
+    if name is None:
+        return None
+    if name not in INITS:
+        raise LearnerError("head.init", f"there is no initialisation {name!r}; known: {', '.join(INITS)}")
+    return INITS[name]
 
-    Never the initialisation of the library the body is from: timm's classifiers start 11-25 times too large for this.
+
+def apply_init(m: nn.Module, init_func: Init | None = nn.init.kaiming_normal_) -> None:
+    """Weights by `init_func` and biases zero in every trainable module but BatchNorm (fastai v1 `apply_init`).
+
+    None leaves all as it is. A head needs one, as some libraries start theirs 11-25 times too large.
     """
-    if init is None:
+    if init_func is None:
         return
-    for module in head.modules():
+    for module in m.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(module, BATCH_NORMS) or not isinstance(weight, nn.Parameter) or not weight.requires_grad:
             continue
         if weight.ndim > 1:
-            init(weight)
+            init_func(weight)
         if isinstance(bias, nn.Parameter):
             nn.init.zeros_(bias)

@@ -15,11 +15,11 @@ from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot, load
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.fitting import run_fit
+from learnfleet.trainer.layer_groups import describe_groups
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_files import last_metrics
 from learnfleet.trainer.learner_state import is_exact, load_state, restore_callbacks, restore_learner, take_snapshot
 from learnfleet.trainer.manifest import CheckpointInfo
-from learnfleet.trainer.models import describe_groups
 from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome
 from learnfleet.trainer.run_data import DataReporter
@@ -190,7 +190,7 @@ class _TrainRun:
     def _report_stage(self, index: int, stage: Stage) -> None:
         if not self._learner.world.is_main:
             return
-        groups = describe_groups(self._learner)
+        groups = describe_groups(self._learner.layer_groups)
         data = {
             "index": index,
             "description": describe_stage(stage),

@@ -138,6 +138,20 @@ class HeadSpec(_Spec):
     ps: tuple[float, ...] = (0.5,)  # one value: the last dropout, hidden ones get half of it
     concat_pool: bool = True
     bn_final: bool = False
+    init: str | None = "kaiming_normal"  # of the weights; None leaves torch's
+
+
+@dataclass(frozen=True)
+class UnetSpec(_Spec):
+    """`unet_learner` arguments (fastai v1)."""
+
+    blur_final: bool = True
+    norm_type: str | None = None  # a name of `NormType`; None: no normalisation, convolutions with biases
+    blur: bool = False
+    self_attention: bool = False
+    y_range: tuple[float, ...] | None = None  # low, high
+    last_cross: bool = True
+    bottle: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,10 +174,10 @@ class Component(_Spec):
 
 @dataclass(frozen=True)
 class LearnerSpec(_Spec):
-    """Everything `cnn_learner` needs."""
+    """Everything `cnn_learner` or `unet_learner` needs."""
 
     data: DataSpec
-    architecture: str  # a torchvision name ("resnet18") or "timm/<name>"
+    architecture: str  # a torchvision name ("resnet18"), "timm/<name>" or "pytorchcv/<name>"
     weights: WeightsSpec = field(default_factory=WeightsSpec)
     head: HeadSpec = field(default_factory=HeadSpec)
     metrics: tuple[Component, ...] = ()
@@ -171,6 +185,10 @@ class LearnerSpec(_Spec):
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     train_bn: bool = True
     seed: int = 0
+    kind: Literal["cnn", "unet"] = "cnn"
+    cut: int | None = None  # the body is `children()[:cut]`. None: the family's rule
+    split: tuple[str, ...] | None = None  # names of the modules that layer groups begin at. None: the family's
+    unet: UnetSpec = field(default_factory=UnetSpec)  # for kind "unet", which has no use for `head`
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from learnfleet.trainer.architectures import Network
+from learnfleet.trainer.network import Network
 from learnfleet.trainer.errors import LearnerError
 
 _NESTED = ("state_dict", "model")  # what training scripts wrap a state dict in

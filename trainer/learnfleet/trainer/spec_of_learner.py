@@ -1,0 +1,68 @@
+"""What a learner that was made from names can be made from again, as a LearnerSpec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from learnfleet.trainer.architectures import name_of
+from learnfleet.trainer.head import INITS, Init
+from learnfleet.trainer.layer_groups import SplitOn, boundary_names
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.losses import CrossEntropyFlat
+from learnfleet.trainer.network import Architecture, Cut
+from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, UnetSpec, WeightsSpec
+
+
+def describe_head(
+    lin_ftrs: Sequence[int] | None,
+    ps: float | Sequence[float],
+    concat_pool: bool,
+    bn_final: bool,
+    init: Init | None,
+) -> HeadSpec:
+    """`create_head` arguments as a spec. An `init` of the user's own is left out: trained weights do not need it."""
+    dropouts = (float(ps),) if isinstance(ps, int | float) else tuple(ps)
+    init_name = next((name for name, known in INITS.items() if known is init), None)
+    return HeadSpec(tuple(lin_ftrs) if lin_ftrs is not None else None, dropouts, concat_pool, bn_final, init_name)
+
+
+def spec_of_learner(
+    learner: Learner,
+    base_arch: str | Architecture | nn.Module,
+    weights: WeightsSpec,
+    cut: Cut | None,
+    split_on: SplitOn | None,
+    *,
+    head: HeadSpec | None = None,
+    unet: UnetSpec | None = None,
+) -> LearnerSpec | None:
+    """The spec that an export carries, or None where names do not suffice to build the model again.
+
+    A `split_on` of lists of modules is left out: it changes how the model trains, not what it is.
+    """
+    name = None if isinstance(base_arch, nn.Module) else name_of(base_arch)
+    loss = _describe_loss(learner)
+    data = getattr(learner.data, "spec", None)
+    if name is None or loss is None or callable(cut) or not isinstance(data, DataSpec):
+        return None
+    return LearnerSpec(
+        data,
+        name,
+        weights,
+        head or HeadSpec(),
+        loss=loss,
+        train_bn=learner.train_bn,
+        seed=learner.seed,
+        kind="cnn" if unet is None else "unet",
+        cut=cut,
+        split=None if split_on is None else boundary_names(learner.model, split_on),
+        unet=unet or UnetSpec(),
+    )
+
+
+def _describe_loss(learner: Learner) -> Component | None:
+    if isinstance(learner.loss_func, CrossEntropyFlat):
+        return Component("cross_entropy")
+    return None
