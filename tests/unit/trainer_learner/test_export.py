@@ -202,7 +202,9 @@ def test_a_local_learner_reads_like_fastai_and_exports_too(folder: Path, tmp_pat
 
 def test_a_learner_with_parts_of_its_own_cannot_be_exported(folder: Path, tmp_path: Path) -> None:
     data = ImageDataBunch.from_folder(folder, size=32, bs=8)
-    learner = cnn_learner(data, "squeezenet1_1", pretrained=False, cut=1, path=tmp_path, silent=True)
+    learner = cnn_learner(
+        data, "squeezenet1_1", pretrained=False, cut=lambda net: net.features, path=tmp_path, silent=True
+    )
     with pytest.raises(LearnerError, match="parts of its own"):
         learner.export()
 

@@ -45,7 +45,7 @@ def test_f035_lists_that_leave_something_out_or_take_it_twice_are_refused() -> N
     model = tiny_model()
     with pytest.raises(ValueError, match=r"leaves out 2 module\(s\) with parameters: 1.0, 1.1"):
         split_model(model, [[model[0]], [model[2]]])
-    with pytest.raises(ValueError, match="a Conv2d in lists 0 and 1"):
+    with pytest.raises(ValueError, match="a Conv2d in list 0 and in list 1"):
         split_model(model, [[model[0]], [model[0][0], model[1], model[2]]])
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from learnfleet.trainer.architecture_info import describe_architecture
     from learnfleet.trainer.architectures import available_architectures
     from learnfleet.trainer.build import build_learner
     from learnfleet.trainer.callback import Callback, LearnerCallback
@@ -18,17 +19,33 @@ if TYPE_CHECKING:
     from learnfleet.trainer.head import create_head
     from learnfleet.trainer.images import BadImage
     from learnfleet.trainer.interpret import ClassificationInterpretation
+    from learnfleet.trainer.layer_groups import split_model
     from learnfleet.trainer.learner import Learner
     from learnfleet.trainer.metrics import accuracy, error_rate, top_k_accuracy
-    from learnfleet.trainer.models import cnn_learner, create_body, create_cnn_model
+    from learnfleet.trainer.models import (
+        DynamicUnet,
+        apply_init,
+        cnn_config,
+        cnn_learner,
+        create_body,
+        create_cnn,
+        create_cnn_model,
+        has_pool_type,
+        num_features_model,
+        unet_learner,
+    )
     from learnfleet.trainer.optimizer import SGD, Adam
     from learnfleet.trainer.predictor import Prediction, Predictor, load_learner, load_predictor
     from learnfleet.trainer.schedules import OneCycleScheduler
     from learnfleet.trainer.spec import LearnerSpec, ResizeMethod
     from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
     from learnfleet.trainer.transforms import get_transforms
+    from learnfleet.trainer.unet_blocks import NormType
 
 _MODULES = {
+    "layer_groups": ("split_model",),
+    "unet_blocks": ("NormType",),
+    "architecture_info": ("describe_architecture",),
     "architectures": ("available_architectures",),
     "build": ("build_learner",),
     "callback": ("Callback", "LearnerCallback"),
@@ -39,7 +56,18 @@ _MODULES = {
     "interpret": ("ClassificationInterpretation",),
     "learner": ("Learner",),
     "metrics": ("accuracy", "error_rate", "top_k_accuracy"),
-    "models": ("cnn_learner", "create_body", "create_cnn_model"),
+    "models": (
+        "DynamicUnet",
+        "apply_init",
+        "cnn_config",
+        "cnn_learner",
+        "create_body",
+        "create_cnn",
+        "create_cnn_model",
+        "has_pool_type",
+        "num_features_model",
+        "unet_learner",
+    ),
     "optimizer": ("SGD", "Adam"),
     "predictor": ("Prediction", "Predictor", "load_learner", "load_predictor"),
     "schedules": ("OneCycleScheduler",),
@@ -59,29 +87,39 @@ __all__ = [
     "CancelTraining",
     "ClassificationInterpretation",
     "DatasetType",
+    "DynamicUnet",
     "EvalTransform",
     "ImageDataBunch",
     "Learner",
     "LearnerCallback",
     "LearnerSpec",
+    "NormType",
     "OneCycleScheduler",
     "Prediction",
     "Predictor",
     "ResizeMethod",
     "TrainState",
     "accuracy",
+    "apply_init",
     "available_architectures",
     "build_learner",
+    "cnn_config",
     "cnn_learner",
     "create_body",
+    "create_cnn",
     "create_cnn_model",
     "create_head",
+    "describe_architecture",
     "error_rate",
     "export_from_checkpoint",
     "get_transforms",
+    "has_pool_type",
     "load_learner",
     "load_predictor",
+    "num_features_model",
+    "split_model",
     "top_k_accuracy",
+    "unet_learner",
 ]
 
 

@@ -124,7 +124,10 @@ class LearnerCore:
         self.freeze_to(0)
 
     def freeze_to(self, n: int) -> None:
-        """Freeze layer groups [0, n); a negative n counts from the end. The optimiser starts anew, without moments."""
+        """Freeze layer groups [0, n); a negative n counts from the end. The optimiser starts anew, without moments.
+
+        A model that keeps a state between batches (it has `reset`, as recurrent ones do) starts anew, too.
+        """
         count = len(self.layer_groups)
         if not -count <= n < count:
             raise LearnerError(
@@ -133,6 +136,9 @@ class LearnerCore:
         self.frozen_to = n % count
         for index, group in enumerate(self.layer_groups):
             group.set_trainable(index >= self.frozen_to, train_bn=self.train_bn)
+        reset = getattr(self.model, "reset", None)
+        if callable(reset):
+            reset()
         self.opt = None
 
     def hold_frozen_statistics(self) -> None:

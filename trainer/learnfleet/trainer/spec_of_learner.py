@@ -10,7 +10,17 @@ from learnfleet.trainer.architectures import name_of
 from learnfleet.trainer.head import INITS, Init
 from learnfleet.trainer.layer_groups import SplitOn, boundary_names
 from learnfleet.trainer.learner import Learner
-from learnfleet.trainer.losses import CrossEntropyFlat
+from learnfleet.trainer.loss_functions import (
+    BCEFlat,
+    BCEWithLogitsFlat,
+    CrossEntropyFlat,
+    DiceLoss,
+    FocalLoss,
+    L1LossFlat,
+    LabelSmoothingCrossEntropy,
+    MSELossFlat,
+)
+from learnfleet.trainer.losses import Loss, build_loss
 from learnfleet.trainer.network import Architecture, Cut
 from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, UnetSpec, WeightsSpec
 
@@ -43,7 +53,7 @@ def spec_of_learner(
     A `split_on` of lists of modules is left out: it changes how the model trains, not what it is.
     """
     name = None if isinstance(base_arch, nn.Module) else name_of(base_arch)
-    loss = _describe_loss(learner)
+    loss = describe_loss(learner.loss_func)
     data = getattr(learner.data, "spec", None)
     if name is None or loss is None or callable(cut) or not isinstance(data, DataSpec):
         return None
@@ -62,7 +72,24 @@ def spec_of_learner(
     )
 
 
-def _describe_loss(learner: Learner) -> Component | None:
-    if isinstance(learner.loss_func, CrossEntropyFlat):
-        return Component("cross_entropy")
-    return None
+# The arguments that decide what outputs mean. Class weights and the like shape the training alone, and have no names.
+_LOSSES: dict[type, tuple[str, tuple[str, ...]]] = {
+    CrossEntropyFlat: ("cross_entropy", ("axis", "ignore_index")),
+    LabelSmoothingCrossEntropy: ("label_smoothing", ("eps",)),
+    FocalLoss: ("focal", ("gamma", "axis")),
+    DiceLoss: ("dice", ("axis",)),
+    BCEWithLogitsFlat: ("bce_with_logits", ("thresh",)),
+    BCEFlat: ("bce", ()),
+    MSELossFlat: ("mse", ()),
+    L1LossFlat: ("l1", ()),
+}
+
+
+def describe_loss(loss: Loss) -> Component | None:
+    """A loss by its registered name, with the arguments that are not its defaults; None for one of the user's own."""
+    if type(loss) not in _LOSSES:
+        return None
+    name, arguments = _LOSSES[type(loss)]
+    default = build_loss(name)
+    given = {key: getattr(loss, key) for key in arguments}
+    return Component(name, {key: value for key, value in given.items() if value != getattr(default, key)})

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from learnfleet.trainer.network import Network
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.network import Network
 
 _NESTED = ("state_dict", "model")  # what training scripts wrap a state dict in
 _NAMES_SHOWN = 5

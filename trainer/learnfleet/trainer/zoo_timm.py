@@ -16,7 +16,7 @@ _WITHOUT_MAP = (
     *("cait", "coat", "convit", "deepseek_vit", "efficientformer", "efficientvim", "efficientvit_mit", "gemma4_vit"),
     *("hiera", "levit", "mlp_mixer", "mvitv2", "naflexvit", "pit", "qwen3_vit", "tnt", "twins", "volo", "xcit"),
 )
-_STAGES = ("layers", "stages", "blocks")
+_STAGES = ("layers", "stages", "blocks", "features")
 
 
 @functools.cache
@@ -72,7 +72,7 @@ def _as_maps(module: nn.Module) -> nn.Module:
 
 def _boundaries(module: nn.Module) -> Boundaries:
     """The second layer group begins in the middle of the stages: at 1/16 of the picture in most families."""
-    third = getattr(module, "layer3", None)
+    third = getattr(module, "layer3", getattr(module, "s3", None))
     if isinstance(third, nn.Module):
         return lambda _: [third]
     stages = next((stages for name in _STAGES if isinstance(stages := getattr(module, name, None), nn.Module)), None)
