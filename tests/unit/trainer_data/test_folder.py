@@ -8,8 +8,9 @@ import pytest
 from support.pictures import SHARED, a_class_folder, a_data_folder, picture, truncate
 
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.folder import FolderListing, Item, scan_folder, split_by_pct
+from learnfleet.trainer.folder import scan_folder, split_by_pct
 from learnfleet.trainer.folder_check import check_folder
+from learnfleet.trainer.listing import FolderListing, Item
 from learnfleet.trainer.spec import DataSpec
 
 

@@ -33,7 +33,7 @@ def test_pad_reflects_and_keeps_the_aspect() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 4000), (6000, 40)])
-@pytest.mark.parametrize("method", list(ResizeMethod))
+@pytest.mark.parametrize("method", [ResizeMethod.CROP, ResizeMethod.PAD, ResizeMethod.SQUISH])
 def test_extreme_shapes_neither_fail_nor_grow_without_bound(width: int, height: int, method: ResizeMethod) -> None:
     resize = Resize(224, 224, method)
     found = resize.prepare(encoded(Image.new("RGB", (width, height))))

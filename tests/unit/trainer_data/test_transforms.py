@@ -38,7 +38,7 @@ def pixels(n: int, rows: int = 12, columns: int = 12) -> Tensor:
 
 
 def moved(x: Tensor, matrix: Tensor) -> Tensor:
-    return geometry.resample(x, matrix.expand(len(x), 3, 3))
+    return geometry.resample(x, geometry.grid(matrix.expand(len(x), 3, 3), *x.shape[-2:], x.device))
 
 
 def places(matrix: Tensor, corners: list[tuple[float, float]]) -> Tensor:

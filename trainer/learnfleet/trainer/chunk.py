@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from learnfleet.trainer.counter import choice
+from learnfleet.trainer.data_spec import BadImagePolicy
 from learnfleet.trainer.dataset import ImageDataset
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import Stats, look_up, plain_table
-from learnfleet.trainer.resize import CENTRE
-from learnfleet.trainer.spec import BadImagePolicy
+from learnfleet.trainer.resize import CENTRE, Window
 from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, join_parameters
 
 _REPLACEMENTS = 20
@@ -26,6 +28,7 @@ class Chunk:
 
     indices: Tensor  # int64 [N], on the CPU: positions in the dataset
     x: Tensor  # [N, 3, H, W]: uint8 when opened (cropped), float32 when finished (normalised, augmented)
+    masks: Tensor | None = None  # [N, 1, H, W]: uint8 when opened, int64 when finished; None: targets are no masks
     parameters: AugmentParameters | None = None  # of the N opened pictures; None: no augmentation
 
 
@@ -33,13 +36,23 @@ def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
     """One after the other, as one."""
     if len(chunks) == 1:
         return chunks[0]
-    filled = [chunk for chunk in chunks if len(chunk.indices)] or chunks[:1]
+    filled = [chunk for chunk in chunks if len(chunk.indices)] or list(chunks[:1])
+    shapes = {tuple(chunk.x.shape[1:]) for chunk in filled}
+    if len(shapes) > 1:
+        raise _different_sizes(shapes)
     parameters = [chunk.parameters for chunk in filled if chunk.parameters is not None]
+    masks = [chunk.masks for chunk in filled if chunk.masks is not None]
     return Chunk(
         torch.cat([chunk.indices for chunk in filled]),
         torch.cat([chunk.x for chunk in filled]),
+        torch.cat(masks) if masks else None,
         join_parameters(parameters) if parameters else None,
     )
+
+
+def _different_sizes(shapes: Iterable[tuple[int, ...]]) -> LearnerError:
+    sizes = ", ".join(sorted(" x ".join(str(side) for side in shape[-2:]) for shape in shapes))
+    return LearnerError("data.size", f"pictures of {sizes} pixels cannot share a batch: give a size to resize them to")
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,7 @@ class ChunkMaker:
 
     dataset: ImageDataset
     pictures: PictureStore
+    masks: MaskStore | None
     augment: BatchAugment | None
     seed: int
     bad_image: BadImagePolicy
@@ -58,33 +72,69 @@ class ChunkMaker:
         found = [pair for index in wanted if (pair := self._open(epoch, index)) is not None]
         indices = torch.tensor([index for index, _ in found], dtype=torch.int64)
         parameters = self.augment.parameters(epoch, indices) if self.augment is not None and found else None
-        crops = [[CENTRE, CENTRE]] * len(found) if parameters is None else parameters.crops.tolist()
+        windows = self._windows(found, parameters)
+        pixels = self._cropped([picture for _, picture in found], windows)
+        masks = None
+        if self.masks is not None:
+            masks = self._cropped([self._mask(index, picture) for index, picture in found], windows, "nearest")
+        return Chunk(indices, pixels, masks, parameters)
+
+    def _windows(self, found: Sequence[tuple[int, Tensor]], parameters: AugmentParameters | None) -> list[Window]:
         resize = self.pictures.resize
-        pixels = torch.empty(len(found), 3, resize.rows, resize.columns, dtype=torch.uint8)
-        for row, ((_, picture), (row_pct, column_pct)) in enumerate(zip(found, crops, strict=True)):
-            pixels[row] = resize.crop(picture, row_pct, column_pct)
-        return Chunk(indices, pixels, parameters)
+        random = self.augment.window if self.augment is not None else None
+        if parameters is None:
+            return [resize.window(picture, CENTRE, CENTRE) for _, picture in found]
+        plain = [resize.window(p, *pct) for (_, p), pct in zip(found, parameters.crops.tolist(), strict=True)]
+        if random is None:
+            return plain
+        assert self.augment is not None
+        drawn = [random.of(p.shape, u) for (_, p), u in zip(found, self.augment.window_draws(parameters), strict=True)]
+        return [a or b for a, b in zip(drawn, plain, strict=True)]
+
+    def _cropped(self, pictures: Sequence[Tensor], windows: Sequence[Window], mode: str = "bilinear") -> Tensor:
+        """Their windows at the wanted size, uint8 [N, channels, H, W]."""
+        resize = self.pictures.resize
+        parts = [resize.cut(picture, window, mode) for picture, window in zip(pictures, windows, strict=True)]
+        if not parts:
+            return torch.empty(0, 3, resize.rows, resize.columns, dtype=torch.uint8)
+        if len({part.shape for part in parts}) > 1:
+            raise _different_sizes({tuple(part.shape) for part in parts})
+        return torch.stack(parts)
+
+    def _mask(self, index: int, picture: Tensor) -> Tensor:
+        assert self.masks is not None
+        path, shape = self.dataset.mask(index), (picture.shape[1], picture.shape[2])
+        # Of a test set nothing is known.
+        return torch.zeros(1, *shape, dtype=torch.uint8) if path is None else self.masks.mask(path, shape)
 
     def finish(self, chunk: Chunk, stats: Stats) -> Chunk:
         """Normalise and augment, on the device of `chunk.x`."""
         if self.augment is not None and chunk.parameters is not None:
-            return Chunk(chunk.indices, self.augment.apply(chunk.x, chunk.parameters, stats))
-        return Chunk(chunk.indices, look_up(chunk.x, plain_table(stats)))
+            masks = None if chunk.masks is None else self.augment.apply_to_masks(chunk.masks, chunk.parameters)
+            return Chunk(chunk.indices, self.augment.apply(chunk.x, chunk.parameters, stats), masks)
+        masks = None if chunk.masks is None else chunk.masks.long()
+        return Chunk(chunk.indices, look_up(chunk.x, plain_table(stats)), masks)
 
     def _open(self, epoch: int, index: int) -> tuple[int, Tensor] | None:
         """(position, picture): of the item itself, of its replacement, or None if it is to be left out."""
         try:
-            return index, self.pictures.picture(self.dataset.path(index))
+            return index, self._picture(index)
         except BadImage as error:
             if self.bad_image is BadImagePolicy.FAIL:
                 raise
             return self._replacement(epoch, index, error) if self.replace_bad else None
 
+    def _picture(self, index: int) -> Tensor:
+        picture = self.pictures.picture(self.dataset.path(index))
+        if self.masks is not None:
+            self._mask(index, picture)  # a picture whose mask is broken is of no more use than a broken one
+        return picture
+
     def _replacement(self, epoch: int, index: int, error: BadImage) -> tuple[int, Tensor]:
         for attempt in range(_REPLACEMENTS):
             other = choice(self.seed, epoch, index, attempt, len(self.dataset))
             try:
-                return other, self.pictures.picture(self.dataset.path(other))
+                return other, self._picture(other)
             except BadImage:
                 continue
         raise BadImage(error.path, f"{error.reason}; {_REPLACEMENTS} pictures drawn to replace it are broken too")

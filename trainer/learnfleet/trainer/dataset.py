@@ -1,23 +1,36 @@
-"""The labelled files of one part (training or validation) of a data bunch."""
+"""The labelled files of one part (training, validation or test) of a data bunch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.folder import Item
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.listing import Item, Label
+
+
+class DatasetType(IntEnum):
+    """Which items, and how they are loaded (fastai's numbers)."""
+
+    Train = 1  # shuffled, augmented, full batches only
+    Valid = 2
+    Test = 3
+    Single = 4  # one item at a time
+    Fix = 5  # the training items with the validation transforms, in order and complete
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Files and labels; pictures are opened by a PictureStore."""
+    """Files and targets; pictures are opened by a PictureStore."""
 
     items: tuple[Item, ...]
     classes: tuple[str, ...]
+    kind: LabelKind = LabelKind.CATEGORY
 
     def __len__(self) -> int:
         return len(self.items)
@@ -28,13 +41,54 @@ class ImageDataset:
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
+    @property
+    def c(self) -> int:
+        """Classes, or numbers an item."""
+        return len(self.classes)
+
     def path(self, index: int) -> Path:
         return self.items[index].path
 
     def label(self, index: int) -> str:
-        """The class name of an item."""
-        return self.classes[self.items[index].label]
+        """The target of an item as text: its class, its labels as "a;b", its numbers, the name of its mask."""
+        return describe(self.items[index].label, self.classes, self.kind)
 
     def labels(self) -> Tensor:
-        """Class indices of all items, int64 [N]."""
-        return torch.tensor([item.label for item in self.items], dtype=torch.int64)
+        """Targets of all items: int64 [N] class indices, float32 [N, C] of 0 and 1 for several labels, float32 [N] or
+        [N, values] of numbers, int64 [N] zeros where nothing is known. Masks are files: zeros too.
+        """
+        if self.kind is LabelKind.CATEGORY:
+            return torch.tensor([_category(item.label) for item in self.items], dtype=torch.int64)
+        if self.kind is LabelKind.MULTI_CATEGORY:
+            hot = torch.zeros(len(self), self.c)
+            for row, item in enumerate(self.items):
+                if isinstance(item.label, tuple):
+                    hot[row, [int(index) for index in item.label]] = 1
+            return hot
+        if self.kind is LabelKind.FLOAT:
+            rows = [item.label if isinstance(item.label, tuple) else (0.0,) * self.c for item in self.items]
+            values = torch.tensor(rows, dtype=torch.float32).reshape(len(self), self.c)
+            return values.squeeze(1) if self.c == 1 else values
+        return torch.zeros(len(self), dtype=torch.int64)
+
+    def mask(self, index: int) -> Path | None:
+        """The file of an item's mask."""
+        label = self.items[index].label
+        return label if isinstance(label, Path) else None
+
+
+def _category(label: Label) -> int:
+    return label if isinstance(label, int) else 0
+
+
+def describe(label: Label, classes: tuple[str, ...], kind: LabelKind) -> str:
+    """A target as text."""
+    if label is None:
+        return ""
+    if isinstance(label, int):
+        return classes[label]
+    if isinstance(label, Path):
+        return label.name
+    if kind is LabelKind.MULTI_CATEGORY:
+        return ";".join(classes[int(index)] for index in label)
+    return ", ".join(f"{value:g}" for value in label)

@@ -8,29 +8,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.images import Source
+from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
+from learnfleet.trainer.images import BadImage, Source
 from learnfleet.trainer.pixels import look_up, plain_table
 from learnfleet.trainer.resize import Resize
-from learnfleet.trainer.spec import ResizeMethod, _Spec
+from learnfleet.trainer.spec_base import Spec
 
 
 @dataclass(frozen=True)
-class EvalTransform(_Spec):
+class EvalTransform(Spec):
     """What is done to every picture that is not trained on. An export carries it."""
 
     size: tuple[int, ...]  # rows, columns
     resize_method: ResizeMethod
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    padding: PaddingMode = "reflection"
 
     def __call__(self, sources: Sequence[Source]) -> Tensor:
         """Float32 [N, 3, H, W] on the CPU, bit for bit what a validation loader makes. Raises BadImage."""
         pixels = [self.pixels(source) for source in sources]
         if not pixels:
-            return torch.empty(0, 3, *self.size)
+            return torch.empty(0, 3, *(self.size or (0, 0)))
+        if len({part.shape for part in pixels}) > 1:
+            raise BadImage("<batch>", "pictures of different sizes cannot share a batch: ask for one at a time")
         return look_up(torch.stack(pixels), plain_table((self.mean, self.std)))
 
     def pixels(self, source: Source) -> Tensor:
         """One picture before normalisation, uint8 [3, H, W]. Raises BadImage."""
-        resize = Resize(self.size[0], self.size[1], self.resize_method)
+        rows, columns = self.size or (0, 0)
+        resize = Resize(rows, columns, self.resize_method, self.padding)
         return resize.crop(resize.prepare(source))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from learnfleet.trainer.data_spec import DataSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.files import RefusedFile, resolve_beneath
-from learnfleet.trainer.spec import DataSpec
+from learnfleet.trainer.listing import FolderListing, Found, Ignored, NoPictures, Refused, assemble
 
 _READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
 _READ_TOO = (".jp2", ".j2k")
@@ -21,55 +22,6 @@ _NOT_READ = (".avif", ".heic", ".heif")
 IMAGE_SUFFIXES = frozenset({*_READ, *_READ_TOO, *_NOT_READ})
 _LEFTOVERS = ("__MACOSX",)
 _MAX_DEPTH = 32  # below a class folder; the walk recurses
-
-
-@dataclass(frozen=True)
-class Item:
-    """A picture file and its class."""
-
-    path: Path
-    label: int  # index into the classes
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A picture that the scan found but will not read."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class NoPictures:
-    """A would-be class folder that holds neither a picture nor a folder."""
-
-    path: Path
-    other_entries: int  # that are not hidden
-
-
-@dataclass(frozen=True)
-class Ignored:
-    """How many entries of the folder were passed over, by reason."""
-
-    hidden: int = 0  # names that start with a dot, and __MACOSX
-    other_files: int = 0  # no extension of a picture
-    links: int = 0  # folders that are links: they may lead round in circles
-    special: int = 0  # FIFOs, sockets, devices
-    too_deep: int = 0  # folders more than 32 levels down
-    no_class: int = 0  # pictures that lie in no class folder
-    unknown_class: int = 0  # validation pictures of a class that no training picture has
-
-
-@dataclass(frozen=True)
-class FolderListing:
-    """What a data folder holds, in an order that depends on the names alone."""
-
-    classes: tuple[str, ...]
-    train: tuple[Item, ...]
-    valid: tuple[Item, ...]
-    ignored: Ignored = Ignored()
-    refused: tuple[Refused, ...] = ()
-    no_pictures: tuple[NoPictures, ...] = ()
 
 
 def scan_folder(spec: DataSpec) -> FolderListing:
@@ -82,19 +34,27 @@ def scan_folder(spec: DataSpec) -> FolderListing:
     Raises LearnerError if a folder does not exist or leads out of the tree.
     """
     root = Path(spec.path)
-    scan = _Scan(root.resolve())
+    scan = FolderScan(root.resolve())
     if spec.valid_pct is None:
-        train = scan.labelled(_inner_folder(root, spec.train, "data.folder.train"))
-        valid = scan.labelled(_inner_folder(root, spec.valid, "data.folder.valid"))
+        train = scan.labelled(inner_folder(root, spec.train, "data.folder.train"))
+        valid = scan.labelled(inner_folder(root, spec.valid, "data.folder.valid"))
     else:
-        train, valid = split_by_pct(scan.labelled(_existing(root)), spec.valid_pct, spec.split_seed)
-    return scan.listing(train, valid)
+        found = scan.labelled(existing(root), leave_out=spec.test)
+        train, valid = split_by_pct(found, spec.valid_pct, spec.split_seed)
+    return scan.listing(spec, train, valid, test_pictures(spec, scan))
 
 
-_Labelled = tuple[Path, str]
+def test_pictures(spec: DataSpec, scan: FolderScan) -> list[Found]:
+    """The pictures of the test folder, if there is to be one."""
+    if spec.test is None:
+        return []
+    return scan.pictures(inner_folder(Path(spec.path), spec.test, "data.test"))
 
 
-def split_by_pct(found: list[_Labelled], valid_pct: float, seed: int) -> tuple[list[_Labelled], list[_Labelled]]:
+_T = TypeVar("_T")
+
+
+def split_by_pct(found: Sequence[_T], valid_pct: float, seed: int) -> tuple[list[_T], list[_T]]:
     """fastai's `split_by_rand_pct`: validation in drawn order, training in the order of the folder.
 
     Raises LearnerError for a seed that NumPy's legacy generator does not take.
@@ -106,7 +66,7 @@ def split_by_pct(found: list[_Labelled], valid_pct: float, seed: int) -> tuple[l
     return [found[i] for i in sorted(order[n_valid:])], [found[i] for i in order[:n_valid]]
 
 
-class _Scan:
+class FolderScan:
     """One walk over the folder: counts what it passes over."""
 
     def __init__(self, real_root: Path) -> None:
@@ -115,17 +75,23 @@ class _Scan:
         self._refused: list[Refused] = []
         self._no_pictures: list[NoPictures] = []
 
-    def labelled(self, folder: Path) -> list[_Labelled]:
-        """(picture, class name), folder by folder in the order of their names."""
-        found: list[_Labelled] = []
+    def labelled(self, folder: Path, leave_out: str | None = None) -> list[Found]:
+        """Pictures with their class names, folder by folder in the order of their names.
+
+        Args:
+            leave_out: a folder that holds no class. By its whole name: fastai also leaves out what begins alike.
+        """
+        found: list[Found] = []
         for entry in self._entries(folder):
-            if entry.is_dir():
+            if entry.is_dir() and entry.name != leave_out:
                 found.extend(self._class_folder(Path(entry.path), label=None))
+            elif entry.is_dir():
+                continue
             else:
                 self._ignored["no_class"] += 1
         return found
 
-    def _class_folder(self, folder: Path, label: str | None, depth: int = 0) -> Iterator[_Labelled]:
+    def _class_folder(self, folder: Path, label: str | None, depth: int = 0) -> Iterator[Found]:
         if depth > _MAX_DEPTH:
             self._ignored["too_deep"] += 1
             return
@@ -140,7 +106,18 @@ class _Scan:
                 yield from self._class_folder(Path(entry.path), label, depth + 1)
             else:
                 assert label is not None
-                yield Path(entry.path), label
+                yield Found(Path(entry.path), (label,))
+
+    def pictures(self, folder: Path, depth: int = 0) -> list[Found]:
+        """All pictures below a folder, without labels, by name."""
+        if depth > _MAX_DEPTH:
+            self._ignored["too_deep"] += 1
+            return []
+        found: list[Found] = []
+        for entry in self._entries(folder):
+            path = Path(entry.path)
+            found.extend(self.pictures(path, depth + 1) if entry.is_dir() else [Found(path)])
+        return found
 
     def _passed_over(self) -> int:
         return sum(self._ignored.values()) - self._ignored["hidden"] + len(self._refused)
@@ -183,19 +160,12 @@ class _Scan:
             self._refused.append(Refused(path, f"a link that leads nowhere: {error}"))
         return False
 
-    def listing(self, train: list[_Labelled], valid: list[_Labelled]) -> FolderListing:
-        classes = tuple(sorted({label for _, label in train}))
-        numbers = {name: number for number, name in enumerate(classes)}
-        known = [(path, label) for path, label in valid if label in numbers]
-        self._ignored["unknown_class"] = len(valid) - len(known)
-        return FolderListing(
-            classes,
-            _items(train, numbers),
-            _items(known, numbers),
-            Ignored(**self._ignored),
-            tuple(self._refused),
-            tuple(self._no_pictures),
-        )
+    def listing(
+        self, spec: DataSpec, train: Sequence[Found], valid: Sequence[Found], test: Sequence[Found]
+    ) -> FolderListing:
+        """What was found, with what was passed over on the way."""
+        notes = Ignored(**self._ignored), tuple(self._refused), tuple(self._no_pictures)
+        return assemble(spec, train, valid, test, *notes)
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:
@@ -205,12 +175,9 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return False  # a link to itself
 
 
-def _items(found: Iterable[_Labelled], numbers: dict[str, int]) -> tuple[Item, ...]:
-    return tuple(Item(path, numbers[label]) for path, label in found)
-
-
-def _inner_folder(root: Path, name: str, field: str) -> Path:
-    folder = _existing(root) / name
+def inner_folder(root: Path, name: str, field: str) -> Path:
+    """A folder inside the data's. Raises LearnerError if it leads out or is not there."""
+    folder = existing(root) / name
     if not folder.resolve().is_relative_to(root.resolve()):
         raise LearnerError(field, f"{name!r} leads out of {root}")
     if not folder.is_dir():
@@ -218,7 +185,8 @@ def _inner_folder(root: Path, name: str, field: str) -> Path:
     return folder
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
+    """The folder itself. Raises LearnerError if it is none."""
     if not folder.is_dir():
         raise LearnerError(
             "data.folder.path", f"{folder} {'is not a directory' if folder.exists() else 'does not exist'}"

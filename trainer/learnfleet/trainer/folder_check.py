@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from learnfleet.trainer.data_spec import DataSpec, LabelKind
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.folder import FolderListing, Item, scan_folder
 from learnfleet.trainer.images import BadImage, decode_image
-from learnfleet.trainer.spec import DataSpec
+from learnfleet.trainer.listing import FolderListing, Item
+from learnfleet.trainer.sources import list_data
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,31 @@ def check_folder(spec: DataSpec) -> list[FolderProblem]:
             FolderProblem("data.folder.valid_pct", f"{spec.valid_pct} is not a share between 0 and 1, both excluded")
         ]
     try:
-        listing = scan_folder(spec)
+        listing = list_data(spec)
     except LearnerError as error:
         return [FolderProblem(error.field, error.message)]
     except OSError as error:
         return [FolderProblem("data.folder.path", f"{error.filename} cannot be read: {error.strerror}")]
-    return [*_class_problems(spec, listing), *_valid_problems(spec, listing), *_size_problems(spec, listing)]
+    problems = _class_problems(spec, listing) if spec.labels is LabelKind.CATEGORY else _picture_problems(spec, listing)
+    return [*problems, *_valid_problems(spec, listing), *_size_problems(spec, listing)]
+
+
+def _picture_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
+    field = f"data.{spec.source}"
+    if not listing.train:
+        yield FolderProblem(field, f"names no picture to train on in {spec.path}")
+    elif len(broken := _broken_before_first_good(list(listing.train), Path(spec.path))) == len(listing.train):
+        yield FolderProblem(field, f"no training picture can be read: {_describe(broken)}")
 
 
 def _class_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
-    field = "data.folder.path"
-    where = spec.path if spec.valid_pct is not None else str(Path(spec.path) / spec.train)
+    is_folder = spec.source == "folder"
+    field = "data.folder.path" if is_folder else f"data.{spec.source}"
+    where = str(Path(spec.path) / spec.train) if is_folder and spec.valid_pct is None else spec.path
     if not listing.train:
         refused = f" ({len(listing.refused)} refused: {listing.refused[0].reason})" if listing.refused else ""
-        message = f"no picture in a class folder of {where}{refused}; pictures must lie in {where}/<class>/"
-        yield FolderProblem(field, message)
+        must = f"; pictures must lie in {where}/<class>/" if is_folder else ""
+        yield FolderProblem(field, f"no picture in a class folder of {where}{refused}{must}")
         return
     if len(listing.classes) < 2:
         only = listing.classes[0]
@@ -54,7 +65,7 @@ def _class_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderPr
         )
     for name, broken in _broken_classes(listing, Path(spec.path)):
         yield FolderProblem(field, f"class {name!r} has no valid picture: {_describe(broken)}")
-    if spec.valid_pct is None:
+    if is_folder and spec.valid_pct is None:
         yield from _folders_of_other_files(spec, listing)
 
 
@@ -71,7 +82,8 @@ def _folders_of_other_files(spec: DataSpec, listing: FolderListing) -> Iterator[
 def _broken_classes(listing: FolderListing, root: Path) -> Iterator[tuple[str, list[BadImage]]]:
     by_class: dict[int, list[Item]] = defaultdict(list)
     for item in listing.train:
-        by_class[item.label].append(item)
+        if isinstance(item.label, int):
+            by_class[item.label].append(item)
     for label, items in sorted(by_class.items()):
         broken = _broken_before_first_good(items, root)
         if len(broken) == len(items):
@@ -91,7 +103,7 @@ def _broken_before_first_good(items: list[Item], root: Path) -> list[BadImage]:
 
 
 def _valid_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
-    by_share = spec.valid_pct is not None
+    by_share = spec.valid_pct is not None or spec.source != "folder"
     field = "data.folder.valid_pct" if by_share else "data.folder.valid"
     if not listing.valid and by_share:
         n = len(listing.train)

@@ -54,10 +54,10 @@ def symmetric_warp(magnitude: Tensor) -> Tensor:
     right, left, bottom, top = magnitude.unbind(dim=1)
     x = torch.stack((-1 - top, 1 + top, -1 - bottom, 1 + bottom), dim=1)
     y = torch.stack((-1 - left, -1 - right, 1 + left, 1 + right), dim=1)
-    return _homography(x, y)
+    return homography(x, y)
 
 
-def _homography(x: Tensor, y: Tensor) -> Tensor:
+def homography(x: Tensor, y: Tensor) -> Tensor:
     """The projective map of the corners (-1,-1), (1,-1), (-1,1), (1,1) to (x, y), each float64 [N, 4].
 
     Eight linear equations for the eight free entries (the ninth is 1): for each corner (u, v),
@@ -86,14 +86,18 @@ def compose(*matrices: Tensor) -> Tensor:
     return result
 
 
-def resample(x: Tensor, matrices: Tensor) -> Tensor:
-    """Bilinear, reflecting at the borders, float [N, C, H, W]. `matrices`: [N, 3, 3] on any device."""
-    rows, columns = x.shape[-2:]
-    m = matrices.float().to(x.device).view(-1, 9, 1, 1)
-    across = torch.linspace(-1, 1, columns, device=x.device).view(1, 1, columns)
-    down = torch.linspace(-1, 1, rows, device=x.device).view(1, rows, 1)
+def grid(matrices: Tensor, rows: int, columns: int, device: torch.device) -> Tensor:
+    """The place in the input of every pixel of the output, float32 [N, rows, columns, 2]."""
+    m = matrices.float().to(device).view(-1, 9, 1, 1)
+    across = torch.linspace(-1, 1, columns, device=device).view(1, 1, columns)
+    down = torch.linspace(-1, 1, rows, device=device).view(1, rows, 1)
     depth = (m[:, 6] * across + (m[:, 7] * down + m[:, 8])).reciprocal_()
-    grid = torch.empty(len(x), rows, columns, 2, device=x.device)
-    torch.mul(m[:, 0] * across + (m[:, 1] * down + m[:, 2]), depth, out=grid[..., 0])
-    torch.mul(m[:, 3] * across + (m[:, 4] * down + m[:, 5]), depth, out=grid[..., 1])
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+    places = torch.empty(len(m), rows, columns, 2, device=device)
+    torch.mul(m[:, 0] * across + (m[:, 1] * down + m[:, 2]), depth, out=places[..., 0])
+    torch.mul(m[:, 3] * across + (m[:, 4] * down + m[:, 5]), depth, out=places[..., 1])
+    return places
+
+
+def resample(x: Tensor, places: Tensor, padding: str = "reflection", mode: str = "bilinear") -> Tensor:
+    """The values of `x`, float [N, C, H, W], at the places of `grid`: float [N, C, rows, columns]."""
+    return F.grid_sample(x, places, mode=mode, padding_mode=padding, align_corners=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from learnfleet.trainer.color import to_rgb
@@ -82,6 +83,21 @@ def decode_image(source: Source, *, min_side: int | None = None, root: Path | No
         turn = _TURNS.get(_orientation(image))
         upright = to_rgb(image)
         return upright if turn is None else upright.transpose(turn)
+
+
+def decode_indices(source: Source, *, root: Path | None = None) -> npt.NDArray[np.uint8]:
+    """A picture whose pixels are numbers (a mask) as uint8 [H, W]: palette indices and grey values as they stand.
+
+    Raises BadImage, also for colours, of which no number is known.
+    """
+    with _blaming(source), _open(_read(source, root)) as image:
+        _check_pixels(image, MAX_PIXELS)
+        image.load()
+        if image.mode not in ("L", "P", "1"):
+            raise RefusedFile(f"a mask must have one number a pixel (mode L or P), not {image.mode}")
+        values = image if image.mode != "1" else image.convert("L").point(lambda value: value // 255)
+        turn = _TURNS.get(_orientation(image))
+        return np.array(values if turn is None else values.transpose(turn), dtype=np.uint8)
 
 
 def open_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Tensor:

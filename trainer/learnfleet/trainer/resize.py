@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
 from learnfleet.trainer.images import Source, decode_image
-from learnfleet.trainer.spec import ResizeMethod
 
+Window: TypeAlias = tuple[int, int, int, int]  # top, left, rows, columns in pixels
 CENTRE = 0.5
 # A JPEG is decoded at a reduced scale only if 1.5 times the wanted pixels are left: the result then differs from that
 # of a full decode by noise (PSNR above 40 dB on photos at 64 and 128 px), at a gap of 1.0 it is visibly softer.
 _DECODE_GAP = 1.5
 # Without a bound, scaling the short side of a picture of 1 x 4000 pixels to 224 would make 200 megapixels.
 _MAX_ASPECT = 8
+_PAD_MODES: dict[PaddingMode, Literal["reflect", "edge", "constant"]] = {
+    "reflection": "reflect",
+    "border": "edge",
+    "zeros": "constant",
+}
 
 
 @dataclass(frozen=True)
@@ -30,44 +38,84 @@ class Resize:
     rows: int
     columns: int
     method: ResizeMethod = ResizeMethod.CROP
+    padding: PaddingMode = "reflection"
+    kept_rows: int = 0  # of a prepared picture at least; 0: rows
+    kept_columns: int = 0
 
     def prepare(self, source: Source, root: Path | None = None) -> Tensor:
         """Decode and shrink, antialiased: uint8 [3, H, W].
 
         CROP: covers rows x columns, one side fits; of a picture more than 8 times as long as broad only the middle.
-        PAD: exactly rows x columns, the short side filled up by reflection. SQUISH: exactly rows x columns.
+        PAD: exactly rows x columns, the short side filled up by `padding`. SQUISH: exactly rows x columns. NO: as it
+        is.
 
         Raises BadImage.
         """
-        image = decode_image(source, min_side=math.ceil(_DECODE_GAP * max(self.rows, self.columns)), root=root)
+        if self.method is ResizeMethod.NO:
+            return _planes(np.array(decode_image(source, root=root)))
+        rows, columns = self.kept_rows or self.rows, self.kept_columns or self.columns
+        image = decode_image(source, min_side=math.ceil(_DECODE_GAP * max(rows, columns)), root=root)
         if self.method is ResizeMethod.SQUISH:
-            return _planes(self._scaled(image, self.rows, self.columns))
+            return _planes(self._scaled(image, rows, columns))
         if self.method is ResizeMethod.PAD:
-            return _planes(self._padded(image))
-        return _planes(self._covering(image))
+            return _planes(self.padded(image))
+        return _planes(self._covering(image, rows, columns))
+
+    def window(self, picture: Tensor, row_pct: float, column_pct: float) -> Window:
+        """The part of `picture` at the given shares (in [0, 1)) of its free play."""
+        if self.method is ResizeMethod.NO:
+            return 0, 0, picture.shape[1], picture.shape[2]
+        rows, columns = self.kept_rows or self.rows, self.kept_columns or self.columns
+        top = int((picture.shape[1] - rows + 1) * row_pct)
+        left = int((picture.shape[2] - columns + 1) * column_pct)
+        return top, left, rows, columns
+
+    def cut(self, picture: Tensor, window: Window, mode: str = "bilinear") -> Tensor:
+        """That part, uint8 [channels, rows, columns]; scaled, antialiased unless `mode` is "nearest", where it is of
+        another size.
+        """
+        top, left, rows, columns = window
+        part = picture[:, top : top + rows, left : left + columns]
+        if self.method is ResizeMethod.NO or (rows, columns) == (self.rows, self.columns):
+            return part
+        smooth = {"antialias": True} if mode == "bilinear" else {}
+        return F.interpolate(part.unsqueeze(0), (self.rows, self.columns), mode=mode, **smooth)[0]
 
     def crop(self, picture: Tensor, row_pct: float = CENTRE, column_pct: float = CENTRE) -> Tensor:
         """The window of `picture` at the given shares (in [0, 1)) of its free play, a view uint8 [3, rows, columns]."""
-        top = int((picture.shape[1] - self.rows + 1) * row_pct)
-        left = int((picture.shape[2] - self.columns + 1) * column_pct)
-        return picture[:, top : top + self.rows, left : left + self.columns]
+        return self.cut(picture, self.window(picture, row_pct, column_pct))
 
-    def _covering(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def oversized(self, factor: float) -> Resize:
+        """As this, but what `prepare` gives is larger by `factor`."""
+        return replace(self, kept_rows=math.ceil(self.rows * factor), kept_columns=math.ceil(self.columns * factor))
+
+    def _covering(self, image: Image.Image, least_rows: int, least_columns: int) -> npt.NDArray[np.uint8]:
+        image = self.without_ends(image)
+        scale = max(least_rows / image.height, least_columns / image.width)
+        rows, columns = round(image.height * scale), round(image.width * scale)
+        return self._scaled(image, max(least_rows, rows), max(least_columns, columns))
+
+    @staticmethod
+    def without_ends(image: Image.Image) -> Image.Image:
+        """The middle of a picture that is more than 8 times as long as broad; others as they are."""
         width = min(image.width, image.height * _MAX_ASPECT)
         height = min(image.height, image.width * _MAX_ASPECT)
-        if (width, height) != image.size:
-            left, top = (image.width - width) // 2, (image.height - height) // 2
-            image = image.crop((left, top, left + width, top + height))
-        scale = max(self.rows / height, self.columns / width)
-        return self._scaled(image, max(self.rows, round(height * scale)), max(self.columns, round(width * scale)))
+        if (width, height) == image.size:
+            return image
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image.crop((left, top, left + width, top + height))
 
-    def _padded(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def padded(
+        self, image: Image.Image, resample: Image.Resampling = Image.Resampling.BILINEAR
+    ) -> npt.NDArray[np.uint8]:
+        """The whole picture in the middle of rows x columns."""
         scale = min(self.rows / image.height, self.columns / image.width)
         rows = min(self.rows, max(1, round(image.height * scale)))
         columns = min(self.columns, max(1, round(image.width * scale)))
         top, left = (self.rows - rows) // 2, (self.columns - columns) // 2
-        margins = ((top, self.rows - rows - top), (left, self.columns - columns - left), (0, 0))
-        return np.pad(self._scaled(image, rows, columns), margins, mode="reflect")
+        inner = np.asarray(image.resize((columns, rows), resample))
+        margins = [(top, self.rows - rows - top), (left, self.columns - columns - left)] + [(0, 0)] * (inner.ndim - 2)
+        return np.pad(inner, margins, mode=_PAD_MODES[self.padding])
 
     @staticmethod
     def _scaled(image: Image.Image, rows: int, columns: int) -> npt.NDArray[np.uint8]:

@@ -7,123 +7,25 @@ so every field is JSON-able and every default is the fastai v1 default unless th
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
-Json: TypeAlias = dict[str, Any]
-
-
-class ResizeMethod(StrEnum):
-    """How a picture of any shape becomes `size` (fastai ResizeMethod)."""
-
-    CROP = "crop"
-    PAD = "pad"
-    SQUISH = "squish"
-
-
-class BadImagePolicy(StrEnum):
-    """What happens when a picture cannot be decoded in mid-epoch."""
-
-    SKIP = "skip"
-    FAIL = "fail"
-
-
-class _Spec:
-    """JSON round trip for the frozen dataclasses below."""
-
-    def to_json(self) -> Json:
-        return {f.name: _dump(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-
-    @classmethod
-    def from_json(cls, value: Json) -> Self:
-        hints = typing.get_type_hints(cls)
-        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(value) - names)
-        if unknown:
-            raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(sorted(names))}")
-        return cls(**{name: _load(hints[name], item) for name, item in value.items()})
-
-
-def _dump(value: object) -> Any:
-    if isinstance(value, _Spec):
-        return value.to_json()
-    if isinstance(value, tuple | list):
-        return [_dump(item) for item in value]
-    if isinstance(value, StrEnum):
-        return str(value)
-    return value
-
-
-def _load(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        inner = [arg for arg in typing.get_args(hint) if arg is not type(None)]
-        return _load(inner[0], value) if len(inner) == 1 else value
-    if origin is tuple:
-        args = typing.get_args(hint)
-        return tuple(_load(args[0], item) for item in value)
-    if isinstance(hint, type) and issubclass(hint, _Spec):
-        return hint.from_json(value)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return hint(value)
-    if hint is float:
-        return float(value)
-    return value
+from learnfleet.trainer.data_spec import BadImagePolicy as BadImagePolicy
+from learnfleet.trainer.data_spec import DataSpec as DataSpec
+from learnfleet.trainer.data_spec import LabelKind as LabelKind
+from learnfleet.trainer.data_spec import ListedItem as ListedItem
+from learnfleet.trainer.data_spec import MaskSpec as MaskSpec
+from learnfleet.trainer.data_spec import Normalization as Normalization
+from learnfleet.trainer.data_spec import ResizeMethod as ResizeMethod
+from learnfleet.trainer.data_spec import TableSpec as TableSpec
+from learnfleet.trainer.data_spec import TransformSpec as TransformSpec
+from learnfleet.trainer.spec_base import Component as Component
+from learnfleet.trainer.spec_base import Json as Json
+from learnfleet.trainer.spec_base import Spec as Spec
 
 
 @dataclass(frozen=True)
-class TransformSpec(_Spec):
-    """Arguments of `get_transforms` (fastai v1). A maximum of 0 (zoom: 1) leaves that transform out."""
-
-    do_flip: bool = True
-    flip_vert: bool = False
-    max_rotate: float = 10.0  # degrees
-    max_zoom: float = 1.1
-    max_lighting: float = 0.2
-    max_warp: float = 0.2
-    p_affine: float = 0.75
-    p_lighting: float = 0.75
-
-
-@dataclass(frozen=True)
-class Normalization(_Spec):
-    """Per-channel mean and std. `auto` takes those the pretrained weights were made with, else ImageNet's."""
-
-    kind: Literal["auto", "imagenet", "cifar", "mnist", "none", "explicit"] = "auto"
-    mean: tuple[float, ...] | None = None  # three values in [0, 1], for kind "explicit" only
-    std: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class DataSpec(_Spec):
-    """An image folder and how it becomes batches.
-
-    With `valid_pct` None the folder holds `train` and `valid` folders of class folders; otherwise it holds class
-    folders and a `valid_pct` share, drawn with `split_seed`, validates.
-    """
-
-    path: str  # absolute, already resolved beneath a declared root by whoever made this value
-    train: str = "train"
-    valid: str = "valid"
-    valid_pct: float | None = None
-    split_seed: int = 42
-    size: tuple[int, ...] = (224, 224)  # rows, columns in pixels
-    resize_method: ResizeMethod = ResizeMethod.CROP
-    bs: int = 64  # pictures per optimiser step over ALL workers, so that num_workers changes speed, not meaning
-    val_bs: int | None = None  # None: bs
-    transforms: TransformSpec | None = None  # None: no augmentation (a centre crop)
-    normalization: Normalization = field(default_factory=Normalization)
-    bad_image: BadImagePolicy = BadImagePolicy.SKIP
-
-
-@dataclass(frozen=True)
-class WeightsSpec(_Spec):
+class WeightsSpec(Spec):
     """Where the body's weights come from: nowhere, the library's own API (a download), or a local file."""
 
     kind: Literal["none", "pretrained", "file"] = "none"
@@ -131,7 +33,7 @@ class WeightsSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class HeadSpec(_Spec):
+class HeadSpec(Spec):
     """`create_head` arguments (fastai v1)."""
 
     lin_ftrs: tuple[int, ...] | None = None  # None: (512,)
@@ -142,7 +44,7 @@ class HeadSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class UnetSpec(_Spec):
+class UnetSpec(Spec):
     """`unet_learner` arguments (fastai v1)."""
 
     blur_final: bool = True
@@ -155,7 +57,7 @@ class UnetSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class OptimizerSpec(_Spec):
+class OptimizerSpec(Spec):
     """fastai v1: Adam(betas=(0.9, 0.99)) with decoupled weight decay on every trainable parameter."""
 
     name: Literal["adam", "sgd"] = "adam"
@@ -165,15 +67,7 @@ class OptimizerSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class Component(_Spec):
-    """A registered name and its arguments: a metric, later a callback or a loss."""
-
-    name: str
-    arguments: Json = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LearnerSpec(_Spec):
+class LearnerSpec(Spec):
     """Everything `cnn_learner` or `unet_learner` needs."""
 
     data: DataSpec
@@ -192,7 +86,7 @@ class LearnerSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class LearningRate(_Spec):
+class LearningRate(Spec):
     """One value for all layer groups, a slice (`slice(stop)` or `slice(start, stop)`), or one value a group.
 
     Exactly one of the forms is set. slice(stop): the last group `stop`, the others `stop / 10`;
@@ -206,7 +100,7 @@ class LearningRate(_Spec):
 
 
 @dataclass(frozen=True)
-class FitStage(_Spec):
+class FitStage(Spec):
     """`Learner.fit`."""
 
     epochs: int
@@ -215,7 +109,7 @@ class FitStage(_Spec):
 
 
 @dataclass(frozen=True)
-class FitOneCycleStage(_Spec):
+class FitOneCycleStage(Spec):
     """`Learner.fit_one_cycle` (fastai v1 defaults)."""
 
     epochs: int
@@ -228,7 +122,7 @@ class FitOneCycleStage(_Spec):
 
 
 @dataclass(frozen=True)
-class FreezeStage(_Spec):
+class FreezeStage(Spec):
     """`Learner.freeze_to(n)`: layer groups [0, n) are frozen. -1 is `freeze()`, 0 is `unfreeze()`."""
 
     n: int

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from learnfleet.trainer import geometry
 from learnfleet.trainer.counter import uniform
+from learnfleet.trainer.data_spec import PaddingMode, TransformSpec
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.extra_transforms import STREAMS, ExtraTransform, build_extra
 from learnfleet.trainer.pixels import Stats, lit_table, look_up
-from learnfleet.trainer.spec import TransformSpec
+from learnfleet.trainer.spec_base import Component
 
 _P_FLIP = 0.5
 # Columns of the random numbers of a picture. Their places are part of the format: a new one goes to the end, so that
@@ -22,6 +25,7 @@ _CROP_ROW, _CROP_COLUMN, _FLIP, _WARP, _ROTATE, _DEGREES, _ZOOM, _SCALE, _ZOOM_R
 _BRIGHTNESS, _CHANGE, _CONTRAST, _FACTOR = range(10, 14)
 _MAGNITUDES = slice(14, 18)
 _N_STREAMS = 18
+_NO_MOVE = ("cutout", "rgb_randomize", "rand_resize_crop")
 
 
 def get_transforms(
@@ -33,6 +37,7 @@ def get_transforms(
     max_warp: float = 0.2,
     p_affine: float = 0.75,
     p_lighting: float = 0.75,
+    xtra_tfms: Sequence[Component] = (),
 ) -> TransformSpec:
     """What to do to training pictures, for `ds_tfms=` (fastai's names and defaults). Validation is always a plain crop.
 
@@ -43,8 +48,11 @@ def get_transforms(
         max_lighting: share in [0, 1).
         max_warp: share by which the edges may lengthen, in [0, 1).
         p_affine: probability of warp, rotation and zoom, each by itself. p_lighting: of brightness and contrast.
+        xtra_tfms: further ones, as `cutout()` of `extra_transforms`.
     """
-    return TransformSpec(do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting)
+    return TransformSpec(
+        do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting, tuple(xtra_tfms)
+    )
 
 
 @dataclass(frozen=True)
@@ -55,38 +63,87 @@ class AugmentParameters:
     matrices: Tensor | None  # float64 [N, 3, 3], see `geometry`; None if no picture is moved
     brightness: Tensor  # float64 [N]
     contrast: Tensor  # float64 [N]
+    extra: Tensor | None = None  # float64 [N, STREAMS for each extra transform]
 
 
 def join_parameters(parts: Sequence[AugmentParameters]) -> AugmentParameters:
     """Those of several groups of pictures, one after the other."""
     matrices = [part.matrices for part in parts if part.matrices is not None]
+    extra = [part.extra for part in parts if part.extra is not None]
     return AugmentParameters(
         torch.cat([part.crops for part in parts]),
         torch.cat(matrices) if matrices else None,
         torch.cat([part.brightness for part in parts]),
         torch.cat([part.contrast for part in parts]),
+        torch.cat(extra) if extra else None,
     )
 
 
 class BatchAugment:
     """The training transforms of a TransformSpec for pictures of one shape."""
 
-    def __init__(self, spec: TransformSpec, seed: int, aspect: float = 1.0) -> None:
+    def __init__(
+        self, spec: TransformSpec, seed: int, aspect: float = 1.0, padding: PaddingMode = "reflection"
+    ) -> None:
         """`aspect`: rows / columns of the pictures. Raises LearnerError naming a field out of its range."""
         _check(spec)
-        self._spec, self._seed, self._aspect = spec, seed, aspect
-        self._moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
+        self._spec, self._seed, self._aspect, self._padding = spec, seed, aspect, padding
+        self._extra = [build_extra(item, f"data.transforms.extra[{i}]") for i, item in enumerate(spec.extra)]
+        moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
+        self._moves = moves or any(item.name not in _NO_MOVE for item in self._extra)
+
+    @property
+    def window(self) -> RandomWindow | None:
+        """The random window that is scaled to the size, where there is one (`rand_resize_crop`)."""
+        return next((RandomWindow(item.arguments) for item in self._extra if item.name == "rand_resize_crop"), None)
+
+    def window_draws(self, parameters: AugmentParameters) -> list[list[float]]:
+        """The random numbers that `window` is for, a list a picture."""
+        names = [item.name for item in self._extra]
+        assert parameters.extra is not None
+        draws: list[list[float]] = torch.split(parameters.extra, STREAMS, dim=1)[
+            names.index("rand_resize_crop")
+        ].tolist()
+        return draws
 
     def parameters(self, epoch: int, indices: Tensor) -> AugmentParameters:
         """Draw for the pictures `indices` (int64 [N]) in `epoch`."""
-        u = uniform(self._seed, epoch, indices, _N_STREAMS)
+        u = uniform(self._seed, epoch, indices, _N_STREAMS + STREAMS * len(self._extra))
         brightness, contrast = self._lighting(u)
-        return AugmentParameters(u[:, :2], self._matrices(u) if self._moves else None, brightness, contrast)
+        extra = u[:, _N_STREAMS:] if self._extra else None
+        return AugmentParameters(u[:, :2], self._matrices(u) if self._moves else None, brightness, contrast, extra)
 
     def apply(self, pixels: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
         """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped."""
         x = look_up(pixels, lit_table(stats, parameters.brightness, parameters.contrast))
-        return x if parameters.matrices is None else geometry.resample(x, parameters.matrices)
+        black, white = _normalised_ends(stats, x.device)
+        if parameters.matrices is not None:
+            # Outside the picture is black, which after normalisation is not zero.
+            shift = black.view(1, 3, 1, 1) if self._padding == "zeros" else None
+            x = x if shift is None else x - shift
+            x = geometry.resample(x, self._places(x, parameters), self._padding)
+            x = x if shift is None else x + shift
+        for item, u in self._extras(parameters):
+            x = item.paint(x, u, black, white)
+        return x
+
+    def apply_to_masks(self, masks: Tensor, parameters: AugmentParameters) -> Tensor:
+        """Moved as their pictures are, int64 [N, 1, H, W] of uint8; lighting and holes leave them as they are."""
+        if parameters.matrices is None:
+            return masks.long()
+        places = self._places(masks, parameters)
+        return geometry.resample(masks.float(), places, self._padding, "nearest").round().long()
+
+    def _places(self, x: Tensor, parameters: AugmentParameters) -> Tensor:
+        assert parameters.matrices is not None
+        places = geometry.grid(parameters.matrices, x.shape[-2], x.shape[-1], x.device)
+        for item, u in self._extras(parameters):
+            places = item.move(places, u)
+        return places
+
+    def _extras(self, parameters: AugmentParameters) -> Iterator[tuple[ExtraTransform, Tensor]]:
+        if parameters.extra is not None:
+            yield from zip(self._extra, torch.split(parameters.extra, STREAMS, dim=1), strict=True)
 
     def _matrices(self, u: Tensor) -> Tensor:
         spec, n = self._spec, len(u)
@@ -105,6 +162,9 @@ class BatchAugment:
             matrices = geometry.compose(matrices, geometry.symmetric_warp(magnitude * warped))
         if spec.do_flip:
             matrices = geometry.compose(matrices, geometry.dihedral(self._symmetry(u[:, _FLIP])))
+        for item, own in zip(self._extra, torch.split(u[:, _N_STREAMS:], STREAMS, dim=1), strict=False):
+            moved = item.matrices(own)
+            matrices = matrices if moved is None else geometry.compose(matrices, moved)
         return matrices
 
     def _symmetry(self, u: Tensor) -> Tensor:
@@ -126,3 +186,40 @@ def _check(spec: TransformSpec) -> None:
     for name in ("p_affine", "p_lighting"):
         if not 0 <= getattr(spec, name) <= 1:
             raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not a probability in [0, 1]")
+
+
+def _normalised_ends(stats: Stats, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Black and white as the model sees them, float32 [3] each."""
+    mean, std = (torch.tensor(part, device=device) for part in stats)
+    return -mean / std, (1 - mean) / std
+
+
+@dataclass(frozen=True)
+class RandomWindow:
+    """The window of `rand_resize_crop`: of a random area and ratio, anywhere in the picture."""
+
+    arguments: Mapping[str, Any]
+
+    @property
+    def oversize(self) -> float:
+        """How much larger than the wanted size pictures are kept, so that windows stay sharp; 2 at most, as memory and
+        time grow with its square.
+        """
+        return float(min(2.0, self.arguments["max_scale"]))
+
+    def of(self, shape: Sequence[int], u: Sequence[float]) -> tuple[int, int, int, int] | None:
+        """(top, left, rows, columns) in a picture [.., H, W]; None where the plain crop is kept.
+
+        Args:
+            u: STREAMS uniform numbers.
+        """
+        if u[0] >= self.arguments["p"]:
+            return None
+        height, width = shape[-2:]
+        least = 1 / self.arguments["max_scale"] ** 2
+        area = height * width * (least + u[1] * (1 - least))
+        low, high = math.log(self.arguments["ratios"][0]), math.log(self.arguments["ratios"][-1])
+        ratio = math.exp(low + u[2] * (high - low))
+        columns = max(1, min(width, round(math.sqrt(area * ratio))))
+        rows = max(1, min(height, round(math.sqrt(area / ratio))))
+        return int(u[3] * (height - rows + 1)), int(u[4] * (width - columns + 1)), rows, columns
