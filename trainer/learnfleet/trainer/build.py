@@ -85,12 +85,12 @@ def _unet(spec: UnetSpec, n_classes: int, body: Body) -> DynamicUnet:
 
 def _assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[Metric]) -> Learner:
     model = build_model(spec, data.c, body)
-    optimizer = spec.optimizer
+    optimizer, loss = spec.optimizer, spec.loss_component()
     learner = Learner(
         data,
         model,
         optimizer.name,
-        build_loss(spec.loss.name, spec.loss.arguments),
+        build_loss(loss.name, loss.arguments),
         metrics,
         optimizer.true_wd,
         optimizer.bn_wd,

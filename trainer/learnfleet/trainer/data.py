@@ -19,16 +19,16 @@ from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform as EvalTransform
 from learnfleet.trainer.images import BadImage, Source
-from learnfleet.trainer.label_losses import loss_of
 from learnfleet.trainer.listing import FolderListing, Item
 from learnfleet.trainer.loader import ImageLoader, LoaderOptions
-from learnfleet.trainer.losses import Loss
+from learnfleet.trainer.losses import Loss, build_loss
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.normalization import stats_of
 from learnfleet.trainer.pictures import DEFAULT_CACHE_BYTES, PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
 from learnfleet.trainer.resize import Resize
 from learnfleet.trainer.sources import list_data
+from learnfleet.trainer.spec import LOSS_OF_LABELS
 from learnfleet.trainer.transforms import BatchAugment
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ImageDataBunch(DataFactories, Bunch):
         self.spec, self.listing, self._seed, self._threads = spec, listing, seed, threads
         self.path, self.device = Path(spec.path), device or torch.device("cpu")
         self.classes, self.bad_image, self.kind = list(listing.classes), spec.bad_image, listing.kind
-        self.loss_func: Loss = loss_of(listing.kind)
+        self.loss_func: Loss = _loss_of(listing.kind)
         self.stats: Stats | None = None
         self.normalizes_targets = False
         rows, columns = _checked_size(spec)
@@ -227,3 +227,8 @@ def _checked_size(spec: DataSpec) -> tuple[int, int]:
     if len(spec.size) != 2 or min(spec.size) < 1:
         raise LearnerError("data.size", f"{tuple(spec.size)} is not (rows, columns) in pixels, each at least 1")
     return spec.size[0], spec.size[1]
+
+
+def _loss_of(kind: LabelKind) -> Loss:
+    component = LOSS_OF_LABELS[kind]
+    return build_loss(component.name, component.arguments)

@@ -18,6 +18,7 @@ from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.inference import Category, run_without_grad
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
+from learnfleet.trainer.spec import Component
 
 Source = Path | bytes
 
@@ -35,12 +36,12 @@ class Predictor:
     """Classifies pictures as the learner did when it was exported. Safe to call from several threads."""
 
     def __init__(
-        self, model: nn.Module, classes: Sequence[str], transform: EvalTransform, loss: str, device: torch.device
+        self, model: nn.Module, classes: Sequence[str], transform: EvalTransform, loss: Component, device: torch.device
     ) -> None:
         self._model = model.eval().to(device).requires_grad_(False)
         self.classes = tuple(classes)
         self.transform, self.device = transform, device
-        self._activation = activation_of(build_loss(loss))
+        self._activation = activation_of(build_loss(loss.name, loss.arguments))
 
     def predict_bytes(self, pictures: Sequence[bytes]) -> list[Prediction | BadImage]:
         """One answer a picture, in their order. A picture that cannot be read has its error in its place."""
@@ -89,7 +90,7 @@ def load_predictor(path: Path | str, device: str | torch.device = "cpu") -> Pred
     except RuntimeError as error:
         raise LearnerError("export", f"{folder} has weights of another model than its {SPEC_FILE}: {error}") from error
     transform = EvalTransform.from_json(content.eval_transform)
-    return Predictor(model, content.classes, transform, content.learner.loss.name, torch.device(device))
+    return Predictor(model, content.classes, transform, content.learner.loss_component(), torch.device(device))
 
 
 def load_learner(path: Path | str, file: str = "export") -> Predictor:

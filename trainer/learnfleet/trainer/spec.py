@@ -23,6 +23,15 @@ from learnfleet.trainer.spec_base import Component as Component
 from learnfleet.trainer.spec_base import Json as Json
 from learnfleet.trainer.spec_base import Spec as Spec
 
+# fastai: each kind of label has its loss.
+LOSS_OF_LABELS = {
+    LabelKind.CATEGORY: Component("cross_entropy"),
+    LabelKind.MULTI_CATEGORY: Component("bce_with_logits"),
+    LabelKind.FLOAT: Component("mse"),
+    LabelKind.MASK: Component("cross_entropy", {"axis": 1}),
+    LabelKind.NONE: Component("cross_entropy"),
+}
+
 
 @dataclass(frozen=True)
 class WeightsSpec(Spec):
@@ -75,7 +84,7 @@ class LearnerSpec(Spec):
     weights: WeightsSpec = field(default_factory=WeightsSpec)
     head: HeadSpec = field(default_factory=HeadSpec)
     metrics: tuple[Component, ...] = ()
-    loss: Component = field(default_factory=lambda: Component("cross_entropy"))
+    loss: Component | None = None  # None: what suits the labels
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     train_bn: bool = True
     seed: int = 0
@@ -83,6 +92,10 @@ class LearnerSpec(Spec):
     cut: int | None = None  # the body is `children()[:cut]`. None: the family's rule
     split: tuple[str, ...] | None = None  # names of the modules that layer groups begin at. None: the family's
     unet: UnetSpec = field(default_factory=UnetSpec)  # for kind "unet", which has no use for `head`
+
+    def loss_component(self) -> Component:
+        """The loss, by its registered name."""
+        return self.loss or LOSS_OF_LABELS[self.data.labels]
 
 
 @dataclass(frozen=True)

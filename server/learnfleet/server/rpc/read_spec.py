@@ -46,7 +46,7 @@ def read_learner_spec(
     weights = _read_weights(message.weights, f"{field}.weights", found, roots)
     head = _read_head(message.head, f"{field}.head", found)
     metrics = read_metrics(message.metrics, f"{field}.metrics", found, names.metrics)
-    loss = Component("cross_entropy")
+    loss = None
     if message.HasField("loss"):
         loss = read_component(message.loss, f"{field}.loss", found, names.losses, "loss")
     optimizer = _read_optimizer(message.optimizer, f"{field}.optimizer", found)

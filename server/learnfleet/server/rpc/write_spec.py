@@ -32,7 +32,7 @@ def learner_spec_to_proto(spec: LearnerSpec) -> learner_pb2.LearnerSpec:
             linear_only=head.lin_ftrs == (),
         ),
         metrics=[_component_to_proto(metric) for metric in spec.metrics],
-        loss=_component_to_proto(spec.loss),
+        loss=_component_to_proto(spec.loss_component()),
         optimizer=learner_pb2.Optimizer(
             name=spec.optimizer.name,
             wd=spec.optimizer.wd,

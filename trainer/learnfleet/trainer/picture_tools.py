@@ -1,0 +1,92 @@
+"""Looking after folders of pictures: which cannot be read, and fetching them from addresses (fastai v1's names)."""
+
+from __future__ import annotations
+
+import logging
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.folder import FolderScan
+from learnfleet.trainer.images import MAX_BYTES, BadImage, decode_image
+
+_log = logging.getLogger(__name__)
+
+
+def verify_images(
+    path: Path | str, delete: bool = True, max_size: int | None = None, max_workers: int = 4
+) -> list[BadImage]:
+    """The pictures below a folder that cannot be read.
+
+    Args:
+        delete: remove them.
+        max_size: also write pictures with a longer side than this many pixels anew, scaled down to it.
+    """
+    root = Path(path).resolve()
+    files = [found.path for found in FolderScan(root).pictures(root)]
+    with ThreadPoolExecutor(max_workers) as pool:
+        broken = [error for error in pool.map(lambda file: _verify(file, root, max_size), files) if error is not None]
+    for error in broken:
+        if delete:
+            Path(error.path).unlink()
+        _log.warning("%s%s", error, "; removed" if delete else "")
+    return broken
+
+
+def _verify(file: Path, root: Path, max_size: int | None) -> BadImage | None:
+    try:
+        image = decode_image(file, root=root)
+    except BadImage as error:
+        return error
+    if max_size is not None and max(image.size) > max_size:
+        scale = max_size / max(image.size)
+        small = image.resize(tuple(max(1, round(side * scale)) for side in image.size), Image.Resampling.BILINEAR)
+        temporary = file.with_name(f".{file.name}")
+        small.save(temporary, format="PNG" if file.suffix.lower() == ".png" else "JPEG", quality=95)
+        temporary.replace(file)
+    return None
+
+
+def download_images(
+    urls: Sequence[str] | Path | str, dest: Path | str, max_pics: int = 1000, max_workers: int = 8, timeout: float = 4
+) -> list[Path]:
+    """Fetch pictures over http(s) into a folder, as 00000000.jpg and so on. What fails is logged and left out.
+
+    Args:
+        urls: addresses, or a file with one a line.
+        timeout: seconds that a server may be silent.
+    """
+    lines = Path(urls).read_text().splitlines() if isinstance(urls, str | Path) else urls
+    addresses = [line.strip() for line in lines if line.strip()][:max_pics]
+    folder = Path(dest)
+    folder.mkdir(parents=True, exist_ok=True)
+    for address in addresses:
+        if urlsplit(address).scheme not in ("http", "https"):
+            raise LearnerError("urls", f"{address!r} is not an http or https address")
+    with ThreadPoolExecutor(max_workers) as pool:
+        fetched = pool.map(lambda pair: _download(pair[1], folder / _name(*pair), timeout), enumerate(addresses))
+        return [file for file in fetched if file is not None]
+
+
+def _name(number: int, address: str) -> str:
+    suffix = Path(urlsplit(address).path).suffix.lower()
+    return f"{number:08d}{suffix if suffix in ('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp') else '.jpg'}"
+
+
+def _download(address: str, file: Path, timeout: float) -> Path | None:
+    try:
+        with urllib.request.urlopen(address, timeout=timeout) as answer:  # http(s) only, see above
+            content = answer.read(MAX_BYTES + 1)
+    except OSError as error:
+        _log.warning("%s was not fetched: %s", address, error)
+        return None
+    if len(content) > MAX_BYTES:
+        _log.warning("%s was not fetched: larger than %s bytes", address, f"{MAX_BYTES:,}")
+        return None
+    file.write_bytes(content)
+    return file
