@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from learnfleet.trainer.batch import Batch, Loader, Shard, count_items
-from learnfleet.trainer.counter import permutation
+from learnfleet.trainer.counter import permutation, step_seed
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.losses import Loss
@@ -22,8 +22,9 @@ Collate = Callable[[list[Any]], Any]
 class DatasetLoader:
     """Implements `Loader` over a torch Dataset of (input, target) items.
 
-    Which items a batch has is a pure function of (epoch, batch number); what a dataset draws by itself (random
-    transforms) is drawn after torch is seeded for the batch. Under several ranks each loads its own items only.
+    Which items a batch has is a pure function of (epoch, batch number). What a dataset draws by itself (random
+    transforms) is so too without worker processes, whose generators count from where a run was started. Under several
+    ranks each loads its own items only.
     """
 
     def __init__(
@@ -55,18 +56,28 @@ class DatasetLoader:
         self._shard = shard
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Generator[Batch, None, None]:
-        shares = [share for share in self._shares(epoch, start_batch) if share]
-        generator = torch.Generator().manual_seed(hash((self._seed, epoch, self._shard.rank)) % 2**63)
-        loader: DataLoader[Any] = DataLoader(
+        shares = list(self._shares(epoch, start_batch))
+        wanted = [(start_batch + number, share) for number, share in enumerate(shares) if share]
+        batches = self._collated(epoch, wanted) if self._num_workers == 0 else self._by_workers(epoch, wanted)
+        for (_, share), batch in zip(wanted, batches, strict=True):
+            x, y = _pair(batch)
+            yield Batch(moved(x, self._device), moved(y, self._device), torch.tensor(share))
+
+    def _collated(self, epoch: int, wanted: list[tuple[int, list[int]]]) -> Iterator[Any]:
+        for number, share in wanted:
+            # The loop seeds torch anew before it computes, so this disturbs nothing.
+            torch.manual_seed(step_seed(self._seed + epoch, number, self._shard.rank))
+            yield self._collate([self.dataset[index] for index in share])
+
+    def _by_workers(self, epoch: int, wanted: list[tuple[int, list[int]]]) -> Iterator[Any]:
+        generator = torch.Generator().manual_seed(step_seed(self._seed, epoch, self._shard.rank))
+        yield from DataLoader(
             self.dataset,
-            batch_sampler=shares,
+            batch_sampler=[share for _, share in wanted],
             collate_fn=self._collate,
             num_workers=self._num_workers,
             generator=generator,
         )
-        for share, batch in zip(shares, loader, strict=True):
-            x, y = _pair(batch)
-            yield Batch(moved(x, self._device), moved(y, self._device), torch.tensor(share))
 
     def _shares(self, epoch: int, start_batch: int) -> Iterator[list[int]]:
         n = self._count()

@@ -45,7 +45,8 @@ def _verify(file: Path, root: Path, max_size: int | None) -> BadImage | None:
         return error
     if max_size is not None and max(image.size) > max_size:
         scale = max_size / max(image.size)
-        small = image.resize(tuple(max(1, round(side * scale)) for side in image.size), Image.Resampling.BILINEAR)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        small = image.resize((width, height), Image.Resampling.BILINEAR)
         temporary = file.with_name(f".{file.name}")
         small.save(temporary, format="PNG" if file.suffix.lower() == ".png" else "JPEG", quality=95)
         temporary.replace(file)
