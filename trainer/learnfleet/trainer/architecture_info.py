@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from learnfleet.trainer.architectures import check_name
 from learnfleet.trainer.bodies import Body, build_body
 from learnfleet.trainer.encoder_steps import find_steps, without_last_pool
 from learnfleet.trainer.errors import LearnerError
@@ -32,12 +33,11 @@ def describe_architecture(name: str) -> ArchitectureInfo:
 
     Raises LearnerError for a name that is unknown, or whose network gives no feature map.
     """
+    check_name(name)
     try:
         with torch.device("meta"):
             return _describe(name)
-    except LearnerError:
-        raise
-    except (RuntimeError, NotImplementedError):  # some make real tensors in their forward
+    except (LearnerError, RuntimeError, NotImplementedError):  # some make real tensors in their forward
         with torch.random.fork_rng(devices=[]):
             return _describe(name)
 

@@ -36,7 +36,9 @@ class TokenMap(nn.Module):
 
 
 def tokens_to_map(tokens: Tensor, rows: int, columns: int) -> Tensor:
-    """[N, rows * columns, C] to [N, C, rows, columns]."""
+    """[N, rows * columns, C] to [N, C, rows, columns]. Raises ValueError for another number of tokens."""
+    if tokens.shape[1] != rows * columns:
+        raise ValueError(f"{tokens.shape[1]} tokens are no map of {rows} x {columns}: give pictures of the native size")
     return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
 
 

@@ -11,9 +11,10 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.network import ChannelStats, Meta, Network
 
 PREFIX = "pytorchcv/"
-# Not for classifying pictures: segmentation, detection, poses, flow, speech. And those without one row of features.
+# Not for classifying pictures: segmentation, detection, poses, flow, speech. And those whose features are no one row.
 _OTHER = re.compile(
-    r"_(voc|coco|ade20k|cityscapes|celebamaskhq|widerface|things|rfc|ip)$|_cub$|^(jasper|quartznet|propainter|msdnet|raft)"
+    r"_(voc|coco|ade20k|cityscapes|celebamaskhq|widerface|things|rfc|ip)$|_cub$"
+    r"|^(jasper|quartznet|propainter|msdnet|raft|espnetv2|fractalnet|irevnet|resnetd\d+b$)"
     r"|^(pfpcnet|voca8flame|nvpattexp116bazel76|visemenet20|superpointnet)$"
 )
 _CIFAR = ChannelStats((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))

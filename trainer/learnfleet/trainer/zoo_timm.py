@@ -13,8 +13,9 @@ from learnfleet.trainer.vision_bodies import ChannelsFirst, TokenMap
 PREFIX = "timm/"
 # Modules of timm all of whose networks give tokens in no order that makes a map, lists, or nothing without pooling.
 _WITHOUT_MAP = (
-    *("cait", "coat", "convit", "deepseek_vit", "efficientformer", "efficientvim", "efficientvit_mit", "gemma4_vit"),
-    *("hiera", "levit", "mlp_mixer", "mvitv2", "naflexvit", "pit", "qwen3_vit", "tnt", "twins", "volo", "xcit"),
+    *("cait", "coat", "convit", "crossvit", "deepseek_vit", "efficientformer", "efficientvim", "efficientvit_mit"),
+    *("gemma4_vit", "hiera", "inception_next", "levit", "mlp_mixer", "mvitv2", "naflexvit", "pit", "qwen3_vit"),
+    *("tnt", "twins", "vitamin", "volo", "xcit"),
 )
 _STAGES = ("layers", "stages", "blocks", "features")
 
