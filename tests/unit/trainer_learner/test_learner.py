@@ -110,7 +110,7 @@ def test_a_save_brings_back_weights_optimizer_and_counters(tmp_path: Path) -> No
     data = MemoryData(path=tmp_path)
     learner, other = a_learner(data), a_learner(data, seed=9)
     learner.fit(2)
-    folder = learner.save("best")
+    folder = learner.save("best", return_path=True)
     assert folder == tmp_path / "models" / "best"
     assert other.load("best") is other
     assert torch.equal(other.get_preds()[0], learner.get_preds()[0])
@@ -129,12 +129,6 @@ def test_an_optimizer_that_was_not_saved_is_told_of(tmp_path: Path, caplog: pyte
         learner.load("weights", with_opt=True)
 
 
-@pytest.mark.parametrize("name", ["", "../elsewhere", "/tmp/x"])
-def test_a_save_stays_in_its_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(LearnerError, match="not a plain name"):
-        a_learner(MemoryData(path=tmp_path)).save(name)
-
-
 def test_loading_what_was_never_saved_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nothing was saved as 'nothing'"):
         a_learner(MemoryData(path=tmp_path)).load("nothing")
@@ -142,7 +136,7 @@ def test_loading_what_was_never_saved_names_the_folder(tmp_path: Path) -> None:
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     a_learner(MemoryData(path=tmp_path)).save("three")
-    with pytest.raises(LearnerError, match="weights are of another model"):
+    with pytest.raises(LearnerError, match="they are of another model"):
         a_learner(MemoryData(path=tmp_path, c=4), tiny_model(c=4)).load("three")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.callback import Callback, LearnerCallback
     from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
     from learnfleet.trainer.export import export_from_checkpoint
+    from learnfleet.trainer.exported_learner import load_learner
     from learnfleet.trainer.head import create_head
     from learnfleet.trainer.images import BadImage
     from learnfleet.trainer.interpret import ClassificationInterpretation
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         unet_learner,
     )
     from learnfleet.trainer.optimizer import SGD, Adam
-    from learnfleet.trainer.predictor import Prediction, Predictor, load_learner, load_predictor
+    from learnfleet.trainer.predictor import Prediction, Predictor, load_predictor
     from learnfleet.trainer.schedules import OneCycleScheduler
     from learnfleet.trainer.spec import LearnerSpec, ResizeMethod
     from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
@@ -51,6 +52,7 @@ _MODULES = {
     "callback": ("Callback", "LearnerCallback"),
     "data": ("DatasetType", "EvalTransform", "ImageDataBunch"),
     "export": ("export_from_checkpoint",),
+    "exported_learner": ("load_learner",),
     "head": ("create_head",),
     "images": ("BadImage",),
     "interpret": ("ClassificationInterpretation",),
@@ -69,7 +71,7 @@ _MODULES = {
         "unet_learner",
     ),
     "optimizer": ("SGD", "Adam"),
-    "predictor": ("Prediction", "Predictor", "load_learner", "load_predictor"),
+    "predictor": ("Prediction", "Predictor", "load_predictor"),
     "schedules": ("OneCycleScheduler",),
     "spec": ("LearnerSpec", "ResizeMethod"),
     "state": ("CancelEpoch", "CancelStep", "CancelTraining", "TrainState"),

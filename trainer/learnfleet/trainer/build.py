@@ -42,14 +42,13 @@ def build_learner(
             spec.data, seed=spec.seed, device=torch.device(device), stats=(body.stats.mean, body.stats.std)
         )
         data.shard(Shard(rank, world_size))
-        learner = _assemble(spec, body, data, metrics)
+        learner = assemble(spec, body, data, metrics)
     here = learner.world
     if (here.rank, here.size) != (rank, world_size):
         raise LearnerError(
             "world_size",
             f"rank {rank} of {world_size} was asked for, but the process group says {here.rank} of {here.size}",
         )
-    learner.spec = spec
     return learner
 
 
@@ -83,7 +82,8 @@ def _unet(spec: UnetSpec, n_classes: int, body: Body) -> DynamicUnet:
     )
 
 
-def _assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[Metric]) -> Learner:
+def assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[Metric]) -> Learner:
+    """A learner of parts that are there. It knows its spec."""
     model = build_model(spec, data.c, body)
     optimizer, loss = spec.optimizer, spec.loss_component()
     learner = Learner(
@@ -102,6 +102,7 @@ def _assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list
     _split(learner, spec, body)
     if body.has_weights:
         learner.freeze()
+    learner.spec, learner.own_parts = spec, ()
     return learner
 
 

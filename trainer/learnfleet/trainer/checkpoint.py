@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from learnfleet.trainer import manifest
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.manifest import CheckpointInfo, CheckpointName, CorruptCheckpoint
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,18 @@ def to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers by name, on the CPU."""
-    return to_cpu({name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)})
+    return to_cpu(named_tensors(model))
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, live. Raises LearnerError for a state that is no tensor."""
+    state = model.state_dict()
+    others = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        raise LearnerError(
+            "model", f"{', '.join(others[:3])} in its state_dict is no tensor and cannot be saved: make it a buffer"
+        )
+    return dict(state)
 
 
 def write(snapshot: Snapshot, folder: Path, *, job_id: str, attempt: int) -> CheckpointInfo:
@@ -75,16 +87,16 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     manifest.write_synced(path, save(tensors))
 
 
-def load(folder: Path) -> Snapshot:
-    """Read a checkpoint after checking every byte of it. Raises CorruptCheckpoint."""
+def load(folder: Path, device: str = "cpu") -> Snapshot:
+    """Read a checkpoint to `device` after checking every byte of it. Raises CorruptCheckpoint."""
     checked = manifest.verify(folder)
     try:
         state = json.loads((folder / manifest.STATE_FILE).read_bytes())
         optimizer = folder / manifest.OPTIMIZER_FILE
         callbacks = folder / manifest.CALLBACKS_FILE
         return Snapshot(
-            load_file(folder / manifest.MODEL_FILE),
-            load_file(optimizer) if optimizer.exists() else None,
+            load_file(folder / manifest.MODEL_FILE, device),
+            load_file(optimizer, device) if optimizer.exists() else None,
             state,
             load_file(callbacks) if callbacks.exists() else {},
             checked.step,

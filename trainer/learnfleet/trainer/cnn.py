@@ -19,7 +19,7 @@ from learnfleet.trainer.learner_core import LearnerData
 from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.network import Architecture, Cut
 from learnfleet.trainer.optimizer import Adam, OptFunc
-from learnfleet.trainer.spec_of_learner import describe_head, spec_of_learner
+from learnfleet.trainer.spec_of_learner import describe_head, own_parts, spec_of_learner
 
 P = ParamSpec("P")
 
@@ -133,9 +133,9 @@ def cnn_learner(
     if body.has_weights:
         learner.freeze()
     apply_init(model[1], init)
-    if custom_head is None:
-        head = describe_head(lin_ftrs, ps, concat_pool, bn_final, init)
-        learner.spec = spec_of_learner(learner, base_arch, as_weights(pretrained), cut, split_on, head=head)
+    head = describe_head(lin_ftrs, ps, concat_pool, bn_final, init)
+    learner.own_parts = own_parts(base_arch, cut, custom_head)
+    learner.spec = spec_of_learner(learner, base_arch, as_weights(pretrained), cut, split_on, head=head)
     return learner
 
 

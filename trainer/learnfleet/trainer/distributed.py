@@ -6,14 +6,19 @@ All functions work without an initialised process group, where they are the iden
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from learnfleet.trainer.errors import describe_error, error_described
+
+T = TypeVar("T")
 
 _control_groups: WeakKeyDictionary[dist.ProcessGroup, dist.ProcessGroup] = WeakKeyDictionary()
 
@@ -40,15 +45,51 @@ class World:
         """Whether the flag is set on any rank. Every rank must call."""
         return bool(self.sum(torch.tensor([float(flag)])).item() > 0)
 
-    def broadcast_json(self, value: Any) -> Any:
-        """Rank 0's JSON-able value on every rank. Every rank must call."""
+    def broadcast_json(self, value: Any, source: int = 0) -> Any:
+        """One rank's JSON-able value on every rank. Every rank must call."""
         if self.size == 1:
             return value
-        content = json.dumps(value).encode() if self.is_main else b""
+        content = json.dumps(value).encode() if self.rank == source else b""
         length = self.sum(torch.tensor([len(content)]))
         buffer = torch.frombuffer(bytearray(content.ljust(int(length), b" ")), dtype=torch.uint8)
-        dist.broadcast(buffer, src=0, group=self.control)
+        dist.broadcast(buffer, src=source, group=self.control)
         return json.loads(bytes(buffer.tolist()))
+
+    def on_main(self, action: Callable[[], None]) -> None:
+        """Rank 0 does it while the others wait. Its error is raised on all ranks. Every rank must call."""
+        failure: Exception | None = None
+        if self.is_main:
+            try:
+                action()
+            except Exception as error:
+                failure = error
+        told = self.broadcast_json(describe_error(failure) if failure else None)
+        if failure is not None:
+            raise failure
+        if told is not None:
+            raise error_described(told)
+
+    def on_each(self, action: Callable[[], T]) -> T:
+        """What every rank does for itself. An error of any rank is raised on all: nobody goes on alone.
+
+        The ranks that did not fail raise the error of the first that did. Every rank must call.
+        """
+        failure: Exception | None = None
+        try:
+            answer = action()
+        except Exception as error:
+            failure = error
+        first = self._first_failed(failure is not None)
+        if first is None:
+            return answer
+        told = self.broadcast_json(describe_error(failure) if failure else None, source=first)
+        raise failure or error_described(told)
+
+    def _first_failed(self, failed: bool) -> int | None:
+        flags = torch.zeros(self.size)
+        flags[self.rank] = float(failed)
+        self.sum(flags)
+        return int(flags.argmax()) if flags.any() else None
 
     def gather_rows(self, rows: Tensor) -> Tensor:
         """The rows of all ranks, rank by rank, on every rank. CPU; ranks may hold different numbers of rows."""

@@ -26,3 +26,21 @@ class NonFiniteLoss(RuntimeError):
 
     def __reduce__(self) -> tuple[type[NonFiniteLoss], tuple[int, float]]:
         return type(self), (self.step, self.loss)
+
+
+class OtherRankFailed(RuntimeError):
+    """Another process of the group could not do its part."""
+
+
+def describe_error(error: Exception) -> dict[str, str]:
+    """An error as JSON-able data, for the other ranks."""
+    if isinstance(error, LearnerError):
+        return {"field": error.field, "message": error.message}
+    return {"text": f"{type(error).__name__}: {error}"}
+
+
+def error_described(told: dict[str, str]) -> Exception:
+    """What a rank raises for the error of another: the same LearnerError, or its text."""
+    if "field" in told:
+        return LearnerError(told["field"], told["message"])
+    return OtherRankFailed(told["text"])

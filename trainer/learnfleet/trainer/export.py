@@ -76,7 +76,11 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _portable(spec: LearnerSpec) -> LearnerSpec:
-    return dataclasses.replace(spec, weights=WeightsSpec(), data=dataclasses.replace(spec.data, path=""))
+    """The spec without weights to fetch, paths, or the names of the pictures that it was trained on."""
+    data = dataclasses.replace(
+        spec.data, path="", source="list", items=(), classes=None, test=None, table=None, masks=None, pattern=None
+    )
+    return dataclasses.replace(spec, weights=WeightsSpec(), data=data)
 
 
 def _to_json(content: ExportSpec) -> Json:

@@ -15,6 +15,7 @@ from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
+from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.metrics import as_metrics
@@ -24,6 +25,11 @@ from learnfleet.trainer.recorder import Recorder
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
     from learnfleet.trainer.spec import LearnerSpec
+
+OWN_MODEL = (
+    "model: a module that was given to Learner itself; register a function that builds its body in the entry-point"
+    " group learnfleet.architectures, and make the learner by cnn_learner or unet_learner"
+)
 
 
 class LearnerData(Protocol):
@@ -82,6 +88,7 @@ class LearnerCore:
         self.recorder = Recorder(add_time)
         self.frozen_to = self.global_step = self.lifetime_epoch = 0
         self.spec: LearnerSpec | None = None
+        self.own_parts: tuple[str, ...] = (OWN_MODEL,)  # that no name leads to, see `learner_export`
         self._named_callbacks: dict[str, Callback] = {}
 
     @property
@@ -101,6 +108,8 @@ class LearnerCore:
 
         def __getattr__(self, name: str) -> Callback:
             """A registered callback; only called for what is not found otherwise."""
+            if DESTROYED in self.__dict__:
+                raise LearnerError("learner", f"it was destroyed, so there is no {name}: make or load another")
             named: dict[str, Callback] = self.__dict__.get("_named_callbacks", {})
             if name not in named:
                 raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")

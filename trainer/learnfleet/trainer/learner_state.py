@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from learnfleet.trainer.callback import Events
-from learnfleet.trainer.checkpoint import Snapshot, load, model_tensors, to_cpu
+from learnfleet.trainer.checkpoint import Snapshot, load, model_tensors, named_tensors, to_cpu
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.tensor_names import compare, list_names
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def describe(learner: Learner) -> dict[str, Any]:
         "lifetime_epoch": learner.lifetime_epoch,
         "frozen_to": learner.frozen_to,
         "seed": learner.seed,
+        "opt_func": learner.opt_func.name,
         "optimizer": learner.opt.hyper_parameters() if learner.opt else None,
         "classes": list(learner.data.classes),
         "eval_transform": learner.eval_transform_json(),
@@ -67,12 +73,26 @@ def describe(learner: Learner) -> dict[str, Any]:
     }
 
 
-def restore_model(learner: Learner, snapshot: Snapshot, *, strict: bool = True) -> None:
-    """Load the weights. Raises LearnerError naming the keys that do not fit."""
-    try:
-        learner.model.load_state_dict(snapshot.model, strict=strict)
-    except RuntimeError as error:
-        raise LearnerError("checkpoint", f"its weights are of another model: {error}") from error
+def restore_model(learner: Learner, tensors: dict[str, Tensor], *, strict: bool = True) -> None:
+    """Load weights and buffers. Without `strict` names may be missing or unknown, which is logged.
+
+    Raises LearnerError telling the names that do not fit; a shape must always fit.
+    """
+    differing = compare(named_tensors(learner.model), tensors)
+    if differing.misshapen:
+        more = "" if strict else " strict=False leaves out names, never shapes."
+        raise LearnerError(
+            "weights",
+            f"they are of another model. {differing.describe()}{more} Make the learner with the number of classes and"
+            " the arguments that the weights were saved with.",
+        )
+    if strict and (differing.missing or differing.unknown):
+        raise LearnerError(
+            "weights", f"they are of another model. {differing.describe()} strict=False takes the names that fit."
+        )
+    if differing.missing or differing.unknown:
+        _log.warning("not all weights were loaded (strict=False). %s", differing.describe())
+    learner.model.load_state_dict(tensors, strict=False)
 
 
 def restore_learner(learner: Learner, snapshot: Snapshot) -> None:
@@ -80,23 +100,62 @@ def restore_learner(learner: Learner, snapshot: Snapshot) -> None:
     saved_classes = snapshot.state["classes"]
     if list(learner.data.classes) != saved_classes:
         raise LearnerError("checkpoint", f"it is of the classes {saved_classes}, the data has {learner.data.classes}")
-    restore_model(learner, snapshot)
+    restore_model(learner, snapshot.model)
     learner.global_step, learner.lifetime_epoch = snapshot.state["global_step"], snapshot.state["lifetime_epoch"]
     learner.freeze_to(snapshot.state["frozen_to"])
-    restore_optimizer(learner, snapshot)
+    if snapshot.optimizer is not None and snapshot.state.get("optimizer") is not None:
+        restore_optimizer(learner, snapshot)
 
 
-def restore_optimizer(learner: Learner, snapshot: Snapshot) -> None:
-    """The optimiser's moments and hyper-parameters, where they were saved. Raises LearnerError."""
-    hyper_parameters = snapshot.state.get("optimizer")
-    if snapshot.optimizer is None or hyper_parameters is None:
-        return
+def restore_optimizer(learner: Learner, snapshot: Snapshot, *, partly: bool = False) -> None:
+    """A new optimiser with the moments and hyper-parameters that were saved.
+
+    Args:
+        partly: leave out what was saved of parameters that are frozen now, and log it.
+
+    Raises LearnerError saying why it cannot be; the learner is then without an optimiser.
+    """
+    learner.opt = None
+    saved, hyper_parameters = snapshot.optimizer, snapshot.state.get("optimizer")
+    if saved is None or hyper_parameters is None:
+        raise LearnerError("with_opt", "nothing of the optimiser was saved")
+    _check_kind(learner, snapshot.state, hyper_parameters)
     optimizer = learner.create_opt()
     try:
-        optimizer.load_tensors(snapshot.optimizer)
+        optimizer.load_tensors(_of_trainable(learner, saved, snapshot.state) if partly else saved)
         optimizer.load_hyper_parameters(hyper_parameters)
     except (ValueError, RuntimeError) as error:
-        raise LearnerError("checkpoint", str(error)) from error
+        learner.opt = None
+        raise LearnerError("with_opt", str(error)) from error
+
+
+def _check_kind(learner: Learner, state: dict[str, Any], hyper_parameters: dict[str, list[float]]) -> None:
+    kind, groups, here = state.get("opt_func"), len(hyper_parameters["lr"]), len(learner.layer_groups)
+    if kind is not None and kind != learner.opt_func.name:
+        raise LearnerError("with_opt", f"the optimiser saved is {kind}, the learner's is {learner.opt_func.name}")
+    if groups != here:
+        raise LearnerError(
+            "with_opt", f"it was saved with {groups} layer groups, the learner has {here}: `split` it as it was"
+        )
+
+
+def _of_trainable(learner: Learner, saved: dict[str, Tensor], state: dict[str, Any]) -> dict[str, Tensor]:
+    """What was saved of the parameters that are trained now. The log tells of both sides' others."""
+    parameters = [item for group in learner.layer_groups for item in group.parameters()]
+    trained = {item.name for item in parameters if item.parameter.requires_grad}
+    names = dict.fromkeys(key.partition("/")[2] for key in saved)
+    frozen, new = [name for name in names if name not in trained], sorted(trained - set(names))
+    if frozen or (new and names):
+        parts = [list_names("frozen now", frozen)] * bool(frozen) + [list_names("start anew", new)] * bool(new)
+        _log.warning(
+            "the optimiser was restored for %d of the %d parameters that were saved under freeze_to(%s) (now %d): %s",
+            len(names) - len(frozen),
+            len(names),
+            state.get("frozen_to"),
+            learner.frozen_to,
+            "; ".join(parts),
+        )
+    return {key: value for key, value in saved.items() if key.partition("/")[2] in trained}
 
 
 def restore_callbacks(events: Events, snapshot: Snapshot) -> None:
@@ -119,3 +178,12 @@ def is_exact(learner: Learner, snapshot: Snapshot) -> bool:
 def load_state(learner: Learner, checkpoint: Path) -> None:
     """Put the learner at a checkpoint, ready for a new job. Raises CorruptCheckpoint or LearnerError."""
     restore_learner(learner, load(checkpoint))
+
+
+def last_metrics(learner: Learner) -> dict[str, float]:
+    """train_loss, valid_loss and the metrics of the last epoch, or nothing before the first."""
+    if not learner.recorder.rows:
+        return {}
+    row = learner.recorder.rows[-1]
+    validation = {} if row.valid_loss is None else {"valid_loss": row.valid_loss}
+    return {"train_loss": row.train_loss, **validation, **row.metrics}

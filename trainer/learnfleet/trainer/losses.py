@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from learnfleet.trainer.metrics import check_arguments, describe_arguments
 Loss = Callable[..., Tensor]
 Activation = Callable[[Tensor], Tensor]
 _EPS = 1e-7
+ENTRY_POINT_GROUP = "learnfleet.losses"  # of classes, or functions that make a loss
 
 
 def _cross_entropy(axis: int = -1, ignore_index: int = NO_INDEX) -> Loss:
@@ -73,17 +75,32 @@ _BUILT_IN: dict[str, Callable[..., Loss]] = {
 }
 
 
+def _plugins() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def registered_loss(loss: Loss) -> tuple[str | None, tuple[str, ...]]:
+    """The name under which a loss's class is registered by a plug-in, and its arguments; (None, ()) if it is not."""
+    for name, entry in _plugins().items():
+        known = entry.load()
+        if type(loss) is known:
+            return name, tuple(item["name"] for item in describe_arguments(known))
+    return None, ()
+
+
 def available_losses() -> dict[str, list[dict[str, Any]]]:
     """Each loss's arguments, as `available_metrics` describes them."""
-    return {name: describe_arguments(make) for name, make in sorted(_BUILT_IN.items())}
+    found: Mapping[str, Any] = {**{name: entry.load() for name, entry in _plugins().items()}, **_BUILT_IN}
+    return {name: describe_arguments(make) for name, make in sorted(found.items())}
 
 
 def build_loss(name: str, arguments: Mapping[str, Any] | None = None) -> Loss:
     """A registered loss. Raises LearnerError for a name or argument that is not known."""
-    make = _BUILT_IN.get(name)
+    make = _BUILT_IN.get(name) or (_plugins()[name].load() if name in _plugins() else None)
     if make is None:
         raise LearnerError("loss", f"there is no loss {name!r}; known: {', '.join(available_losses())}")
-    return make(**check_arguments(f"loss.{name}", make, arguments or {}))
+    loss: Loss = make(**check_arguments(f"loss.{name}", make, arguments or {}))
+    return loss
 
 
 def activation_of(loss: Loss) -> Activation:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.spec_base import Component
 
 ENTRY_POINT_GROUP = "learnfleet.metrics"
 
@@ -55,6 +56,10 @@ class AverageMetric:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def function(self) -> MetricFunction:
+        return self._function
 
     def reset(self) -> None:
         self._total: Tensor | float = 0.0
@@ -125,6 +130,22 @@ def build_metric(name: str, arguments: Mapping[str, Any] | None = None) -> Metri
         assert isinstance(metric, Metric)
         return metric
     return AverageMetric(partial(known, **checked), name)
+
+
+def describe_metric(metric: Metric) -> Component | None:
+    """A metric as `build_metric` makes it again; None for one that no name leads to."""
+    function: object = metric.function if isinstance(metric, AverageMetric) else type(metric)
+    given: Mapping[str, Any] = vars(metric)
+    if isinstance(metric, AverageMetric) and isinstance(metric.function, partial):
+        function, given = metric.function.func, metric.function.keywords
+    found: Mapping[str, Any] = {**{name: entry.load() for name, entry in _plugins().items()}, **_BUILT_IN}
+    name = next((name for name, known in found.items() if known is function), None)
+    if name is None:
+        return None
+    described = describe_arguments(found[name])
+    arguments = {item["name"]: given[item["name"]] for item in described if item["name"] in given}
+    defaults = {item["name"]: item["default"] for item in described}
+    return Component(name, {key: value for key, value in arguments.items() if value != defaults[key]})
 
 
 def check_arguments(field: str, function: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:

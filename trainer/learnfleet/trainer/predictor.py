@@ -91,8 +91,3 @@ def load_predictor(path: Path | str, device: str | torch.device = "cpu") -> Pred
         raise LearnerError("export", f"{folder} has weights of another model than its {SPEC_FILE}: {error}") from error
     transform = EvalTransform.from_json(content.eval_transform)
     return Predictor(model, content.classes, transform, content.learner.loss_component(), torch.device(device))
-
-
-def load_learner(path: Path | str, file: str = "export") -> Predictor:
-    """fastai's name for it: the export `file` in the folder `path`."""
-    return load_predictor(Path(path) / file)

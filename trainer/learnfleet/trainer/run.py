@@ -17,8 +17,14 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.fitting import run_fit
 from learnfleet.trainer.layer_groups import describe_groups
 from learnfleet.trainer.learner import Learner
-from learnfleet.trainer.learner_files import last_metrics
-from learnfleet.trainer.learner_state import is_exact, load_state, restore_callbacks, restore_learner, take_snapshot
+from learnfleet.trainer.learner_state import (
+    is_exact,
+    last_metrics,
+    load_state,
+    restore_callbacks,
+    restore_learner,
+    take_snapshot,
+)
 from learnfleet.trainer.manifest import CheckpointInfo
 from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from learnfleet.trainer.architectures import name_of
 from learnfleet.trainer.head import INITS, Init
 from learnfleet.trainer.layer_groups import SplitOn, boundary_names
-from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.loss_functions import (
     BCEFlat,
     BCEWithLogitsFlat,
@@ -20,9 +20,12 @@ from learnfleet.trainer.loss_functions import (
     LabelSmoothingCrossEntropy,
     MSELossFlat,
 )
-from learnfleet.trainer.losses import Loss, build_loss
+from learnfleet.trainer.losses import Loss, build_loss, registered_loss
 from learnfleet.trainer.network import Architecture, Cut
 from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, UnetSpec, WeightsSpec
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
 
 
 def describe_head(
@@ -48,21 +51,21 @@ def spec_of_learner(
     head: HeadSpec | None = None,
     unet: UnetSpec | None = None,
 ) -> LearnerSpec | None:
-    """The spec that an export carries, or None where names do not suffice to build the model again.
+    """The spec that an export carries, or None where names do not suffice to build the learner again.
 
-    A `split_on` of lists of modules is left out: it changes how the model trains, not what it is.
+    See `own_parts` for which. Loss and data are those of now, and looked at again when it is exported. A `split_on` of
+    lists of modules is left out: it changes how the model trains, not what it is.
     """
     name = None if isinstance(base_arch, nn.Module) else name_of(base_arch)
-    loss = describe_loss(learner.loss_func)
     data = getattr(learner.data, "spec", None)
-    if name is None or loss is None or callable(cut) or not isinstance(data, DataSpec):
+    if learner.own_parts or name is None or callable(cut) or not isinstance(data, DataSpec):
         return None
     return LearnerSpec(
         data,
         name,
         weights,
         head or HeadSpec(),
-        loss=loss,
+        loss=describe_loss(learner.loss_func),
         train_bn=learner.train_bn,
         seed=learner.seed,
         kind="cnn" if unet is None else "unet",
@@ -70,6 +73,24 @@ def spec_of_learner(
         split=None if split_on is None else boundary_names(learner.model, split_on),
         unet=unet or UnetSpec(),
     )
+
+
+def own_parts(
+    base_arch: str | Architecture | nn.Module, cut: Cut | None, custom_head: nn.Module | None = None
+) -> tuple[str, ...]:
+    """The parts of a model that no name leads to, each with what to do about it."""
+    parts = []
+    if isinstance(base_arch, nn.Module) or name_of(base_arch) is None:
+        what = type(base_arch).__name__ if isinstance(base_arch, nn.Module) else getattr(base_arch, "__name__", "it")
+        parts.append(
+            f"architecture: {what} has no registered name; put a function (pretrained) -> nn.Module that builds it into"
+            " the entry-point group learnfleet.architectures, and give its name"
+        )
+    if callable(cut):
+        parts.append("cut: a function; give an int, or register an architecture whose body needs no cut")
+    if custom_head is not None:
+        parts.append("custom_head: a module; describe the head by lin_ftrs, ps, concat_pool and bn_final")
+    return tuple(parts)
 
 
 # The arguments that decide what outputs mean. Class weights and the like shape the training alone, and have no names.
@@ -87,9 +108,9 @@ _LOSSES: dict[type, tuple[str, tuple[str, ...]]] = {
 
 def describe_loss(loss: Loss) -> Component | None:
     """A loss by its registered name, with the arguments that are not its defaults; None for one of the user's own."""
-    if type(loss) not in _LOSSES:
+    name, arguments = _LOSSES.get(type(loss)) or registered_loss(loss)
+    if name is None:
         return None
-    name, arguments = _LOSSES[type(loss)]
     default = build_loss(name)
     given = {key: getattr(loss, key) for key in arguments}
     return Component(name, {key: value for key, value in given.items() if value != getattr(default, key)})

@@ -17,7 +17,7 @@ from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.network import Architecture, Cut
 from learnfleet.trainer.optimizer import Adam, OptFunc
 from learnfleet.trainer.spec import UnetSpec
-from learnfleet.trainer.spec_of_learner import spec_of_learner
+from learnfleet.trainer.spec_of_learner import own_parts, spec_of_learner
 from learnfleet.trainer.unet import DynamicUnet
 from learnfleet.trainer.unet_blocks import NormType
 
@@ -88,5 +88,6 @@ def unet_learner(
     limits = None if y_range is None else tuple(float(limit) for limit in y_range)
     name = None if norm_type is None else NormType(norm_type).value
     unet = UnetSpec(blur_final, name, blur, self_attention, limits, last_cross, bottle)
+    learner.own_parts = own_parts(arch, cut)
     learner.spec = spec_of_learner(learner, arch, weights, cut, split_on, unet=unet)
     return learner
