@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from support.memory_data import MemoryData
 from torch import nn
 
+from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.unet import DynamicUnet, UnetBlock
 
 
@@ -20,3 +22,13 @@ def small_encoder(width: int = 4) -> nn.Sequential:
 
 def blocks(unet: DynamicUnet) -> list[UnetBlock]:
     return [layer for layer in unet.layers if isinstance(layer, UnetBlock)]
+
+
+class MaskData(MemoryData):
+    """Random pictures, each with the mask of where its first channel is positive."""
+
+    def __init__(self) -> None:
+        super().__init__(c=2)
+        self.loss_func = CrossEntropyFlat(axis=1)
+        for loader in (self.train_dl, self.valid_dl, self.fix_dl):
+            loader.y = (loader.x[:, :1] > 0).long()

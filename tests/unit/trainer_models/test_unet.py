@@ -5,20 +5,15 @@ from __future__ import annotations
 import copy
 import inspect
 import threading
-from pathlib import Path
 
 import pytest
 import torch
-from support.memory_data import MemoryData
-from support.unets import blocks, small_encoder
+from support.unets import MaskData, blocks, small_encoder
 from torch import Tensor, nn
 
 from learnfleet.trainer.bodies import create_body
-from learnfleet.trainer.build import build_model
 from learnfleet.trainer.encoder_steps import find_steps
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.loss_functions import CrossEntropyFlat
-from learnfleet.trainer.spec import DataSpec, LearnerSpec, UnetSpec
 from learnfleet.trainer.unet import DynamicUnet
 from learnfleet.trainer.unet_blocks import (
     ResBlock,
@@ -140,16 +135,6 @@ def test_f036_unet_learner_has_fastais_arguments() -> None:
     assert defaults == [True, True, None, None, False, False, None, True, False, None]
 
 
-class MaskData(MemoryData):
-    """Random pictures, each with the mask of where its first channel is positive."""
-
-    def __init__(self) -> None:
-        super().__init__(c=2)
-        self.loss_func = CrossEntropyFlat(axis=1)
-        for loader in (self.train_dl, self.valid_dl, self.fix_dl):
-            loader.y = (loader.x[:, :1] > 0).long()
-
-
 def test_f036_unet_learner_splits_by_the_encoder_trains_and_freezes() -> None:
     learner = unet_learner(MaskData(), "resnet18", pretrained=False, silent=True)
     assert len(learner.layer_groups) == 3
@@ -172,15 +157,3 @@ def test_f036_unet_learner_learns_masks() -> None:
 def test_f036_a_pretrained_unet_is_frozen() -> None:
     learner = unet_learner(MaskData(), small_encoder(), pretrained=True, cut=lambda m: m, silent=True)
     assert learner.frozen_to == 1
-
-
-def test_f036_a_spec_builds_the_same_unet_as_its_arguments(tmp_path: Path) -> None:
-    options = UnetSpec(norm_type="weight", blur=True, self_attention=True, y_range=(0.0, 1.0), bottle=True)
-    spec = LearnerSpec(DataSpec("/data"), "shufflenet_v2_x0_5", kind="unet", unet=options)
-    built = build_model(LearnerSpec.from_json(spec.to_json()), 3)
-    body = create_body("shufflenet_v2_x0_5", pretrained=False)
-    direct = DynamicUnet(body, 3, True, True, True, (0, 1), True, True, "weight")
-    assert {name: value.shape for name, value in built.state_dict().items()} == {
-        name: value.shape for name, value in direct.state_dict().items()
-    }
-    built.load_state_dict(direct.state_dict())
