@@ -48,6 +48,7 @@ class Callback:
     """
 
     order: ClassVar[int] = 0  # ascending; ties keep the order in which they were given
+    resumable_in_epoch: ClassVar[bool] = True  # False: a resumed fit must begin at an epoch, not inside one
 
     def on_train_begin(self, state: TrainState) -> Changes:
         """Once, before the first epoch. A resumed fit loads saved callback state right after this."""

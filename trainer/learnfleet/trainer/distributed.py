@@ -41,6 +41,12 @@ class World:
             dist.all_reduce(values, group=self.control)
         return values
 
+    def max(self, values: Tensor) -> Tensor:
+        """The greatest of each value of a CPU tensor over all ranks, in place. Every rank must call."""
+        if self.size > 1:
+            dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.control)
+        return values
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any rank. Every rank must call."""
         return bool(self.sum(torch.tensor([float(flag)])).item() > 0)

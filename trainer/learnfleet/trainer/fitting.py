@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from learnfleet.trainer.batch import Shard
 from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, lr_range
+from learnfleet.trainer.progress import NotebookProgress, ProgressCallback, in_notebook
 from learnfleet.trainer.recorder import Recorder
 from learnfleet.trainer.schedules import OneCycle, OneCycleScheduler
 from learnfleet.trainer.state import TrainState
@@ -87,10 +87,11 @@ def _check(learner: Learner, request: Fit) -> None:
 
 def _callbacks(learner: Learner, request: Fit, lrs: list[float]) -> list[Callback]:
     writes_table = learner.world.is_main and not learner.silent
-    learner.recorder = Recorder(learner.add_time, _write_line if writes_table else None)
+    learner.recorder = Recorder(learner.add_time)
+    shown: list[Callback] = [NotebookProgress() if in_notebook() else ProgressCallback()] if writes_table else []
     made = [make(learner) for make in learner.callback_fns]
     schedule = [_schedule(request, lrs)] if request.one_cycle else []
-    return [*learner.callbacks, learner.recorder, *made, *request.callbacks, *schedule]
+    return [*learner.callbacks, learner.recorder, *made, *request.callbacks, *schedule, *shown]
 
 
 def _schedule(request: Fit, lrs: list[float]) -> OneCycleScheduler:
@@ -99,8 +100,3 @@ def _schedule(request: Fit, lrs: list[float]) -> OneCycleScheduler:
     return OneCycleScheduler(
         lrs, shape.moms, shape.div_factor, shape.pct_start, shape.final_div, request.tot_epochs, request.start_epoch
     )
-
-
-def _write_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -76,6 +76,12 @@ class LearnerInference(LearnerCore):
         index = int(probabilities.argmax())
         return Category(index, str(self.data.classes[index])), torch.tensor(index), probabilities
 
+    def summary(self) -> str:
+        """The model as a table: layers, shapes for one batch, parameters, what is trained."""
+        from learnfleet.trainer.summary import summary
+
+        return summary(self.whole)
+
     def interpret(self, ds_type: DatasetType = DatasetType.Valid) -> ClassificationInterpretation:
         """What the model gets wrong. Every rank must call."""
         from learnfleet.trainer.interpret import ClassificationInterpretation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from learnfleet.trainer import fitting
 from learnfleet.trainer.batch import Loader, Shard
@@ -13,6 +14,9 @@ from learnfleet.trainer.metrics import as_metrics
 from learnfleet.trainer.optimizer import DEFAULT_LR, Lr
 from learnfleet.trainer.schedules import OneCycle
 from learnfleet.trainer.state import TrainState
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
 
 
 class LearnerTraining(LearnerCore):
@@ -46,6 +50,20 @@ class LearnerTraining(LearnerCore):
         fitting.run_fit(
             self.whole, fitting.Fit(cyc_len, max_lr, wd, shape, tot_epochs, start_epoch, callbacks=callbacks)
         )
+
+    def mixup(self, alpha: float = 0.4, stack_x: bool = False, stack_y: bool = True) -> Learner:
+        """Train on mixed pictures from now on (`MixUpCallback`). Returns this learner."""
+        from learnfleet.trainer.mixup import MixUpCallback
+
+        self.callbacks.append(MixUpCallback(self.whole, alpha, stack_x, stack_y))
+        return self.whole
+
+    def cutmix(self, alpha: float = 1.0) -> Learner:
+        """Train on pictures with boxes from others from now on (`CutMixCallback`). Returns this learner."""
+        from learnfleet.trainer.mixup import CutMixCallback
+
+        self.callbacks.append(CutMixCallback(self.whole, alpha))
+        return self.whole
 
     def validate(
         self, dl: Loader | None = None, callbacks: Sequence[Callback] = (), metrics: object = None

@@ -45,7 +45,7 @@ def train_epoch(state: TrainState, events: Events) -> None:
     if state.interrupted:
         return
     state.stop_epoch = False
-    state.last_metrics = validate_epoch(state, events)
+    state.last_metrics = [*validate_epoch(state, events)] or [None]
     events("on_epoch_end", state)
     state.epoch, state.batch = state.epoch + 1, 0
     state.learner.lifetime_epoch += 1

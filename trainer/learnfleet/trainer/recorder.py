@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,19 +37,19 @@ class Recorder(Callback):
         val_losses, metrics: a value (a list of values) per validated epoch.
         nb_batches: training batches per epoch.
         rows: the epoch table.
-        on_row: called with each row as it is finished.
     """
 
     order = -10
 
-    def __init__(self, add_time: bool = True, on_row: Callable[[str], None] | None = None) -> None:
-        self.add_time, self.on_row = add_time, on_row
+    def __init__(self, add_time: bool = True) -> None:
+        self.add_time = add_time
         self.losses: list[float] = []
         self.lrs: list[float] = []
         self.moms: list[float] = []
         self.rows: list[EpochRow] = []
         self.nb_batches: list[int] = []
         self.metric_names: list[str] = []
+        self._added_names: list[str] = []
         self.has_validation = True
         self._epoch_time_s = 0.0  # of earlier runs of this epoch
         self._epoch_start = time.monotonic()
@@ -57,8 +57,16 @@ class Recorder(Callback):
     @property
     def names(self) -> list[str]:
         """The table's columns."""
-        validation = ["valid_loss", *self.metric_names] if self.has_validation else []
-        return ["epoch", "train_loss", *validation, *(["time"] if self.add_time else [])]
+        columns = ["valid_loss", *self.metric_names] if self.has_validation else self._added_names
+        return ["epoch", "train_loss", *columns, *(["time"] if self.add_time else [])]
+
+    def add_metric_names(self, names: Sequence[str]) -> None:
+        """Columns that a callback fills: it adds their values to `last_metrics` at every epoch's end, before order -10.
+
+        To be called in `on_train_begin`, or before.
+        """
+        self._added_names += names
+        self.metric_names += names
 
     @property
     def val_losses(self) -> list[float]:
@@ -70,11 +78,9 @@ class Recorder(Callback):
 
     def on_train_begin(self, state: TrainState) -> None:
         loader = state.learner.data.valid_dl
-        self.metric_names = [metric.name for metric in state.metrics]
+        self.metric_names = [*(metric.name for metric in state.metrics), *self._added_names]
         self.has_validation = loader is not None and len(loader) > 0
         self._epoch_start = time.monotonic()
-        if self.on_row:
-            self.on_row(",".join(self.names))
 
     def on_epoch_begin(self, state: TrainState) -> None:
         self._epoch_start, self._epoch_time_s = time.monotonic(), 0.0
@@ -91,13 +97,12 @@ class Recorder(Callback):
 
     def on_epoch_end(self, state: TrainState) -> None:
         valid_loss = state.last_metrics[0] if state.last_metrics else None
-        metrics = dict(zip(self.metric_names, state.last_metrics[1:], strict=False))
+        given = dict(zip(self.metric_names, state.last_metrics[1:], strict=False))
+        metrics = {name: value for name, value in given.items() if value is not None}
         row = EpochRow(state.epoch, state.lifetime_epoch, state.smooth_loss, valid_loss, metrics, self._elapsed_s())
         self.rows.append(row)
         self.nb_batches.append(state.batch)
         self._epoch_start, self._epoch_time_s = time.monotonic(), 0.0
-        if self.on_row:
-            self.on_row(self.format_row(row))
 
     def _elapsed_s(self) -> float:
         return self._epoch_time_s + time.monotonic() - self._epoch_start
@@ -105,8 +110,9 @@ class Recorder(Callback):
     def format_row(self, row: EpochRow) -> str:
         """The row as comma-separated text: whole numbers plain, others with 6 decimals, `#na#` for none."""
         metrics = [row.metrics.get(name) for name in self.metric_names]
-        validation = [row.valid_loss, *metrics] if self.has_validation else []
-        cells = [str(row.epoch), *(format_value(value) for value in (row.train_loss, *validation))]
+        added = [row.metrics.get(name) for name in self._added_names]
+        columns = [row.valid_loss, *metrics] if self.has_validation else added
+        cells = [str(row.epoch), *(format_value(value) for value in (row.train_loss, *columns))]
         return ",".join([*cells, format_time(row.time_s)] if self.add_time else cells)
 
     def state_dict(self) -> dict[str, Any]:

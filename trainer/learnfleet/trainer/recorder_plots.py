@@ -28,6 +28,14 @@ def losses_figure(recorder: Recorder, skip_start: int, skip_end: int, show_grid:
     return figure
 
 
+def progress_figure(recorder: Recorder, total_batches: int) -> Figure:
+    """The losses so far, with room for those that are to come."""
+    figure = losses_figure(recorder, 0, 0, show_grid=False)
+    greatest = max([*recorder.losses, *recorder.val_losses], default=1.0)
+    figure.axes[0].set(xlim=(0, total_batches), ylim=(0, greatest * 1.05))
+    return figure
+
+
 def rates_figure(recorder: Recorder, show_moms: bool, skip_start: int, skip_end: int) -> Figure:
     figure, axes = _new_figure(2 if show_moms else 1)
     batches = _window(len(recorder.lrs), skip_start, skip_end)

@@ -86,7 +86,8 @@ class TrainState:
     last_output: Any = None
     loss: Tensor | None = None  # this rank's, with its graph
     last_loss: float = float("nan")  # at on_batch_end in training: mean over the global batch, before any change
-    last_metrics: list[float] = field(default_factory=list)  # at on_epoch_end: validation loss, then the metrics
+    # At on_epoch_end: validation loss (None: not validated), then the metrics, then what callbacks have added.
+    last_metrics: list[float | None] = field(default_factory=list)
 
     # Steering. All but stop_request must be set alike on all ranks: decide from losses, metrics and counters.
     skip_bwd: bool = False  # on_backward_begin: no backward pass for this batch

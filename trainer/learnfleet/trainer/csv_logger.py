@@ -1,0 +1,66 @@
+"""The epoch table as a file (fastai v1 `CSVLogger`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from learnfleet.trainer.callback import LearnerCallback
+from learnfleet.trainer.state import TrainState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from learnfleet.trainer.learner import Learner
+
+
+class CSVLogger(LearnerCallback):
+    """Writes a line an epoch to `<learner's path>/<filename>.csv`, on rank 0, and has it on disk at the epoch's end.
+
+    Args:
+        append: go on with a file that is there (its headings are not repeated); otherwise a new fit begins it anew.
+    """
+
+    order: ClassVar[int] = 5  # after the recorder has made the row
+
+    def __init__(self, learn: Learner, filename: str = "history", append: bool = False) -> None:
+        super().__init__(learn)
+        self.path, self.append = learn.path / f"{filename}.csv", append
+
+    def on_train_begin(self, state: TrainState) -> None:
+        if not state.learner.world.is_main:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = _lines(self.path) if self.append else []
+        self._write([*kept, *([] if kept else [",".join(state.learner.recorder.names)])])
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        recorder = state.learner.recorder
+        if state.learner.world.is_main and recorder.rows:
+            with self.path.open("a") as file:
+                file.write(recorder.format_row(recorder.rows[-1]) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _write(self, lines: list[str]) -> None:
+        self.path.write_text("".join(line + "\n" for line in lines))
+
+    def read_logged_file(self) -> pd.DataFrame:
+        """What is in the file."""
+        import pandas as pd
+
+        return pd.read_csv(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        # Asked on rank 0, whose file it is. The lines themselves: a restarted fit begins the file anew.
+        return {"lines": _lines(self.path)}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """A resumed fit goes on behind the epochs it had when it was saved; later ones will be written again."""
+        if self.learn.world.is_main:
+            self._write(values["lines"])
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []

@@ -1,0 +1,45 @@
+"""How far a fit has come, in a file, so that another run may go on from there (fastai v1 `TrackEpochCallback`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from learnfleet.trainer.callback import LearnerCallback
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.state import TrainState
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
+
+
+class TrackEpochCallback(LearnerCallback):
+    """Writes the number of the epoch that is finished to `path/model_dir/<name>`, and removes it when the fit is done.
+
+    `start_epoch` tells a later run where to begin: `fit_one_cycle(n, start_epoch=tracker.start_epoch(), ...)`.
+    """
+
+    order: ClassVar[int] = 20  # after what saves the weights of the epoch
+
+    def __init__(self, learn: Learner, name: str = "epoch") -> None:
+        super().__init__(learn)
+        self.path = learn.path / learn.model_dir / name
+
+    def start_epoch(self) -> int | None:
+        """Epochs that an earlier run has finished; None where none is recorded."""
+        if not self.path.exists():
+            return None
+        text = self.path.read_text().strip()
+        if not text.isdecimal():
+            raise LearnerError("name", f"{self.path} does not hold the number of an epoch")
+        return int(text) + 1
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        if state.learner.world.is_main:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.path.with_name(f".{self.path.name}")
+            temporary.write_text(str(state.epoch))
+            temporary.replace(self.path)
+
+    def on_train_end(self, state: TrainState) -> None:
+        if state.exception is None and not state.interrupted and state.learner.world.is_main:
+            self.path.unlink(missing_ok=True)
