@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class LSTMLanguageModel(nn.Module):
         self.embedding = nn.Embedding(vocab_size, emb_sz)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         sizes = [emb_sz, *[n_hid] * (n_layers - 1), emb_sz]
-        self.layers = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.LSTM(a, b, batch_first=True) for a, b in itertools.pairwise(sizes))
         self.input_dropout = SequenceDropout(0.25 * drop_mult)
         self.dropouts = nn.ModuleList(SequenceDropout(0.15 * drop_mult) for _ in self.layers)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
@@ -85,7 +86,7 @@ def language_model_learner(
     silent: bool = False,
     seed: int = 0,
 ) -> Learner:
-    """A Learner of an LSTM language model, with `RNNTrainer(alpha, beta)` among its callbacks (fastai v1 RNNLearner)."""
+    """A Learner of an LSTM language model with `RNNTrainer(alpha, beta)` among its callbacks (fastai v1 RNNLearner)."""
     from learnfleet.trainer.learner import Learner
 
     with torch.random.fork_rng(devices=[]):

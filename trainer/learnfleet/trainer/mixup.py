@@ -42,12 +42,12 @@ class MixUpLoss(nn.Module):
         return reduced(lam * first + (1 - lam) * second, self.reduction)
 
     def _inner(self, output: Tensor, target: Tensor, reduction: str) -> Tensor:
-        before = self.inner.reduction  # type: ignore[attr-defined]  # checked above
-        self.inner.reduction = reduction  # type: ignore[attr-defined]
+        before = self.inner.reduction
+        self.inner.reduction = reduction
         try:
             return self.inner(output, target)
         finally:
-            self.inner.reduction = before  # type: ignore[attr-defined]
+            self.inner.reduction = before
 
     def _per_item(self, output: Tensor, target: Tensor) -> Tensor:
         return self._inner(output, target, "none").reshape(len(target), -1).mean(dim=1)

@@ -33,8 +33,8 @@ def vocabulary(tokens: Sequence[str], max_vocab: int = 60_000, min_freq: int = 2
 
 class WindowLoader:
     """Implements `Loader` over one long sequence of token numbers, cut into `batch_size` rows that are read side by
-    side, `bptt` tokens at a time: x int64 [rows, bptt], y the tokens that follow. What does not fill the last window of
-    all rows is left out. The order is that of the text, since a recurrent model carries its state from window to window.
+    side, `bptt` tokens at a time: x int64 [rows, bptt], y the tokens that follow. What does not fill the last window
+    of all rows is left out. The order is that of the text: a recurrent model carries its state from window to window.
     """
 
     def __init__(self, tokens: Tensor, batch_size: int, bptt: int, device: torch.device) -> None:
