@@ -20,8 +20,8 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import describe_groups
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
+from learnfleet.trainer.segmentation import unet_learner
 from learnfleet.trainer.spec import DataSpec, LearnerSpec, WeightsSpec
-from learnfleet.trainer.unet_learner import unet_learner
 
 SMALL = "shufflenet_v2_x0_5"
 

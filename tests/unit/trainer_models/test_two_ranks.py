@@ -15,8 +15,8 @@ from torch import nn
 
 from learnfleet.trainer.cnn import cnn_learner
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.segmentation import unet_learner
 from learnfleet.trainer.unet_blocks import NormType
-from learnfleet.trainer.unet_learner import unet_learner
 
 
 def plain_encoder() -> nn.Sequential:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from learnfleet.trainer.bodies import create_body
 from learnfleet.trainer.encoder_steps import find_steps
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.segmentation import unet_learner
 from learnfleet.trainer.unet import DynamicUnet
 from learnfleet.trainer.unet_blocks import (
     ResBlock,
 )
-from learnfleet.trainer.unet_learner import unet_learner
 
 
 def count(module: nn.Module) -> int:

@@ -18,8 +18,8 @@ from learnfleet.trainer.bodies import (
 )
 from learnfleet.trainer.cnn import cnn_learner, create_cnn, create_cnn_model
 from learnfleet.trainer.head import apply_init, create_head
+from learnfleet.trainer.segmentation import unet_learner
 from learnfleet.trainer.unet import DynamicUnet
-from learnfleet.trainer.unet_learner import unet_learner
 
 __all__ = [
     "Body",

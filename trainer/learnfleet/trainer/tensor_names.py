@@ -29,7 +29,7 @@ def compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Mism
     """How `found` differs from `expected`."""
     return Mismatch(
         tuple(name for name in expected if name not in found),
-        tuple(name for name in found if name not in expected),
+        tuple(sorted(name for name in found if name not in expected)),
         tuple(
             f"{name} is {list(found[name].shape)} there and {list(expected[name].shape)} in the model"
             for name in expected
