@@ -25,7 +25,8 @@ from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.manifest import CorruptCheckpoint
 from learnfleet.trainer.mlflow_loader import _load_pyfunc
 from learnfleet.trainer.predictor import Prediction
-from learnfleet.trainer.run import RunContext, run_interpret, run_train
+from learnfleet.trainer.run import RunContext, run_train
+from learnfleet.trainer.run_interpret import run_interpret
 from learnfleet.trainer.spec import Component, DataSpec, FitOneCycleStage, LearnerSpec, LearningRate
 
 CLASSES = ("blue", "red")
@@ -185,7 +186,12 @@ def test_an_interpretation_counts_every_readable_picture_and_draws_both_figures(
     assert [item["path"].split("/")[:2] for item in found["top_losses"]] == [
         ["valid", item["actual"]] for item in found["top_losses"]
     ]
-    assert [picture["name"] for picture in found["pictures"]] == ["confusion_matrix", "top_losses"]
+    assert [picture["name"] for picture in found["pictures"]] == [
+        "confusion_matrix",
+        "confusion_matrix_normalized",
+        "top_losses",
+        "top_losses_heatmap",
+    ]
     assert all(Path(picture["path"]).read_bytes()[:4] == b"\x89PNG" for picture in found["pictures"])
 
 

@@ -9,8 +9,7 @@ from support.memory_data import MemoryData, a_learner
 
 from learnfleet.trainer import plots
 from learnfleet.trainer.data import DatasetType
-from learnfleet.trainer.inference import Predictions
-from learnfleet.trainer.interpret import ClassificationInterpretation
+from learnfleet.trainer.interpret_classes import ClassificationInterpretation
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import loss_per_item
 
@@ -34,7 +33,7 @@ def an_interpretation(indices: torch.Tensor | None = None) -> ClassificationInte
     data.classes = ["cat", "dog", "fox"]
     losses = loss_per_item(CrossEntropyFlat(), LOGITS, TARGETS)
     indices = torch.arange(8) if indices is None else indices
-    return ClassificationInterpretation(a_learner(data), Predictions(LOGITS.softmax(1), TARGETS, indices, losses))
+    return ClassificationInterpretation(a_learner(data), LOGITS.softmax(1), TARGETS, losses, indices=indices)
 
 
 def test_the_oracles_table_gives_its_confusion_matrix_and_most_confused() -> None:
@@ -89,7 +88,7 @@ def test_confusion_figures_write_counts_only_where_they_can_be_read(n: int, has_
 
 def test_top_loss_titles_say_prediction_actual_loss_and_probability() -> None:
     found = an_interpretation()
-    found.learner.data.open_item = lambda ds_type, index: torch.zeros(3, 8, 8, dtype=torch.uint8)  # type: ignore[attr-defined]
+    found.learn.data.open_item = lambda ds_type, index: torch.zeros(3, 8, 8, dtype=torch.uint8)  # type: ignore[attr-defined]
     figure = found.plot_top_losses(3)
     assert [axes.get_title() for axes in figure.axes] == [
         "fox / cat / 1.20 / 0.30",

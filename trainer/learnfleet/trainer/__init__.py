@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from learnfleet.trainer.exported_learner import load_learner
     from learnfleet.trainer.head import create_head
     from learnfleet.trainer.images import BadImage
-    from learnfleet.trainer.interpret import ClassificationInterpretation
+    from learnfleet.trainer.interpret import Interpretation
+    from learnfleet.trainer.interpret_classes import ClassificationInterpretation
+    from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
+    from learnfleet.trainer.interpret_masks import SegmentationInterpretation
+    from learnfleet.trainer.label_items import Category, FloatItem, ImageSegment, MultiCategory
     from learnfleet.trainer.layer_groups import split_model
     from learnfleet.trainer.learner import Learner
     from learnfleet.trainer.metrics import accuracy, error_rate, top_k_accuracy
@@ -55,7 +59,11 @@ _MODULES = {
     "exported_learner": ("load_learner",),
     "head": ("create_head",),
     "images": ("BadImage",),
-    "interpret": ("ClassificationInterpretation",),
+    "interpret": ("Interpretation",),
+    "interpret_classes": ("ClassificationInterpretation",),
+    "interpret_labels": ("MultiLabelClassificationInterpretation",),
+    "interpret_masks": ("SegmentationInterpretation",),
+    "label_items": ("Category", "FloatItem", "ImageSegment", "MultiCategory"),
     "learner": ("Learner",),
     "metrics": ("accuracy", "error_rate", "top_k_accuracy"),
     "models": (
@@ -87,19 +95,26 @@ __all__ = [
     "CancelEpoch",
     "CancelStep",
     "CancelTraining",
+    "Category",
     "ClassificationInterpretation",
     "DatasetType",
     "DynamicUnet",
     "EvalTransform",
+    "FloatItem",
     "ImageDataBunch",
+    "ImageSegment",
+    "Interpretation",
     "Learner",
     "LearnerCallback",
     "LearnerSpec",
+    "MultiCategory",
+    "MultiLabelClassificationInterpretation",
     "NormType",
     "OneCycleScheduler",
     "Prediction",
     "Predictor",
     "ResizeMethod",
+    "SegmentationInterpretation",
     "TrainState",
     "accuracy",
     "apply_init",

@@ -13,7 +13,7 @@ from torch import Tensor
 from learnfleet.trainer.batch import Shard
 from learnfleet.trainer.bunch import Bunch
 from learnfleet.trainer.data_factories import DataFactories
-from learnfleet.trainer.data_spec import DataSpec, LabelKind, ResizeMethod, TransformSpec
+from learnfleet.trainer.data_spec import DataSpec, LabelKind, ResizeMethod
 from learnfleet.trainer.dataset import DatasetType as DatasetType
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
@@ -32,7 +32,7 @@ from learnfleet.trainer.spec import LOSS_OF_LABELS
 from learnfleet.trainer.transforms import BatchAugment
 
 if TYPE_CHECKING:
-    from learnfleet.trainer.tta import Variant
+    from learnfleet.trainer.tta import AugmentSettings
 
 
 class ImageDataBunch(DataFactories, Bunch):
@@ -151,15 +151,14 @@ class ImageDataBunch(DataFactories, Bunch):
         mean, std = self.stats or NO_STATS
         return EvalTransform(tuple(self.spec.size), self.spec.resize_method, mean, std, self.spec.padding_mode)
 
-    def variant_dl(self, ds_type: DatasetType, variant: Variant, number: int) -> ImageLoader:
-        """The pictures of that part, in order, each as this variant of itself. `number` seeds what is drawn."""
-        from learnfleet.trainer.tta import VariantAugment
+    @property
+    def augment_settings(self) -> AugmentSettings:
+        """What the training augmentation is made of, for test-time augmentation."""
+        from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings
 
         rows, columns = _checked_size(self.spec)
-        spec = self.spec.transforms or TransformSpec(max_rotate=0, max_lighting=0, max_warp=0)
-        augment = VariantAugment(spec, variant, self._seed + 1 + number, rows / columns if columns else 1.0)
-        ds_type = DatasetType.Fix if ds_type is DatasetType.Train else ds_type
-        return self.dl(ds_type).augmented(augment)
+        spec = self.spec.transforms or NO_TRANSFORMS
+        return AugmentSettings(spec, self._seed, rows / columns if columns else 1.0, self.spec.padding_mode)
 
     def normalize(self, stats: Stats | None = None, do_x: bool = True, do_y: bool = False) -> Self:
         """Subtract the mean and divide by the std, each three values of pixels in [0, 1].

@@ -53,6 +53,7 @@ def run_fit(learner: Learner, request: Fit) -> TrainState:
     optimizer = learner.opt or learner.create_opt()
     optimizer.set_lr(lrs)
     optimizer.set_wd(learner.wd if request.wd is None else request.wd)
+    optimizer.zero_grad()  # what `Learner.backward` has left
     events = Events(_callbacks(learner, request, lrs))
     state = TrainState(learner, learner.model, request.epochs, len(learner.data.train_dl), learner.metrics)
     if request.stop_requested is not None:

@@ -2,41 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from learnfleet.trainer.batch import Loader, Shard, as_arguments
+from learnfleet.trainer.batch import Batch, Loader, Shard, as_arguments
+from learnfleet.trainer.callback import Events
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.dataset import DatasetType
+from learnfleet.trainer.decoding import label_kind, predicted_classes
+from learnfleet.trainer.distributed import World
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.label_items import Category as Category
 from learnfleet.trainer.loop import batches_of
 from learnfleet.trainer.losses import Activation, activation_of, loss_per_item
+from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
 
-
-@dataclass(frozen=True)
-class Category:
-    """A class: its number, and its name as text."""
-
-    data: int
-    obj: str
-
-    def __str__(self) -> str:
-        return self.obj
+Progress = Callable[[int, int], None]  # (batches done, of how many)
+_BYTE = 256
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Outputs of a model over N items of a dataset, in its order. On the CPU."""
 
-    outputs: Tensor  # float [N, C], after the activation
-    targets: Tensor  # int64 [N]
+    outputs: Tensor  # float [N, ...], after the activation; uint8 or int32 [N, H, W] where only masks were kept
+    targets: Tensor  # [N, ...], as the loader gives them; uint8 or int32 where only masks were kept
     indices: Tensor  # int64 [N], positions in the dataset; those that could not be read are missing
     losses: Tensor | None = None  # float [N], of the raw outputs
+    more_outputs: tuple[Tensor, ...] = ()  # of a model with several outputs, those after the first
+    more_targets: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a run over a loader.
+
+    Args:
+        activ: replaces the activation that suits the loss.
+        with_loss: also the loss of each item.
+        n_batch: only so many batches.
+        masks_only: of outputs for every pixel, [N, C, H, W], keep the most probable class alone, in a byte.
+        with_dropout: dropout stays on.
+        progress: called after each batch.
+    """
+
+    activ: Activation | None = None
+    with_loss: bool = False
+    n_batch: int | None = None
+    masks_only: bool = False
+    with_dropout: bool = False
+    progress: Progress | None = None
+
+
+def plain_type(ds_type: DatasetType) -> DatasetType:
+    """Fix for Train: the same items, whole, in the dataset's order and not augmented."""
+    return DatasetType.Fix if ds_type is DatasetType.Train else ds_type
 
 
 def predict_loader(
@@ -46,40 +75,127 @@ def predict_loader(
     with_loss: bool = False,
     n_batch: int | None = None,
     activ: Activation | None = None,
+    masks_only: bool = False,
+    with_dropout: bool = False,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """Run the model over a loader, or over its first `n_batch` batches. Every rank must call; all get everything."""
+    """Run the model over a loader, see `Wanted`. Every rank must call; all get everything."""
+    if n_batch is not None and n_batch < 1:
+        raise LearnerError("n_batch", f"{n_batch} batches cannot be predicted: give at least 1, or None for all")
+    wanted = Wanted(activ, with_loss, n_batch, masks_only, with_dropout, progress)
     world = learner.world
     learner.data.shard(Shard(world.rank, world.size))
     world.share_buffers(learner.model)
-    activation = activ or activation_of(learner.loss_func)
-    parts = _run(learner, loader, activation, with_loss, n_batch)
-    columns = [world.gather_rows(torch.cat(column)) for column in zip(*parts, strict=True)]
-    order = columns[2].argsort()
-    outputs, targets, indices, losses = (column[order] for column in columns)
-    return Predictions(outputs, targets, indices, losses if with_loss else None)
+    parts = list(_run(learner, loader, wanted))
+    columns = [[torch.cat(column) for column in zip(*group, strict=True)] for group in zip(*parts, strict=True)]
+    gathered = _gather(world, columns)
+    if gathered is None:
+        return _nothing(learner, wanted)
+    outputs, targets, (indices, *losses) = gathered
+    order = indices.argsort(stable=True)
+
+    def ordered(rows: Tensor) -> Tensor:
+        return rows if torch.equal(indices, indices[order]) else rows[order]
+
+    (first, *others), (target, *more) = map(ordered, outputs), map(ordered, targets)
+    loss = ordered(losses[0]) if losses else None
+    return Predictions(first, target, indices[order], loss, tuple(others), tuple(more))
 
 
-def _run(
-    learner: Learner, loader: Loader, activation: Activation, with_loss: bool, n_batch: int | None
-) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Outputs, targets, indices and losses (empty rows unless asked for) of this rank's batches."""
-    learner.model.eval()
-    parts = []
-    with torch.no_grad(), batches_of(loader, 0, 0) as batches:
-        for batch in islice(batches, n_batch):
-            raw = learner.model(*as_arguments(batch.x))
-            losses = loss_per_item(learner.loss_func, raw, batch.y) if with_loss else torch.zeros(batch.n)
-            parts.append((activation(raw).float().cpu(), batch.y.cpu(), batch.indices, losses.float().cpu()))
-    return parts or [_nothing(learner)]
+Row = tuple[list[Tensor], list[Tensor], list[Tensor]]  # outputs, targets, and indices with losses if asked for
 
 
-def _nothing(learner: Learner) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _run(learner: Learner, loader: Loader, wanted: Wanted) -> Iterator[Row]:
+    """What this rank's batches give."""
+    activation = wanted.activ or activation_of(learner.loss_func)
+    state = TrainState(learner, learner.model, 0, 0, [], train=False)
+    events = Events(learner.callbacks)
+    total = len(loader) if wanted.n_batch is None else min(wanted.n_batch, len(loader))
+    with (
+        torch.no_grad(),
+        evaluating(learner.model, with_dropout=wanted.with_dropout),
+        batches_of(loader, 0, 0) as batches,
+    ):
+        for number, batch in enumerate(islice(batches, wanted.n_batch)):
+            raw = forward(state, events, batch)
+            losses = [per_item_losses(learner, raw, state.last_target).float().cpu()] if wanted.with_loss else []
+            activated = [activation(part).float().cpu() for part in as_arguments(raw)]
+            targets = [part.cpu() for part in as_arguments(batch.y)]
+            if wanted.masks_only and kind_of(learner, activated[0]) is LabelKind.MASK:
+                activated, targets = [compact(predicted_classes(activated[0]))], [compact(part) for part in targets]
+            yield activated, targets, [batch.indices, *losses]
+            if wanted.progress is not None:
+                wanted.progress(number + 1, total)
+
+
+def forward(state: TrainState, events: Events, batch: Batch) -> Any:
+    """Raw outputs of one batch, as validation makes them: callbacks may change the input and the output."""
+    state.take(batch, train=False)
+    events("on_batch_begin", state)
+    state.last_output = state.model(*as_arguments(state.last_input))
+    events("on_loss_begin", state)
+    return state.last_output
+
+
+def per_item_losses(learner: Learner, raw: Any, target: Any) -> Tensor:
+    """The loss of each item, [N]."""
+    return loss_per_item(learner.loss_func, raw, target)
+
+
+def kind_of(learner: Learner, output: Tensor) -> LabelKind:
+    """What the labels are: as the data says, else by the loss and the outputs [N, ...]."""
+    known = getattr(learner.data, "kind", LabelKind.NONE)
+    if isinstance(known, LabelKind) and known is not LabelKind.NONE:
+        return known
+    return label_kind(learner.loss_func, learner.data.classes, output)
+
+
+def compact(mask: Tensor) -> Tensor:
+    """Integers in one byte each if they fit, else in four."""
+    fits = mask.numel() == 0 or (int(mask.min()) >= 0 and int(mask.max()) < _BYTE)
+    return mask.to(torch.uint8 if fits else torch.int32)
+
+
+def _gather(world: World, columns: list[list[Tensor]]) -> list[list[Tensor]] | None:
+    """The rows of all ranks, on every rank. A rank without any row learns from another what they look like."""
+    if world.size == 1:
+        return columns or None
+    has_rows = torch.zeros(world.size)
+    has_rows[world.rank] = float(bool(columns))
+    if not world.sum(has_rows).any():
+        return None
+    layout = [[(list(item.shape[1:]), str(item.dtype).partition(".")[2]) for item in group] for group in columns]
+    layout = world.broadcast_json(layout, source=int(has_rows.argmax()))
+    if not columns:
+        columns = [[torch.empty(0, *shape, dtype=getattr(torch, name)) for shape, name in group] for group in layout]
+    if world.any(any(item.dtype is torch.int32 for group in columns for item in group)):  # `compact` differed
+        columns = [[item.int() if item.dtype is torch.uint8 else item for item in group] for group in columns]
+    return [[world.gather_rows(item) for item in group] for group in columns]
+
+
+def _nothing(learner: Learner, wanted: Wanted) -> Predictions:
     none = torch.empty(0, dtype=torch.int64)
-    return torch.empty(0, learner.data.c), none, none, torch.empty(0)
+    return Predictions(torch.empty(0, learner.data.c), none, none, torch.empty(0) if wanted.with_loss else None)
 
 
-def run_without_grad(model: torch.nn.Module, x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Activated outputs of one batch, on the CPU."""
+@contextmanager
+def evaluating(model: nn.Module, *, with_dropout: bool = False) -> Iterator[None]:
+    """The model in evaluation mode, where it stays; modules with "dropout" in their class's name may go on dropping."""
     model.eval()
-    with torch.no_grad():
-        return activation(model(x)).float().cpu()
+    try:
+        if with_dropout:
+            for module in model.modules():
+                if "dropout" in type(module).__name__.lower():
+                    module.train()
+        yield
+    finally:
+        model.eval()
+
+
+def run_without_grad(
+    model: nn.Module, x: Any, activation: Callable[[Tensor], Tensor], *, with_dropout: bool = False
+) -> Tensor:
+    """Activated outputs of one batch, on the CPU; of a model with several outputs the first."""
+    with torch.no_grad(), evaluating(model, with_dropout=with_dropout):
+        raw = as_arguments(model(*as_arguments(x)))[0]
+        return activation(raw).float().cpu()

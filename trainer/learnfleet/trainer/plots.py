@@ -13,11 +13,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from learnfleet.trainer.confusion import Counts, Scores, row_shares
+
 _TEXT_UP_TO = 30  # classes: beyond, counts would not be readable
 _LABELS_UP_TO = 60  # classes: beyond, only every n-th is named
 _NAME_LENGTH = 18
 _TILE_PIXELS = 224
+_TILE_INCHES = 3.1
 Picture = npt.NDArray[np.uint8]  # [H, W, 3] or [H, W]
+
+
+RIGHT_COLOR, WRONG_COLOR = "#1a7f37", "#c0392b"
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A map [h, w] that is laid over a picture."""
+
+    values: npt.NDArray[np.float32]
+    alpha: float = 0.6
+    cmap: str = "magma"
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,8 @@ class Tile:
 
     picture: Picture
     title: str
+    color: str = "black"
+    heat: Heat | None = None
 
 
 def shorten(name: str, length: int = _NAME_LENGTH) -> str:
@@ -42,7 +59,7 @@ def as_picture(value: Tensor) -> Picture:
 
 
 def confusion_figure(
-    matrix: npt.NDArray[np.int64],
+    matrix: Counts,
     classes: Sequence[str],
     *,
     normalize: bool = False,
@@ -50,29 +67,62 @@ def confusion_figure(
     cmap: str = "Blues",
     decimals: int = 2,
     with_text: bool = True,
+    unit: str = "pictures",
+    figsize: tuple[float, float] | None = None,
 ) -> Figure:
     """Actual classes down, predicted ones across; readable from 2 to a few hundred classes."""
-    n = len(classes)
-    side = min(max(3.6 + 0.42 * n, 4.6), 22.0)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained", dpi=110)
-    axes = figure.subplots()
-    values = _shares(matrix) if normalize else matrix.astype(np.float64)
-    image = axes.imshow(values, cmap=cmap, vmin=0.0, vmax=1.0 if normalize else max(float(matrix.max(initial=0)), 1.0))
-    figure.colorbar(image, ax=axes, shrink=0.75, label="share of the actual class" if normalize else "pictures")
-    _name_axes(axes, classes)
-    axes.set_title(title, pad=12)
-    axes.set(xlabel="Predicted", ylabel="Actual")
-    if with_text and n <= _TEXT_UP_TO:
-        _write_cells(axes, values, matrix, f"{{:.{decimals}f}}" if normalize else None)
+    if normalize:
+        return shares_figure(
+            row_shares(matrix),
+            classes,
+            title=title,
+            cmap=cmap,
+            decimals=decimals,
+            with_text=with_text,
+            figsize=figsize,
+        )
+    values = matrix.astype(np.float64)
+    figure, axes = _matrix_figure(values, classes, title, cmap, unit, max(float(matrix.max(initial=0)), 1.0), figsize)
+    if with_text and len(classes) <= _TEXT_UP_TO:
+        _write_cells(axes, values, "{:.0f}")
     return figure
 
 
-def _shares(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Each row by its sum; rows of classes that never occur are NaN, and stay blank."""
-    totals = matrix.sum(axis=1, keepdims=True).astype(np.float64)
-    shares = np.full(matrix.shape, np.nan)
-    np.divide(matrix, totals, out=shares, where=totals > 0)
-    return shares
+def shares_figure(
+    shares: Scores,
+    classes: Sequence[str],
+    *,
+    title: str,
+    cmap: str = "Blues",
+    decimals: int = 2,
+    with_text: bool = True,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """As `confusion_figure`, of shares of each actual class; NaN stays blank."""
+    figure, axes = _matrix_figure(shares, classes, title, cmap, "share of the actual class", 1.0, figsize)
+    if with_text and len(classes) <= _TEXT_UP_TO:
+        _write_cells(axes, shares, f"{{:.{decimals}f}}")
+    return figure
+
+
+def _matrix_figure(
+    values: Scores,
+    classes: Sequence[str],
+    title: str,
+    cmap: str,
+    unit: str,
+    greatest: float,
+    figsize: tuple[float, float] | None,
+) -> tuple[Figure, Axes]:
+    side = min(max(3.6 + 0.42 * len(classes), 4.6), 22.0)
+    figure = Figure(figsize=figsize or (side + 0.8, side), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    image = axes.imshow(values, cmap=cmap, vmin=0.0, vmax=greatest)
+    figure.colorbar(image, ax=axes, shrink=0.75, label=unit)
+    _name_axes(axes, classes)
+    axes.set_title(title, pad=12)
+    axes.set(xlabel="Predicted", ylabel="Actual")
+    return figure, axes
 
 
 def _name_axes(axes: Axes, classes: Sequence[str]) -> None:
@@ -92,38 +142,60 @@ def _name_axes(axes: Axes, classes: Sequence[str]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _write_cells(
-    axes: Axes, values: npt.NDArray[np.float64], matrix: npt.NDArray[np.int64], pattern: str | None
-) -> None:
+def _write_cells(axes: Axes, values: Scores, pattern: str) -> None:
     middle = float(np.nanmax(values, initial=0.0)) / 2
-    size = 12 if len(matrix) <= 12 else 8
-    for row, column in np.ndindex(*matrix.shape):
-        value = values[row, column]
-        text = "" if np.isnan(value) else pattern.format(value) if pattern else str(matrix[row, column])
-        dim = matrix[row, column] == 0
-        color = "white" if value > middle else "#b8c4d0" if dim else "#1a2733"
+    size = 12 if len(values) <= 12 else 8
+    for row, column in np.ndindex(*values.shape):
+        value = float(values[row, column])
+        color = "white" if value > middle else "#b8c4d0" if value == 0 else "#1a2733"
+        text = "" if math.isnan(value) else pattern.format(value)
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
 
 
-def tiles_figure(tiles: Sequence[Tile], title: str, cmap: str = "magma") -> Figure:
-    """Pictures in a near-square grid. Small ones are enlarged pixel by pixel, without blur."""
-    columns = max(math.ceil(math.sqrt(len(tiles))), 1)
+def tiles_figure(
+    tiles: Sequence[Tile], title: str, *, columns: int | None = None, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Pictures in a grid. Small ones are enlarged pixel by pixel, without blur.
+
+    Args:
+        columns: None: as many as rows, or one more.
+        figsize: inches. None: what the tiles need.
+    """
+    columns = columns or max(math.ceil(math.sqrt(len(tiles))), 1)
     rows = max(math.ceil(len(tiles) / columns), 1)
-    figure = Figure(figsize=(max(3.1 * columns, 4.6), 3.3 * rows + 0.5), layout="constrained", dpi=100)
+    figure = Figure(figsize=figsize or _size_of(tiles, rows, columns), layout="constrained", dpi=100)
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axes in grid:
         axes.set_axis_off()
     for axes, tile in zip(grid, tiles, strict=False):
-        _show(axes, tile, cmap)
+        _show(axes, tile)
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
     return figure
 
 
-def _show(axes: Axes, tile: Tile, cmap: str) -> None:
-    small = max(tile.picture.shape[:2]) < _TILE_PIXELS
-    axes.imshow(tile.picture, cmap=cmap, interpolation="nearest" if small else "antialiased")
-    axes.set_title(tile.title, fontsize=10)
+def _size_of(tiles: Sequence[Tile], rows: int, columns: int) -> tuple[float, float]:
+    """Inches for tiles as high as their pictures are, in relation to their breadth."""
+    aspect = max((tile.picture.shape[0] / tile.picture.shape[1] for tile in tiles), default=1.0)
+    lines = max((tile.title.count("\n") + bool(tile.title) for tile in tiles), default=0)
+    height = min(max(_TILE_INCHES * aspect, 1.0), 2 * _TILE_INCHES) + 0.22 * lines
+    return max(_TILE_INCHES * columns, 4.6), height * rows + 0.5
+
+
+def _show(axes: Axes, tile: Tile) -> None:
+    rows, columns = tile.picture.shape[:2]
+    small = max(rows, columns) < _TILE_PIXELS
+    axes.imshow(tile.picture, cmap="gray", interpolation="nearest" if small else "antialiased")
+    if tile.heat is not None:
+        place = (-0.5, columns - 0.5, rows - 0.5, -0.5)
+        heat = tile.heat
+        axes.imshow(heat.values, alpha=heat.alpha, extent=place, interpolation="bilinear", cmap=heat.cmap)
+    axes.set_title(tile.title, fontsize=10, color=tile.color)
+
+
+def asked_for(figure: Figure, return_fig: bool | None) -> Figure | None:
+    """The figure, which a notebook shows; nothing under return_fig=False, for those who only want it drawn."""
+    return None if return_fig is False else figure
 
 
 def save_png(figure: Figure, path: Path) -> Path:

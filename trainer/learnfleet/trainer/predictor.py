@@ -1,4 +1,4 @@
-"""A model from an export, ready to classify pictures. No data folder is needed."""
+"""A model from an export, ready to predict pictures. No data folder is needed."""
 
 from __future__ import annotations
 
@@ -11,72 +11,151 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from learnfleet.trainer.build import build_model
-from learnfleet.trainer.data import EvalTransform
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.decoding import decode, thresh_of
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.eval_transform import EvalTransform
 from learnfleet.trainer.export import SPEC_FILE, read_export
 from learnfleet.trainer.images import BadImage
-from learnfleet.trainer.inference import Category, run_without_grad
+from learnfleet.trainer.inference import run_without_grad
+from learnfleet.trainer.inputs import as_source
+from learnfleet.trainer.label_items import Category, Item
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
-from learnfleet.trainer.spec import Component
+from learnfleet.trainer.pixels import look_up, plain_table
+from learnfleet.trainer.spec import Component, DataSpec
+from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings, VariantMean, variant_augments
 
-Source = Path | bytes
+_NO_INDEX = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What the model says of one picture."""
 
-    class_name: str
-    index: int
-    probabilities: tuple[float, ...]  # one a class, in the order of `Predictor.classes`
+    kind: LabelKind
+    item: Item
+    prediction: Tensor  # as `Learner.predict` gives it, see `decode`
+    activated: Tensor  # the activated outputs it was made of
+
+    @property
+    def class_name(self) -> str:
+        """Of several labels "a;b"; empty for numbers and masks."""
+        return str(self.item) if self.kind in (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY) else ""
+
+    @property
+    def index(self) -> int:
+        """Of the class; -1 where there is no one class."""
+        return self.item.data if isinstance(self.item, Category) else _NO_INDEX
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """One a class, in the order of `Predictor.classes`; of masks the mean over the pixels; of numbers none."""
+        if self.kind is LabelKind.FLOAT:
+            return ()
+        values = self.activated.flatten(1).mean(dim=1) if self.kind is LabelKind.MASK else self.activated
+        return tuple(values.tolist())
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The predicted numbers; of other kinds none."""
+        return tuple(self.activated.reshape(-1).tolist()) if self.kind is LabelKind.FLOAT else ()
 
 
 class Predictor:
-    """Classifies pictures as the learner did when it was exported. Safe to call from several threads."""
+    """Predicts pictures as the learner did when it was exported. Safe to call from several threads.
+
+    Pictures are paths, bytes of files, PIL images, or uint8 pixels (tensors [C, H, W], arrays [H, W, C]).
+    """
 
     def __init__(
-        self, model: nn.Module, classes: Sequence[str], transform: EvalTransform, loss: Component, device: torch.device
+        self,
+        model: nn.Module,
+        classes: Sequence[str],
+        transform: EvalTransform,
+        loss: Component,
+        device: torch.device,
+        data: DataSpec | None = None,
+        seed: int = 0,
     ) -> None:
+        """`data` (with the training transforms, for `tta`) and `seed`: of the learner."""
         self._model = model.eval().to(device).requires_grad_(False)
         self.classes = tuple(classes)
         self.transform, self.device = transform, device
-        self._activation = activation_of(build_loss(loss.name, loss.arguments))
+        built = build_loss(loss.name, loss.arguments)
+        self._activation, self.thresh = activation_of(built), thresh_of(built)
+        self.kind = data.labels if data is not None else LabelKind.CATEGORY
+        spec = (data.transforms if data is not None else None) or NO_TRANSFORMS
+        aspect = transform.size[0] / transform.size[1] if transform.size else 1.0
+        self._augments = AugmentSettings(spec, seed, aspect, transform.padding)
+
+    def predict(self, item: object, thresh: float | None = None, tta: bool = False) -> tuple[Item, Tensor, Tensor]:
+        """(what is predicted, the same as a tensor, probabilities) of one picture, see `Learner.predict`.
+
+        Raises BadImage, or LearnerError for what is no picture.
+
+        Args:
+            thresh: of several labels, those at least so probable. None: the loss's own.
+            tta: average over the eight variants of `Learner.TTA`.
+        """
+        answer = self.predict_sources([item], thresh, tta)[0]
+        if isinstance(answer, BadImage):
+            raise answer
+        return answer.item, answer.prediction, answer.activated
 
     def predict_bytes(self, pictures: Sequence[bytes]) -> list[Prediction | BadImage]:
         """One answer a picture, in their order. A picture that cannot be read has its error in its place."""
         return self.predict_sources(pictures)
 
-    def predict_sources(self, sources: Sequence[Source]) -> list[Prediction | BadImage]:
-        """As `predict_bytes`, also for files."""
-        answers: list[Prediction | BadImage | Tensor] = [self._prepare(source) for source in sources]
+    def predict_sources(
+        self, sources: Sequence[object], thresh: float | None = None, tta: bool = False
+    ) -> list[Prediction | BadImage]:
+        """As `predict_bytes`, for pictures of any form; pictures of one size are asked about in one batch."""
+        answers: list[Prediction | BadImage | Tensor] = [self._pixels(source) for source in sources]
         good = [answer for answer in answers if isinstance(answer, Tensor)]
-        predictions = iter(self.classify(torch.stack(good)) if good else ())
-        return [next(predictions) if isinstance(answer, Tensor) else answer for answer in answers]
+        alike = len({tuple(pixels.shape) for pixels in good}) <= 1
+        batches = [good] if alike else [[pixels] for pixels in good]
+        found = iter([item for batch in batches if batch for item in self._ask(torch.stack(batch), thresh, tta)])
+        return [next(found) if isinstance(answer, Tensor) else answer for answer in answers]
 
-    def _prepare(self, source: Source) -> Tensor | BadImage:
+    def _pixels(self, source: object) -> Tensor | BadImage:
         try:
-            return self.transform([source])[0]
+            return self.transform.pixels(as_source(source))
         except BadImage as error:
             return error
 
-    def classify(self, x: Tensor) -> list[Prediction]:
+    def _ask(self, pixels: Tensor, thresh: float | None, tta: bool) -> list[Prediction]:
+        return self._decoded(self._averaged(pixels) if tta else self._outputs(self._plain(pixels)), thresh)
+
+    def classify(self, x: Tensor, thresh: float | None = None) -> list[Prediction]:
         """What the model says of a batch [N, 3, H, W] that `transform` has made."""
-        probabilities = run_without_grad(self._model, x.to(self.device), self._activation)
-        rows = zip(probabilities.argmax(dim=1).tolist(), probabilities.tolist(), strict=True)
-        return [Prediction(self.classes[index], index, tuple(row)) for index, row in rows]
+        return self._decoded(self._outputs(x), thresh)
 
-    def predict(self, item: Path | str | bytes) -> tuple[Category, Tensor, Tensor]:
-        """(class, its index as 0-d int64, probabilities [C]) of one picture. Raises BadImage."""
-        answer = self.predict_sources([Path(item) if isinstance(item, str) else item])[0]
-        if isinstance(answer, BadImage):
-            raise answer
-        probabilities = torch.tensor(answer.probabilities)
-        return Category(answer.index, answer.class_name), torch.tensor(answer.index), probabilities
+    def _decoded(self, activated: Tensor, thresh: float | None) -> list[Prediction]:
+        limit = self.thresh if thresh is None else thresh
+        rows = ((row, *decode(self.kind, row, self.classes, limit)) for row in activated)
+        return [Prediction(self.kind, item, prediction, row) for row, item, prediction in rows]
 
-    def logits(self, sources: Sequence[Source]) -> Tensor:
-        """Raw outputs [N, C], on the CPU. Raises BadImage for the first picture that cannot be read."""
-        return run_without_grad(self._model, self.transform(list(sources)).to(self.device), lambda output: output)
+    def _plain(self, pixels: Tensor) -> Tensor:
+        return look_up(pixels, plain_table((self.transform.mean, self.transform.std)))
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        return run_without_grad(self._model, x.to(self.device), self._activation)
+
+    def _averaged(self, pixels: Tensor, beta: float = 0.4, scale: float = 1.35) -> Tensor:
+        """`Learner.TTA` of uint8 [N, 3, H, W]. Every picture gets the variants of item 0, whatever its company."""
+        plain, mean = self._outputs(self._plain(pixels)), VariantMean()
+        first = torch.zeros(len(pixels), dtype=torch.int64)
+        for augment in variant_augments(self._augments, scale):
+            parameters = augment.parameters(0, first)
+            x = augment.apply(pixels, parameters, (self.transform.mean, self.transform.std))
+            mean.add(self._outputs(x), parameters.matrices)
+        return plain * beta + mean.result(plain) * (1 - beta)
+
+    def logits(self, sources: Sequence[object]) -> Tensor:
+        """Raw outputs [N, ...], on the CPU. Raises BadImage for the first picture that cannot be read."""
+        x = self.transform([as_source(source) for source in sources])
+        return run_without_grad(self._model, x.to(self.device), lambda output: output)
 
 
 def load_predictor(path: Path | str, device: str | torch.device = "cpu") -> Predictor:
@@ -90,4 +169,6 @@ def load_predictor(path: Path | str, device: str | torch.device = "cpu") -> Pred
     except RuntimeError as error:
         raise LearnerError("export", f"{folder} has weights of another model than its {SPEC_FILE}: {error}") from error
     transform = EvalTransform.from_json(content.eval_transform)
-    return Predictor(model, content.classes, transform, content.learner.loss_component(), torch.device(device))
+    learner = content.learner
+    loss = learner.loss_component()
+    return Predictor(model, content.classes, transform, loss, torch.device(device), learner.data, learner.seed)

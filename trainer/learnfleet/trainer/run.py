@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from learnfleet.trainer.spec import FreezeStage, Stage, stage_to_json
 from learnfleet.trainer.stages import describe_stage, fit_of
 from learnfleet.trainer.state import TrainState
 
-__all__ = ["RunContext", "TrainOutcome", "load_state", "run_interpret", "run_train"]
+__all__ = ["RunContext", "TrainOutcome", "load_state", "run_train"]
 
 _LAST_SAVE_TRIES = 3
 _LAST_SAVE_PAUSE_S = 2.0
@@ -231,43 +230,3 @@ def report_picture(context: RunContext, name: str, path: Path) -> dict[str, str]
     data = {"name": name, "path": str(path), "media_type": "image/png"}
     context.emit(f"picture/{name}", "picture", dict(data))
     return data
-
-
-def run_interpret(
-    learner: Learner, context: RunContext, *, top_losses: int, min_confused: int, output_dir: Path
-) -> dict[str, Any]:
-    """Find what the learner's present state gets wrong on its validation pictures. Every rank must call.
-
-    Returns JSON-able data (the fields of `learnfleet.v1.Interpretation`); rank 0 writes the plots to `output_dir`.
-    """
-    data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
-    try:
-        found = learner.interpret()
-    finally:
-        skipped = int(learner.world.sum(data.skipped_tensor()).item())
-        data.close()
-    items = found.describe_top_losses(min(top_losses, len(found.losses)))
-    result: dict[str, Any] = {
-        "classes": found.classes,
-        "examples": len(found.losses),
-        "accuracy": found.accuracy,
-        "loss": found.mean_loss,
-        "confusion_matrix": found.confusion_matrix().tolist(),
-        "most_confused": [
-            {"actual": actual, "predicted": predicted, "count": count}
-            for actual, predicted, count in found.most_confused(min_confused)
-        ],
-        "top_losses": [{**dataclasses.asdict(item), "path": data.path_of(item.index)} for item in items],
-        "skipped_images": skipped,
-        "pictures": [],
-    }
-    if learner.world.is_main:
-        figures = {
-            "confusion_matrix": found.plot_confusion_matrix(),
-            "top_losses": found.plot_top_losses(top_losses),
-        }
-        result["pictures"] = [
-            report_picture(context, name, plots.save_png(figure, output_dir / f"{name}.png"))
-            for name, figure in figures.items()
-        ]
-    return result

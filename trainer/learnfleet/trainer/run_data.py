@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.learner import LearnerData
 from learnfleet.trainer.run_context import Emit
@@ -66,11 +67,13 @@ class DataReporter:
         """Pictures this rank had to leave out, int64 [1]: ranks read different ones, so they add up."""
         return torch.tensor([len(self._skipped)])
 
-    def path_of(self, index: int) -> str:
-        """The file of a validation item, relative to the data's folder; empty for data that are no pictures."""
+    def path_of(self, index: int, ds_type: DatasetType = DatasetType.Valid) -> str:
+        """The file of an item, relative to the data's folder; empty for data that are no pictures."""
         if self._pictures is None:
             return ""
-        path = Path(self._pictures.valid_ds.items[index].path)
+        is_train = ds_type in (DatasetType.Train, DatasetType.Fix)
+        dataset = self._pictures.train_ds if is_train else self._pictures.valid_ds
+        path = Path(dataset.items[index].path)
         return str(path.relative_to(self._data.path)) if path.is_relative_to(self._data.path) else str(path)
 
     def _on_bad_image(self, error: BadImage) -> None:

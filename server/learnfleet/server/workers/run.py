@@ -159,7 +159,7 @@ def _train(learner: Learner, run: Run, work: TrainRun) -> Json:
 def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
     """Interpret, validate, predict or draw; what cannot be told in an outcome is written to the job's folder."""
     from learnfleet.trainer import run_evaluate
-    from learnfleet.trainer.run import run_interpret
+    from learnfleet.trainer.run_interpret import run_interpret
 
     context, folder = _context(run), Path(run.request.job_dir)
     options = {name: value for name, value in work.items() if name != "kind"}
@@ -176,7 +176,7 @@ def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
         temporary = folder / f".{INTERPRETATION_FILE}.{run.request.attempt}"
         temporary.write_text(json.dumps(found))
         temporary.replace(folder / INTERPRETATION_FILE)
-    metrics = {"accuracy": found["accuracy"], "valid_loss": found["loss"]}
+    metrics = {"valid_loss": found["loss"], **({} if found["kind"] == "float" else {"accuracy": found["accuracy"]})}
     return {"metrics": metrics, "skipped_images": found["skipped_images"]}
 
 

@@ -1,0 +1,66 @@
+"""What a prediction or a label is called, by its kind (fastai v1's item classes)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Category:
+    """A class: its number, and its name as text."""
+
+    data: int
+    obj: str
+
+    def __str__(self) -> str:
+        return self.obj
+
+
+@dataclass(frozen=True, eq=False)
+class MultiCategory:
+    """Any number of classes: float [C] of zeros and ones, and their names; as text joined by ";"."""
+
+    data: Tensor
+    obj: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ";".join(self.obj)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatItem:
+    """One or several numbers, float [K]."""
+
+    data: Tensor
+
+    @property
+    def obj(self) -> float | list[float]:
+        values: list[float] = self.data.reshape(-1).tolist()
+        return values[0] if len(values) == 1 else values
+
+    def __str__(self) -> str:
+        return " ".join(f"{value:.4g}" for value in self.data.reshape(-1).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSegment:
+    """A class for every pixel: int64 [1, H, W]."""
+
+    data: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.data.shape[-2], self.data.shape[-1]
+
+    def __str__(self) -> str:
+        return f"ImageSegment {tuple(self.data.shape)}"
+
+
+Item = Category | MultiCategory | FloatItem | ImageSegment

@@ -1,0 +1,89 @@
+"""Figures of masks: every pixel in the colour of its class."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from learnfleet.trainer.plots import Picture, shorten
+
+_TURN = 0.618034  # of the colour circle: neighbours in number are far apart in hue
+_NO_CLASS = (128, 128, 128)
+_LEGEND_UP_TO = 40
+Mask = npt.NDArray[np.int64]  # [H, W]
+
+
+@dataclass(frozen=True)
+class MaskTile:
+    """A picture, a mask over it (None: the picture alone), and what is written above."""
+
+    picture: Picture
+    mask: Mask | None
+    title: str = ""
+
+
+def class_colors(n: int) -> npt.NDArray[np.uint8]:
+    """A colour for each of n classes, uint8 [n, 3], always the same ones."""
+    if n <= 20:
+        table = colormaps["tab20"](np.arange(n) % 10 * 2 + np.arange(n) // 10)
+        return np.asarray(table[:, :3] * 255, dtype=np.uint8)
+    colors = [colorsys.hsv_to_rgb(i * _TURN % 1, 0.55 + 0.4 * (i % 2), 0.95 - 0.15 * (i % 3)) for i in range(n)]
+    return (np.array(colors) * 255).astype(np.uint8)
+
+
+def overlay(picture: Picture, mask: Mask, n_classes: int, alpha: float = 0.6) -> Picture:
+    """The picture with the colours of the mask; values that are no class are grey."""
+    table = np.vstack((class_colors(n_classes), np.array([_NO_CLASS], dtype=np.uint8)))
+    known = (mask >= 0) & (mask < n_classes)
+    colors = table[np.where(known, mask, n_classes)]
+    picture = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
+    mixed: Picture = (picture * (1 - alpha) + colors * alpha).round().astype(np.uint8)
+    return mixed
+
+
+def masks_figure(
+    rows: Sequence[Sequence[MaskTile]],
+    classes: Sequence[str],
+    title: str = "",
+    *,
+    alpha: float = 0.6,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """A table of tiles, with the colours of the classes that occur in them."""
+    columns = max(map(len, rows), default=1)
+    aspect = max((tile.picture.shape[0] / tile.picture.shape[1] for row in rows for tile in row), default=1.0)
+    size = figsize or (3.9 * columns + 1.6, max(len(rows), 1) * (3.8 * aspect + 0.35) + 0.5)
+    figure = Figure(figsize=size, layout="constrained", dpi=100)
+    grid = figure.subplots(max(len(rows), 1), columns, squeeze=False)
+    for axes in grid.flatten().tolist():
+        axes.set_axis_off()
+    for axes_row, row in zip(grid, rows, strict=False):
+        for axes, tile in zip(axes_row, row, strict=False):
+            _show(axes, tile, len(classes), alpha)
+    _legend(figure, [tile.mask for row in rows for tile in row if tile.mask is not None], classes)
+    if title:
+        figure.suptitle(title, fontsize=12, fontweight="bold")
+    return figure
+
+
+def _show(axes: Axes, tile: MaskTile, n_classes: int, alpha: float) -> None:
+    shown = tile.picture if tile.mask is None else overlay(tile.picture, tile.mask, n_classes, alpha)
+    axes.imshow(shown, cmap="gray", interpolation="nearest")
+    axes.set_title(tile.title, fontsize=10)
+
+
+def _legend(figure: Figure, masks: Sequence[Mask], classes: Sequence[str]) -> None:
+    seen = sorted({int(value) for mask in masks for value in np.unique(mask)})
+    known = [value for value in seen if 0 <= value < len(classes)][:_LEGEND_UP_TO]
+    colors = class_colors(len(classes)) / 255
+    patches = [Patch(color=tuple(colors[value]), label=shorten(str(classes[value]))) for value in known]
+    if patches:
+        figure.legend(handles=patches, loc="outside right upper", fontsize=8, frameon=False)

@@ -1,0 +1,78 @@
+"""A data set's first items with ground truth and prediction (fastai `show_results`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from learnfleet.trainer import plots, plots_masks
+from learnfleet.trainer.batch import as_arguments
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.dataset import DatasetType
+from learnfleet.trainer.dataset_items import as_picture, first_batches
+from learnfleet.trainer.decoding import decode, decode_target, thresh_of
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.inference import kind_of, run_without_grad
+from learnfleet.trainer.losses import activation_of
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.learner import Learner
+
+_HEADING = "Ground truth / Predictions"
+_UNKNOWN = "?"
+
+
+def results_figure(learner: Learner, ds_type: DatasetType, rows: int) -> Figure:
+    """rows x rows pictures titled with what is true and what is predicted; of masks `rows` pairs.
+
+    No rank waits for another. Raises LearnerError for data without pictures.
+    """
+    if rows < 1:
+        raise LearnerError("rows", f"{rows} rows cannot be shown: give at least 1")
+    found = _first_items(learner, ds_type, rows * rows)
+    kind = kind_of(learner, found[2])
+    return _mask_pairs(learner, ds_type, found, rows) if kind is LabelKind.MASK else _tiles(learner, ds_type, found)
+
+
+def _first_items(learner: Learner, ds_type: DatasetType, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(inputs, targets, activated outputs) of at most `count` items, on the CPU."""
+    batches = first_batches(learner, ds_type, count)
+    if not batches:
+        raise LearnerError("ds_type", f"the {ds_type.name} data has no item that can be read")
+    activation = activation_of(learner.loss_func)
+    outputs = [run_without_grad(learner.model, batch.x, activation) for batch in batches]
+    x = [as_arguments(batch.x)[0].cpu() for batch in batches]
+    y = [as_arguments(batch.y)[0].cpu() for batch in batches]
+    return torch.cat(x)[:count], torch.cat(y)[:count], torch.cat(outputs)[:count]
+
+
+def _tiles(learner: Learner, ds_type: DatasetType, found: tuple[Tensor, Tensor, Tensor]) -> Figure:
+    return plots.tiles_figure([_tile(learner, ds_type, *item) for item in zip(*found, strict=True)], _HEADING)
+
+
+def _tile(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, output: Tensor) -> plots.Tile:
+    kind, classes = kind_of(learner, output.unsqueeze(0)), learner.data.classes
+    given, prediction = decode(kind, output, classes, thresh_of(learner.loss_func))
+    names = [plots.shorten(str(given)) or "(none)"]
+    color = "black"
+    if ds_type is DatasetType.Test:
+        names.insert(0, _UNKNOWN)
+    else:
+        names.insert(0, plots.shorten(str(decode_target(kind, target, classes))) or "(none)")
+        if kind is not LabelKind.FLOAT:
+            color = plots.RIGHT_COLOR if torch.equal(prediction.float(), target.float()) else plots.WRONG_COLOR
+    return plots.Tile(as_picture(learner.data, x), "\n".join(names), color)
+
+
+def _mask_pairs(learner: Learner, ds_type: DatasetType, found: tuple[Tensor, Tensor, Tensor], rows: int) -> Figure:
+    classes = [str(name) for name in learner.data.classes]
+    table = []
+    for x, target, output in list(zip(*found, strict=True))[:rows]:
+        picture = as_picture(learner.data, x)
+        mask = decode(LabelKind.MASK, output, classes, thresh_of(learner.loss_func))[1][0].numpy()
+        true = None if ds_type is DatasetType.Test else target.reshape(target.shape[-2:]).numpy()
+        table.append([plots_masks.MaskTile(picture, true), plots_masks.MaskTile(picture, mask)])
+    return plots_masks.masks_figure(table, classes, _HEADING)
