@@ -8,7 +8,8 @@ from support.memory_data import tiny_model
 from torch import nn
 
 from learnfleet.trainer.layer_groups import split_model
-from learnfleet.trainer.optimizer import SGD, Adam, LayerOptimizer, OptFunc, lr_range
+from learnfleet.trainer.opt_funcs import SGD, Adam, OptFunc
+from learnfleet.trainer.optimizer import LayerOptimizer, lr_range
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from support.memory_data import MemoryData, a_learner
 
-from learnfleet.trainer.schedules import OneCycle, anneal_cosine, anneal_exponential, anneal_linear, anneal_none
+from learnfleet.trainer.phases import values_at
+from learnfleet.trainer.schedules import one_cycle_phases
 
 ORACLES = Path(__file__).parents[4] / "shared" / "learner" / "oracles.json"
 
@@ -20,10 +21,15 @@ def oracle(name: str) -> dict[str, object]:
     return dict(found["expected"])  # type: ignore[call-overload]
 
 
-def test_one_cycle_has_the_oracles_rate_and_momentum_at_every_step() -> None:
-    expected, cycle = oracle("O02"), OneCycle()
-    assert [cycle.lr(step, 20, 0.1) for step in range(20)] == pytest.approx(expected["lrs"], rel=1e-9)
-    assert [cycle.mom(step, 20) for step in range(20)] == pytest.approx(expected["moms"], rel=1e-9)
+def rates(n: int, name: str = "lr", **options: float) -> list[float]:
+    phases = one_cycle_phases(n, [0.1], **options)  # type: ignore[arg-type]
+    return [(values_at(phases, step) or {})[name][0] for step in range(n)]
+
+
+def test_f053_one_cycle_has_the_oracles_rate_and_momentum_at_every_step() -> None:
+    expected = oracle("O02")
+    assert rates(20) == pytest.approx(expected["lrs"], rel=1e-9)
+    assert rates(20, "mom") == pytest.approx(expected["moms"], rel=1e-9)
 
 
 def test_a_one_cycle_fit_applies_the_oracles_values_and_leaves_the_last_in_the_optimizer() -> None:
@@ -44,23 +50,6 @@ def test_a_cycle_peaks_at_each_groups_own_rate() -> None:
     assert first_group / learner.require_optimizer().lr == pytest.approx(1e-2)
 
 
-@pytest.mark.parametrize("total", [1, 2, 3])
-def test_the_shortest_cycles_stay_within_their_bounds(total: int) -> None:
-    rates = [OneCycle().lr(step, total, 1.0) for step in range(total + 1)]
-    assert all(0 < rate <= 1 for rate in rates)
-    assert rates[-1] < 1e-3
-
-
-def test_a_step_outside_the_cycle_is_refused() -> None:
-    with pytest.raises(ValueError, match="step 21 is outside the cycle of 20 steps"):
-        OneCycle().lr(21, 20, 0.1)
-
-
-@pytest.mark.parametrize(
-    ("anneal", "middle"),
-    [(anneal_none, 1.0), (anneal_linear, 2.5), (anneal_exponential, 2.0), (anneal_cosine, 2.5)],
-)
-def test_annealings_run_from_start_to_end(anneal: object, middle: float) -> None:
-    assert callable(anneal)
-    end = 1.0 if anneal is anneal_none else 4.0
-    assert [anneal(1.0, 4.0, share) for share in (0.0, 0.5, 1.0)] == pytest.approx([1.0, middle, end])
+@pytest.mark.parametrize(("total", "expected"), [(1, [0.004]), (2, [0.004, 0.1]), (3, [0.004, 0.1, 0.0750001])])
+def test_f054_each_half_of_the_shortest_cycles_has_a_batch(total: int, expected: list[float]) -> None:
+    assert rates(total) == pytest.approx(expected, rel=1e-4)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         num_features_model,
         unet_learner,
     )
-    from learnfleet.trainer.optimizer import SGD, Adam
+    from learnfleet.trainer.opt_funcs import SGD, Adam, RAdam, RMSprop
     from learnfleet.trainer.predictor import Prediction, Predictor, load_predictor
     from learnfleet.trainer.schedules import OneCycleScheduler
     from learnfleet.trainer.spec import LearnerSpec, ResizeMethod
@@ -78,7 +78,7 @@ _MODULES = {
         "num_features_model",
         "unet_learner",
     ),
-    "optimizer": ("SGD", "Adam"),
+    "opt_funcs": ("SGD", "Adam", "RAdam", "RMSprop"),
     "predictor": ("Prediction", "Predictor", "load_predictor"),
     "schedules": ("OneCycleScheduler",),
     "spec": ("LearnerSpec", "ResizeMethod"),
@@ -113,6 +113,8 @@ __all__ = [
     "OneCycleScheduler",
     "Prediction",
     "Predictor",
+    "RAdam",
+    "RMSprop",
     "ResizeMethod",
     "SegmentationInterpretation",
     "TrainState",

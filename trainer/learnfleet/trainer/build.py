@@ -14,7 +14,7 @@ from learnfleet.trainer.layer_groups import boundaries_named
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.losses import build_loss
 from learnfleet.trainer.metrics import Metric, build_metric
-from learnfleet.trainer.optimizer import OPT_FUNCS
+from learnfleet.trainer.opt_funcs import build_opt_func
 from learnfleet.trainer.spec import LearnerSpec, UnetSpec
 from learnfleet.trainer.unet import DynamicUnet
 
@@ -32,8 +32,7 @@ def build_learner(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if spec.optimizer.name not in OPT_FUNCS:
-        raise LearnerError("optimizer.name", f"{spec.optimizer.name!r} is unknown; known: {', '.join(OPT_FUNCS)}")
+    build_opt_func(spec.optimizer.name, spec.optimizer.arguments)  # what is wrong is told before data are read
     metrics = [build_metric(item.name, item.arguments) for item in spec.metrics]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # all ranks start from the same weights
@@ -89,7 +88,7 @@ def assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[
     learner = Learner(
         data,
         model,
-        optimizer.name,
+        build_opt_func(optimizer.name, optimizer.arguments),
         build_loss(loss.name, loss.arguments),
         metrics,
         optimizer.true_wd,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,8 @@ from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+
+_log = logging.getLogger(__name__)
 
 EVENTS = (
     "on_train_begin",
@@ -49,6 +52,7 @@ class Callback:
 
     order: ClassVar[int] = 0  # ascending; ties keep the order in which they were given
     resumable_in_epoch: ClassVar[bool] = True  # False: a resumed fit must begin at an epoch, not inside one
+    in_lr_find: ClassVar[bool] = False  # also in a learning-rate search: for what changes the computation of a step
 
     def on_train_begin(self, state: TrainState) -> Changes:
         """Once, before the first epoch. A resumed fit loads saved callback state right after this."""
@@ -79,6 +83,9 @@ class Callback:
 
     def on_train_end(self, state: TrainState) -> Changes:
         """Always, also after an error (`state.exception`)."""
+
+    def jump_to_epoch(self, epoch: int) -> None:
+        """After `on_train_begin`, when a callback has said that the fit begins with an epoch other than 0."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed fit needs, as plain JSON-able data."""
@@ -138,6 +145,23 @@ class Events:
             changes = handler(state)
             if changes is not None:
                 _apply(changes, event, state)
+
+    def jump_to_epoch(self, epoch: int) -> None:
+        for callback in self.callbacks:
+            callback.jump_to_epoch(epoch)
+
+    def end(self, state: TrainState) -> None:
+        """Send `on_train_end` to every callback, whatever the others do. Raises the first error when all are done."""
+        errors = []
+        for handler in self._handlers["on_train_end"]:
+            try:
+                handler(state)
+            except Exception as error:
+                errors.append(error)
+        for further in errors if state.exception is not None else errors[1:]:
+            _log.error("a callback failed in on_train_end", exc_info=further)
+        if errors and state.exception is None:
+            raise errors[0]
 
     def names(self) -> dict[str, Callback]:
         """A stable name for each callback: its class, numbered from the second of a class on."""

@@ -9,10 +9,11 @@ import torch
 import torchvision
 
 from learnfleet.trainer.architectures import available_architectures
+from learnfleet.trainer.callback_registry import available_callbacks
 from learnfleet.trainer.export import installed_version
 from learnfleet.trainer.losses import available_losses
 from learnfleet.trainer.metrics import available_metrics
-from learnfleet.trainer.optimizer import OPT_FUNCS
+from learnfleet.trainer.opt_funcs import OPT_FUNCS, describe_opt_funcs
 
 
 def available_catalog() -> dict[str, Any]:
@@ -22,6 +23,8 @@ def available_catalog() -> dict[str, Any]:
         "metrics": available_metrics(),
         "losses": available_losses(),
         "optimizers": sorted(OPT_FUNCS),
+        "optimizer_arguments": describe_opt_funcs(),
+        "callbacks": available_callbacks(),
         "versions": {
             "learnfleet": installed_version(),
             "torch": torch.__version__,

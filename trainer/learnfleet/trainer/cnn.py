@@ -18,7 +18,7 @@ from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_core import LearnerData
 from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.network import Architecture, Cut
-from learnfleet.trainer.optimizer import Adam, OptFunc
+from learnfleet.trainer.opt_funcs import Adam, OptFuncLike
 from learnfleet.trainer.spec_of_learner import describe_head, own_parts, spec_of_learner
 
 P = ParamSpec("P")
@@ -76,7 +76,7 @@ def cnn_learner(
     init: Init | None = nn.init.kaiming_normal_,
     concat_pool: bool = True,
     *,
-    opt_func: OptFunc | str = Adam,
+    opt_func: OptFuncLike = Adam,
     loss_func: Loss | None = None,
     metrics: object = None,
     true_wd: bool = True,

@@ -14,7 +14,7 @@ class Learner(LearnerTraining, LearnerInference, LearnerPersistence):
     Args:
         data: loaders and what is known of their items; `ImageDataBunch`, or a `DataBunch` of any loaders.
         model: any module; moved to the data's device.
-        opt_func: from which the optimiser is made, or its name.
+        opt_func: from which the optimiser is made: its name, or a torch class as in `partial(optim.SGD, momentum=0.9)`.
         loss_func: called with (output, target). Default: the data's own, else cross entropy.
         metrics: names, functions of (output, target) or metric objects; one or several.
         true_wd: decay weights apart from the gradient (as AdamW does); False adds wd * weight to the gradient.

@@ -19,7 +19,8 @@ from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.metrics import as_metrics
-from learnfleet.trainer.optimizer import OPT_FUNCS, Adam, LayerOptimizer, OptFunc
+from learnfleet.trainer.opt_funcs import Adam, OptFuncLike, as_opt_func
+from learnfleet.trainer.optimizer import LayerOptimizer
 from learnfleet.trainer.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class LearnerCore:
         self,
         data: LearnerData,
         model: nn.Module,
-        opt_func: OptFunc | str = Adam,
+        opt_func: OptFuncLike = Adam,
         loss_func: Loss | None = None,
         metrics: object = None,
         true_wd: bool = True,
@@ -75,7 +76,7 @@ class LearnerCore:
         seed: int = 0,
     ) -> None:
         self.data, self.model = data, model.to(data.device)
-        self.opt_func = OPT_FUNCS[opt_func] if isinstance(opt_func, str) else opt_func
+        self.opt_func = as_opt_func(opt_func)
         self.loss_func: Loss = loss_func or getattr(data, "loss_func", None) or CrossEntropyFlat()
         self.metrics = as_metrics(metrics)
         self.true_wd, self.bn_wd, self.wd, self.train_bn = true_wd, bn_wd, wd, train_bn

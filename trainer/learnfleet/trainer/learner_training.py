@@ -11,8 +11,8 @@ from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner_core import LearnerCore
 from learnfleet.trainer.metrics import as_metrics
-from learnfleet.trainer.optimizer import DEFAULT_LR, Lr
-from learnfleet.trainer.schedules import OneCycle
+from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, PerGroup
+from learnfleet.trainer.schedules import FlatCosAnnealScheduler, OneCycleScheduler, SgdrScheduler
 from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -26,29 +26,81 @@ class LearnerTraining(LearnerCore):
         self,
         epochs: int,
         lr: Lr = DEFAULT_LR,
-        wd: float | Sequence[float] | None = None,
+        wd: PerGroup | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        """Train for `epochs` with constant learning rates. Moments of an earlier fit go on."""
-        fitting.run_fit(self.whole, fitting.Fit(epochs, lr, wd, callbacks=callbacks))
+        """Train for `epochs` with constant learning rates. Moments of an earlier fit go on.
+
+        Args:
+            lr: a number, slice(stop), slice(start, stop), or one value a layer group. A scheduler among the callbacks
+                sets its own.
+            wd: weight decay of this fit, one value or one a layer group. Default: the learner's.
+        """
+        fitting.run_fit(self.whole, fitting.Fit(epochs, lr, wd, callbacks))
 
     def fit_one_cycle(
         self,
         cyc_len: int,
         max_lr: Lr = DEFAULT_LR,
-        moms: tuple[float, float] = (0.95, 0.85),
+        moms: Sequence[float] = (0.95, 0.85),
         div_factor: float = 25.0,
         pct_start: float = 0.3,
         final_div: float | None = None,
-        wd: float | Sequence[float] | None = None,
+        wd: PerGroup | None = None,
         callbacks: Sequence[Callback] = (),
         tot_epochs: int | None = None,
-        start_epoch: int = 0,
+        start_epoch: int | None = None,
     ) -> None:
-        """Train for `cyc_len` epochs of one cycle of learning rate and momentum."""
-        shape = OneCycle(moms, div_factor, pct_start, final_div)
-        fitting.run_fit(
-            self.whole, fitting.Fit(cyc_len, max_lr, wd, shape, tot_epochs, start_epoch, callbacks=callbacks)
+        """Train for `cyc_len` epochs of one cycle of learning rate and momentum. See `OneCycleScheduler`."""
+        cycle = OneCycleScheduler(self.whole, max_lr, moms, div_factor, pct_start, final_div, tot_epochs, start_epoch)
+        fitting.run_fit(self.whole, fitting.Fit(cyc_len, max_lr, wd, [*callbacks, cycle]))
+
+    def fit_fc(
+        self,
+        tot_epochs: int = 1,
+        lr: Lr = DEFAULT_LR,
+        moms: Sequence[float] = (0.95, 0.85),
+        start_pct: float = 0.72,
+        wd: PerGroup | None = None,
+        callbacks: Sequence[Callback] = (),
+        curve: str = "cosine",
+    ) -> None:
+        """Train with a constant learning rate, then anneal it. See `FlatCosAnnealScheduler`."""
+        flat_cos = FlatCosAnnealScheduler(self.whole, lr, tot_epochs, moms, start_pct, curve)
+        fitting.run_fit(self.whole, fitting.Fit(tot_epochs, lr, wd, [*callbacks, flat_cos]))
+
+    def fit_sgdr(
+        self,
+        n_cycles: int,
+        cycle_len: int,
+        lr_max: Lr = DEFAULT_LR,
+        cycle_mult: int = 2,
+        wd: PerGroup | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Train for cycles that anneal the learning rate to 0, each longer than the one before (fastai v2)."""
+        sgdr = SgdrScheduler(self.whole, n_cycles, cycle_len, lr_max, cycle_mult)
+        fitting.run_fit(self.whole, fitting.Fit(sgdr.epochs, lr_max, wd, [*callbacks, sgdr]))
+
+    def fine_tune(
+        self,
+        epochs: int,
+        base_lr: float = 2e-3,
+        freeze_epochs: int = 1,
+        lr_mult: float = 100.0,
+        pct_start: float = 0.3,
+        div: float = 5.0,
+        wd: PerGroup | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Train the last layer group, then all of them with discriminative rates at half the rate (fastai v2)."""
+        half = base_lr / 2
+        self.freeze_to(-1)
+        self.fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99, final_div=1e5, wd=wd, callbacks=callbacks)
+        self.unfreeze()
+        rates = slice(half / lr_mult, half)
+        self.fit_one_cycle(
+            epochs, rates, div_factor=div, pct_start=pct_start, final_div=1e5, wd=wd, callbacks=callbacks
         )
 
     def mixup(self, alpha: float = 0.4, stack_x: bool = False, stack_y: bool = True) -> Learner:

@@ -2,76 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import LayerGroup, NamedParameter
+from learnfleet.trainer.opt_funcs import Adam, OptFunc, ParamGroups
 
-Lr = float | Sequence[float] | slice
-ParamGroups = list[dict[str, Any]]  # torch's own type of a parameter group
+Lr = float | Sequence[float] | slice | np.ndarray[Any, Any]
+PerGroup = float | Sequence[float]  # one value, or one a layer group
 DEFAULT_LR = slice(3e-3)
-
-
-@dataclass(frozen=True)
-class OptFunc:
-    """How the torch optimiser is made, and whether it decays weights apart from the gradient by itself."""
-
-    name: str
-    make: Callable[[ParamGroups, bool], torch.optim.Optimizer]  # (groups, true_wd)
-    decouples: bool = False
-
-
-def _make_adam(groups: ParamGroups, true_wd: bool) -> torch.optim.Optimizer:
-    # Fused is one pass over the weights, and elementwise: the same bits on every run.
-    cls = torch.optim.AdamW if true_wd else torch.optim.Adam
-    return cls(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-
-
-def _make_sgd(groups: ParamGroups, true_wd: bool) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=0.0, momentum=0.0, weight_decay=0.0, fused=True)
-
-
-Adam = OptFunc("adam", _make_adam, decouples=True)
-SGD = OptFunc("sgd", _make_sgd)
-OPT_FUNCS = {func.name: func for func in (Adam, SGD)}
+_NOT_HYPER = ("params", "lr", "weight_decay", "decay", "momentum", "betas", "alpha", "initial_lr")
 
 
 def lr_range(lr: Lr, n_groups: int) -> list[float]:
     """Learning rates of `n_groups` layer groups (fastai `lr_range`).
 
     A number goes to all groups; slice(stop): the last gets stop, the others stop / 10; slice(start, stop): geometric
-    from start to stop, and stop where there is one group; a sequence is one value a group.
+    from start to stop, and stop where there is one group; a list or array is one value, or one a group.
     """
-    if isinstance(lr, int | float):
-        return [float(lr)] * n_groups
     if not isinstance(lr, slice):
-        return [float(value) for value in _per_group("lr", lr, n_groups)]
+        return _per_group("lr", lr, n_groups)
     if lr.stop is None:
-        raise ValueError("lr: a slice needs its stop, as in slice(1e-5, 1e-3) or slice(1e-3)")
+        raise LearnerError("lr", "a slice needs its stop, as in slice(1e-5, 1e-3) or slice(1e-3)")
     if not lr.start:
         return [lr.stop / 10] * (n_groups - 1) + [float(lr.stop)]
     if n_groups == 1:
-        return [float(lr.stop)]
+        return [float(lr.stop)]  # fastai v1 divided by zero
     ratio = (lr.stop / lr.start) ** (1 / (n_groups - 1))
     return [float(lr.start * ratio**index) for index in range(n_groups)]
 
 
-def _per_group(name: str, values: float | Sequence[float], n_groups: int) -> list[float]:
-    if isinstance(values, int | float):
-        return [float(values)] * n_groups
-    if len(values) not in (1, n_groups):
-        raise ValueError(f"{name}: {len(values)} values for {n_groups} layer groups; give one, or one a group")
-    return [float(value) for value in values] * (n_groups // len(values))
+def _per_group(name: str, values: PerGroup | np.ndarray[Any, Any], n_groups: int) -> list[float]:
+    if isinstance(values, Real) or np.ndim(values) == 0:
+        return [float(values)] * n_groups  # type: ignore[arg-type]  # a 0-d array is a number, too
+    items = [float(value) for value in values]  # type: ignore[union-attr]
+    if len(items) not in (1, n_groups):
+        raise LearnerError(name, f"{len(items)} values for {n_groups} layer groups; give one, or one a group")
+    return items * (n_groups // len(items))
 
 
 class LayerOptimizer:
     """A torch optimiser with two parameter groups a layer group: one that decays, one of BatchNorm and biases.
 
     Only parameters that are trainable now are in it; freezing or unfreezing makes a new one.
+
+    `lr`, `mom`, `beta` and `wd` read the value of the last layer group, and take one value or one a layer group. `mom`
+    is SGD's momentum or Adam's first beta, `beta` is Adam's second, or alpha of RMSprop.
     """
 
     def __init__(
@@ -85,11 +67,12 @@ class LayerOptimizer:
         self.opt_func, self.true_wd, self.bn_wd = opt_func, true_wd, bn_wd
         self.n_layer_groups = len(layer_groups)
         self._parameters: dict[str, nn.Parameter] = {}
+        self._seen: set[int] = set()
         pairs = [self._split(group) for group in layer_groups]
         self.inner = opt_func.make([{"params": params} for pair in pairs for params in pair], true_wd)
-        self._momentum_key = "betas" if "betas" in self.inner.defaults else "momentum"
         self._own_decay = true_wd and not opt_func.decouples
         self._wd = [0.0] * self.n_layer_groups
+        self.set_wd(0.0)
 
     def _split(self, group: LayerGroup) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         items = [item for item in group.parameters() if self._is_new(item)]
@@ -97,50 +80,118 @@ class LayerOptimizer:
         return [i.parameter for i in items if i.decays], [i.parameter for i in items if not i.decays]
 
     def _is_new(self, item: NamedParameter) -> bool:
-        return item.parameter.requires_grad and not any(item.parameter is seen for seen in self._parameters.values())
+        is_new = item.parameter.requires_grad and id(item.parameter) not in self._seen
+        self._seen.add(id(item.parameter))
+        return is_new
 
     @property
     def param_groups(self) -> ParamGroups:
         return self.inner.param_groups
 
+    def parameters(self) -> list[nn.Parameter]:
+        """What it trains."""
+        return list(self._parameters.values())
+
+    def named_parameters(self) -> dict[str, nn.Parameter]:
+        """What it trains, by the names in the model."""
+        return dict(self._parameters)
+
+    # --- hyper-parameters
+
     @property
     def lr(self) -> float:
-        """Learning rate of the last layer group."""
         return float(self.param_groups[-1]["lr"])
+
+    @lr.setter
+    def lr(self, values: PerGroup) -> None:
+        self.set_lr(values)
 
     @property
     def mom(self) -> float:
-        """Momentum of the last layer group: Adam's first beta, or SGD's momentum."""
-        value = self.param_groups[-1][self._momentum_key]
-        return float(value[0] if isinstance(value, tuple) else value)
+        """0 where the optimiser has no momentum."""
+        return _read(self.param_groups[-1], "mom")
+
+    @mom.setter
+    def mom(self, values: PerGroup) -> None:
+        self.set_mom(values)
+
+    @property
+    def beta(self) -> float:
+        return self.get_stat("beta")
+
+    @beta.setter
+    def beta(self, values: PerGroup) -> None:
+        self.set_stat("beta", values)
 
     @property
     def wd(self) -> float:
-        """Weight decay of the last layer group."""
         return self._wd[-1]
 
-    def set_lr(self, lr: float | Sequence[float]) -> None:
-        """One learning rate, or one a layer group."""
+    @wd.setter
+    def wd(self, values: PerGroup) -> None:
+        self.set_wd(values)
+
+    def set_lr(self, lr: PerGroup) -> None:
         for index, value in enumerate(_per_group("lr", lr, self.n_layer_groups)):
             for group in self._pair(index):
                 group["lr"] = value
 
-    def set_mom(self, mom: float) -> None:
-        for group in self.param_groups:
-            beta = group.get("betas")
-            group[self._momentum_key] = (mom, beta[1]) if beta else mom
+    def set_mom(self, mom: PerGroup) -> None:
+        """Nothing happens where the optimiser has no momentum, so that one schedule suits all."""
+        if "betas" in self.inner.defaults or "momentum" in self.inner.defaults:
+            self._put("mom", mom)
 
-    def set_wd(self, wd: float | Sequence[float]) -> None:
-        """One weight decay, or one a layer group. BatchNorm and biases take part under `bn_wd`."""
+    def set_wd(self, wd: PerGroup) -> None:
+        """BatchNorm and biases take part under `bn_wd`."""
         self._wd = _per_group("wd", wd, self.n_layer_groups)
+        knows_decay = "weight_decay" in self.inner.defaults
+        if any(self._wd) and not self._own_decay and not knows_decay:
+            raise LearnerError("wd", f"{self.opt_func.name} has no weight decay of its own: set true_wd, or wd=0")
         for index, value in enumerate(self._wd):
             decay, no_decay = self._pair(index)
             decay["decay"], no_decay["decay"] = value, value if self.bn_wd else 0.0
-            for group in (decay, no_decay):
+            for group in (decay, no_decay) if knows_decay else ():
                 group["weight_decay"] = 0.0 if self._own_decay else group["decay"]
+
+    def stat_names(self) -> list[str]:
+        """What `get_stat` and `set_stat` know: lr, mom, wd, beta and the numbers among the optimiser's own options."""
+        options = self.inner.defaults
+        named = {"mom": ("betas", "momentum"), "beta": ("betas", "alpha")}
+        present = [name for name, keys in named.items() if any(key in options for key in keys)]
+        own = [key for key, value in options.items() if key not in _NOT_HYPER and type(value) in (int, float)]
+        return ["lr", "wd", *present, *own]
+
+    def get_stat(self, name: str) -> float:
+        """A hyper-parameter of the last layer group."""
+        self._check(name)
+        return self.wd if name == "wd" else _read(self.param_groups[-1], name)
+
+    def set_stat(self, name: str, values: PerGroup) -> None:
+        """Set a hyper-parameter: one value, or one a layer group. Raises LearnerError for a name it does not have."""
+        if name == "lr":
+            self.set_lr(values)
+        elif name == "mom":
+            self.set_mom(values)
+        elif name == "wd":
+            self.set_wd(values)
+        else:
+            self._check(name)
+            self._put(name, values)
+
+    def _check(self, name: str) -> None:
+        if name not in self.stat_names():
+            known = ", ".join(self.stat_names())
+            raise LearnerError(name, f"the optimiser {self.opt_func.name} has no {name!r}; known: {known}")
+
+    def _put(self, name: str, values: PerGroup) -> None:
+        for index, value in enumerate(_per_group(name, values, self.n_layer_groups)):
+            for group in self._pair(index):
+                _write(group, name, value)
 
     def _pair(self, index: int) -> ParamGroups:
         return self.param_groups[2 * index : 2 * index + 2]
+
+    # --- stepping
 
     def step(self) -> None:
         """One update of every parameter that has a gradient, after its decay by `1 - wd * lr` under `true_wd`."""
@@ -158,13 +209,19 @@ class LayerOptimizer:
     def zero_grad(self) -> None:
         self.inner.zero_grad(set_to_none=True)
 
+    def clear(self) -> None:
+        """Forget all moments."""
+        self.inner.state.clear()
+
+    # --- state
+
     def tensors(self) -> dict[str, Tensor]:
-        """The optimiser's state by `<what>/<parameter name>`, as live tensors."""
+        """The optimiser's state by `<what>/<parameter name>`, as live tensors; a plain number as `<what>!/<name>`."""
         return {
-            f"{what}/{name}": value
+            f"{what}/{name}" if isinstance(value, Tensor) else f"{what}!/{name}": torch.as_tensor(value)
             for name, parameter in self._parameters.items()
             for what, value in self.inner.state.get(parameter, {}).items()
-            if isinstance(value, Tensor)
+            if isinstance(value, Tensor | int | float)
         }
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -175,20 +232,40 @@ class LayerOptimizer:
                 f"the optimiser state is of other trainable parameters ({', '.join(unknown[:3])}, …): freeze or"
                 " unfreeze the model as it was when it was saved"
             )
-        self.inner.state.clear()
+        self.clear()
         for key, value in tensors.items():
             what, _, name = key.partition("/")
-            self.inner.state[self._parameters[name]][what] = _like(self._parameters[name], value)
+            state = self.inner.state[self._parameters[name]]
+            if what.endswith("!"):
+                state[what[:-1]] = value.item()
+            else:
+                state[what] = _like(self._parameters[name], value)
 
     def hyper_parameters(self) -> dict[str, list[float]]:
-        """lr, mom and wd as plain data: lr and wd one value a layer group, mom one value."""
-        lrs = [float(self._pair(index)[0]["lr"]) for index in range(self.n_layer_groups)]
-        return {"lr": lrs, "mom": [self.mom], "wd": list(self._wd)}
+        """Every hyper-parameter as plain data, one value a layer group."""
+        firsts = [self._pair(index)[0] for index in range(self.n_layer_groups)]
+        names = [name for name in self.stat_names() if name != "wd"]
+        return {"wd": list(self._wd), **{name: [_read(group, name) for group in firsts] for name in names}}
 
     def load_hyper_parameters(self, values: dict[str, list[float]]) -> None:
-        self.set_lr(values["lr"])
-        self.set_mom(values["mom"][0])
-        self.set_wd(values["wd"])
+        for name, value in values.items():
+            self.set_stat(name, value)
+
+
+def _read(group: dict[str, Any], name: str) -> float:
+    if name == "mom":
+        return float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0))
+    if name == "beta":
+        return float(group["betas"][1] if "betas" in group else group["alpha"])
+    return float(group[name])
+
+
+def _write(group: dict[str, Any], name: str, value: float) -> None:
+    if name in ("mom", "beta") and "betas" in group:
+        first, second = group["betas"]
+        group["betas"] = (value, second) if name == "mom" else (first, value)
+    else:
+        group[{"mom": "momentum", "beta": "alpha"}.get(name, name)] = value
 
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:

@@ -115,14 +115,16 @@ class _TrainRun:
             return False
         self._report_stage(index, stage)
 
-        def begun(state: TrainState, events: Events) -> None:
+        def begun(state: TrainState, events: Events) -> bool:
             self._events = events
             if snapshot is not None:
                 _put_back(state, events, start, snapshot)
+            return snapshot is not None
 
+        fit = fit_of(stage, self._learner)
         request = replace(
-            fit_of(stage),
-            callbacks=self._callbacks(index),
+            fit,
+            callbacks=[*fit.callbacks, *self._callbacks(index)],
             begun=begun,
             stop_requested=self._context.stop_requested,
         )

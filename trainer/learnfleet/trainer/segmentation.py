@@ -15,7 +15,7 @@ from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_core import LearnerData
 from learnfleet.trainer.losses import Loss
 from learnfleet.trainer.network import Architecture, Cut
-from learnfleet.trainer.optimizer import Adam, OptFunc
+from learnfleet.trainer.opt_funcs import Adam, OptFuncLike
 from learnfleet.trainer.spec import UnetSpec
 from learnfleet.trainer.spec_of_learner import own_parts, spec_of_learner
 from learnfleet.trainer.unet import DynamicUnet
@@ -36,7 +36,7 @@ def unet_learner(
     bottle: bool = False,
     cut: Cut | None = None,
     *,
-    opt_func: OptFunc | str = Adam,
+    opt_func: OptFuncLike = Adam,
     loss_func: Loss | None = None,
     metrics: object = None,
     true_wd: bool = True,

@@ -8,7 +8,7 @@ so every field is JSON-able and every default is the fastai v1 default unless th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from learnfleet.trainer.data_spec import BadImagePolicy as BadImagePolicy
 from learnfleet.trainer.data_spec import DataSpec as DataSpec
@@ -22,6 +22,17 @@ from learnfleet.trainer.data_spec import TransformSpec as TransformSpec
 from learnfleet.trainer.spec_base import Component as Component
 from learnfleet.trainer.spec_base import Json as Json
 from learnfleet.trainer.spec_base import Spec as Spec
+from learnfleet.trainer.stage_spec import FitFlatCosStage as FitFlatCosStage
+from learnfleet.trainer.stage_spec import FitOneCycleStage as FitOneCycleStage
+from learnfleet.trainer.stage_spec import FitSgdrStage as FitSgdrStage
+from learnfleet.trainer.stage_spec import FitStage as FitStage
+from learnfleet.trainer.stage_spec import FreezeStage as FreezeStage
+from learnfleet.trainer.stage_spec import LearningRate as LearningRate
+from learnfleet.trainer.stage_spec import LrFindStage as LrFindStage
+from learnfleet.trainer.stage_spec import Stage as Stage
+from learnfleet.trainer.stage_spec import fine_tune_stages as fine_tune_stages
+from learnfleet.trainer.stage_spec import stage_from_json as stage_from_json
+from learnfleet.trainer.stage_spec import stage_to_json as stage_to_json
 
 # fastai: each kind of label has its loss.
 LOSS_OF_LABELS = {
@@ -69,10 +80,11 @@ class UnetSpec(Spec):
 class OptimizerSpec(Spec):
     """fastai v1: Adam(betas=(0.9, 0.99)) with decoupled weight decay on every trainable parameter."""
 
-    name: Literal["adam", "sgd"] = "adam"
-    wd: float = 1e-2
+    name: str = "adam"  # a name of `OPT_FUNCS`
+    wd: float | tuple[float, ...] = 1e-2  # one value, or one a layer group
     true_wd: bool = True
     bn_wd: bool = True
+    arguments: Json = field(default_factory=dict)  # of the named optimiser, as `describe_opt_funcs` lists them
 
 
 @dataclass(frozen=True)
@@ -92,74 +104,11 @@ class LearnerSpec(Spec):
     cut: int | None = None  # the body is `children()[:cut]`. None: the family's rule
     split: tuple[str, ...] | None = None  # names of the modules that layer groups begin at. None: the family's
     unet: UnetSpec = field(default_factory=UnetSpec)  # for kind "unet", which has no use for `head`
+    callbacks: tuple[Component, ...] = ()  # in every fit, by their registered names
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    clip_grad: float | None = None  # greatest norm of all gradients together. None: not clipped
+    accumulate: int = 1  # batches whose gradients make one optimiser step
 
     def loss_component(self) -> Component:
         """The loss, by its registered name."""
         return self.loss or LOSS_OF_LABELS[self.data.labels]
-
-
-@dataclass(frozen=True)
-class LearningRate(Spec):
-    """One value for all layer groups, a slice (`slice(stop)` or `slice(start, stop)`), or one value a group.
-
-    Exactly one of the forms is set. slice(stop): the last group `stop`, the others `stop / 10`;
-    slice(start, stop): geometric from start to stop (fastai `lr_range`).
-    """
-
-    value: float | None = None
-    start: float | None = None
-    stop: float | None = None
-    values: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class FitStage(Spec):
-    """`Learner.fit`."""
-
-    epochs: int
-    lr: LearningRate = field(default_factory=lambda: LearningRate(stop=3e-3))
-    wd: float | None = None
-
-
-@dataclass(frozen=True)
-class FitOneCycleStage(Spec):
-    """`Learner.fit_one_cycle` (fastai v1 defaults)."""
-
-    epochs: int
-    max_lr: LearningRate = field(default_factory=lambda: LearningRate(stop=3e-3))
-    moms: tuple[float, ...] = (0.95, 0.85)
-    div_factor: float = 25.0
-    pct_start: float = 0.3
-    final_div: float | None = None  # None: div_factor * 1e4
-    wd: float | None = None
-
-
-@dataclass(frozen=True)
-class FreezeStage(Spec):
-    """`Learner.freeze_to(n)`: layer groups [0, n) are frozen. -1 is `freeze()`, 0 is `unfreeze()`."""
-
-    n: int
-
-
-Stage: TypeAlias = FitStage | FitOneCycleStage | FreezeStage
-
-_STAGES: dict[str, type[FitStage] | type[FitOneCycleStage] | type[FreezeStage]] = {
-    "fit": FitStage,
-    "fit_one_cycle": FitOneCycleStage,
-    "freeze_to": FreezeStage,
-}
-
-
-def stage_to_json(stage: Stage) -> Json:
-    """{"kind": ..., plus the stage's fields}."""
-    kind = next(name for name, cls in _STAGES.items() if isinstance(stage, cls))
-    return {"kind": kind, **stage.to_json()}
-
-
-def stage_from_json(value: Json) -> Stage:
-    """Inverse of `stage_to_json`. Raises ValueError for an unknown kind or field."""
-    fields = dict(value)
-    kind = fields.pop("kind", None)
-    if kind not in _STAGES:
-        raise ValueError(f"unknown stage kind {kind!r}; known: {', '.join(_STAGES)}")
-    return _STAGES[kind].from_json(fields)

@@ -44,7 +44,10 @@ def _load(hint: Any, value: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [arg for arg in typing.get_args(hint) if arg is not type(None)]
-        return _load(inner[0], value) if len(inner) == 1 else value
+        if len(inner) == 1:
+            return _load(inner[0], value)
+        sequences = [arg for arg in inner if typing.get_origin(arg) is tuple]
+        return _load(sequences[0], value) if sequences and isinstance(value, list | tuple) else value
     if origin is tuple:
         args = typing.get_args(hint)
         return tuple(_load(args[0], item) for item in value)
