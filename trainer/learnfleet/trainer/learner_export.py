@@ -16,7 +16,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner_files import SAVED_BY_HAND, make_room
 from learnfleet.trainer.losses import available_losses
 from learnfleet.trainer.metrics import describe_metric
-from learnfleet.trainer.optimizer import OPT_FUNCS
+from learnfleet.trainer.opt_funcs import OPT_FUNCS
 from learnfleet.trainer.spec import Component, LearnerSpec, OptimizerSpec
 from learnfleet.trainer.spec_of_learner import describe_loss
 
@@ -99,11 +99,9 @@ def _metrics(learner: Learner) -> Iterator[Component]:
 
 def _optimizer(learner: Learner) -> OptimizerSpec:
     """The optimiser by its name. One of the user's own does not change what is predicted, and is left out."""
-    name, wd = learner.opt_func.name, learner.wd
-    if OPT_FUNCS.get(name) is not learner.opt_func:
+    name, arguments, wd = learner.opt_func.name, learner.opt_func.arguments, learner.wd
+    if arguments is None:
         _log.warning("opt_func %s is left out of the export, as it is none of %s", name, ", ".join(OPT_FUNCS))
-        name = OptimizerSpec().name
-    if not isinstance(wd, int | float):
-        _log.warning("wd is kept for the last layer group alone in the export: %s", list(wd))
-        wd = wd[-1]
-    return OptimizerSpec.from_json({"name": name, "wd": float(wd), "true_wd": learner.true_wd, "bn_wd": learner.bn_wd})
+        name, arguments = OptimizerSpec().name, {}
+    decay = float(wd) if isinstance(wd, int | float) else tuple(float(value) for value in wd)
+    return OptimizerSpec(name, decay, learner.true_wd, learner.bn_wd, dict(arguments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ class OptFunc:
     name: str
     make: Make
     decouples: bool = False
+    arguments: Mapping[str, Any] | None = field(default=None, compare=False)  # of a named one. None: it has no name
 
 
 OptFuncLike = OptFunc | str | OptimizerClass  # as users give it: ready, by name, or a class of torch.optim
@@ -86,8 +87,8 @@ _NAMED: dict[str, Callable[..., OptFunc]] = {
     "rmsprop": _rmsprop,
     "sgd": _sgd,
 }
-Adam, SGD, RMSprop, RAdam = _adam(), _sgd(), _rmsprop(), _radam()
-OPT_FUNCS = {name: make() for name, make in _NAMED.items()}
+OPT_FUNCS = {name: replace(make(), arguments={}) for name, make in _NAMED.items()}
+Adam, SGD, RMSprop, RAdam = (OPT_FUNCS[name] for name in ("adam", "sgd", "rmsprop", "radam"))
 
 
 def describe_opt_funcs() -> dict[str, list[dict[str, Any]]]:
@@ -99,7 +100,8 @@ def build_opt_func(name: str, arguments: Mapping[str, Any] | None = None) -> Opt
     """A named optimiser with its arguments. Raises LearnerError for a name or argument that is not known."""
     if name not in _NAMED:
         raise LearnerError("optimizer.name", f"{name!r} is unknown; known: {', '.join(_NAMED)}")
-    return _NAMED[name](**check_arguments(f"optimizer.{name}", _NAMED[name], arguments or {}))
+    checked = check_arguments(f"optimizer.{name}", _NAMED[name], arguments or {})
+    return replace(_NAMED[name](**checked), arguments=checked)
 
 
 def as_opt_func(given: OptFuncLike) -> OptFunc:

@@ -9,6 +9,7 @@ from learnfleet.trainer.spec import (
     DataSpec,
     FitOneCycleStage,
     FitStage,
+    FreezeStage,
     LearnerSpec,
     LearningRate,
     Normalization,
@@ -35,7 +36,7 @@ def learner_spec_to_proto(spec: LearnerSpec) -> learner_pb2.LearnerSpec:
         loss=_component_to_proto(spec.loss_component()),
         optimizer=learner_pb2.Optimizer(
             name=spec.optimizer.name,
-            wd=spec.optimizer.wd,
+            wd=_one_wd(spec.optimizer.wd),
             true_wd=spec.optimizer.true_wd,
             bn_wd=spec.optimizer.bn_wd,
         ),
@@ -89,7 +90,7 @@ def bad_image_policy_to_proto(policy: str) -> learner_pb2.BadImagePolicy:
 
 def stage_to_proto(stage: Stage) -> job_pb2.Stage:
     if isinstance(stage, FitStage):
-        return job_pb2.Stage(fit=job_pb2.Fit(epochs=stage.epochs, lr=_lr_to_proto(stage.lr), wd=stage.wd))
+        return job_pb2.Stage(fit=job_pb2.Fit(epochs=stage.epochs, lr=_lr_to_proto(stage.lr), wd=_one_wd(stage.wd)))
     if isinstance(stage, FitOneCycleStage):
         return job_pb2.Stage(
             fit_one_cycle=job_pb2.FitOneCycle(
@@ -99,10 +100,16 @@ def stage_to_proto(stage: Stage) -> job_pb2.Stage:
                 div_factor=stage.div_factor,
                 pct_start=stage.pct_start,
                 final_div=stage.final_div,
-                wd=stage.wd,
+                wd=_one_wd(stage.wd),
             )
         )
+    assert isinstance(stage, FreezeStage), "what no request can ask for is in no answer"
     return job_pb2.Stage(freeze_to=job_pb2.FreezeTo(n=stage.n))
+
+
+def _one_wd(wd: float | tuple[float, ...] | None) -> float | None:
+    assert not isinstance(wd, tuple), "requests have one value"
+    return wd
 
 
 def _lr_to_proto(lr: LearningRate) -> learner_pb2.LearningRate:
