@@ -6,7 +6,6 @@ import torch
 
 from learnfleet.trainer.batch import Shard
 from learnfleet.trainer.bodies import Body, build_body
-from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.cnn import add_head, family_split
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learnfleet.trainer.data_spec import LabelKind
-from learnfleet.trainer.label_items import Category, FloatItem, ImageSegment, Item, MultiCategory
+from learnfleet.trainer.label_items import Category, CategorySequence, FloatItem, ImageSegment, Item, MultiCategory
 from learnfleet.trainer.losses import Loss, decodes_of
 
 DEFAULT_THRESH = 0.5
@@ -49,8 +49,8 @@ def predicted_classes(activated: Tensor, thresh: float = DEFAULT_THRESH) -> Tens
 def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: float) -> tuple[Item, Tensor]:
     """(item, prediction) of one item's activated outputs.
 
-    The prediction is, as in fastai: of a Category its index, int64 0-d; of a MultiCategory zeros and ones, float [C];
-    of a FloatItem the numbers; of an ImageSegment the mask, int64 [1, H, W].
+    The prediction is, as in fastai: of a Category its index, int64 0-d (of one a place: [T]); of a MultiCategory zeros
+    and ones, float [C]; of a FloatItem the numbers; of an ImageSegment the mask, int64 [1, H, W].
     """
     if kind is LabelKind.MULTI_CATEGORY:
         chosen = activated >= thresh
@@ -61,7 +61,7 @@ def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: f
     if kind is LabelKind.FLOAT:
         return FloatItem(activated), activated
     index = activated.argmax(dim=-1)
-    return category(int(index), classes), index
+    return _named(index, classes), index
 
 
 def decode_target(kind: LabelKind, target: Tensor, classes: Sequence[str]) -> Item:
@@ -72,7 +72,14 @@ def decode_target(kind: LabelKind, target: Tensor, classes: Sequence[str]) -> It
         return ImageSegment(target.reshape(1, *target.shape[-2:]).long())
     if kind is LabelKind.FLOAT:
         return FloatItem(target.float())
-    return category(int(target), classes)
+    return _named(target, classes)
+
+
+def _named(index: Tensor, classes: Sequence[str]) -> Item:
+    """Of a class index 0-d, or of one a place [T]."""
+    if index.ndim == 0:
+        return category(int(index), classes)
+    return CategorySequence(index, tuple(category(item, classes).obj for item in index.reshape(-1).tolist()))
 
 
 def category(index: int, classes: Sequence[str]) -> Category:

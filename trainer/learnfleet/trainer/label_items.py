@@ -30,6 +30,17 @@ class MultiCategory:
 
 
 @dataclass(frozen=True, eq=False)
+class CategorySequence:
+    """One class a place, as of a text: int64 [T], and their names; as text joined by blanks."""
+
+    data: Tensor
+    obj: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.obj)
+
+
+@dataclass(frozen=True, eq=False)
 class FloatItem:
     """One or several numbers, float [K]."""
 
@@ -63,4 +74,4 @@ class ImageSegment:
         return f"ImageSegment {tuple(self.data.shape)}"
 
 
-Item = Category | MultiCategory | FloatItem | ImageSegment
+Item = Category | MultiCategory | CategorySequence | FloatItem | ImageSegment

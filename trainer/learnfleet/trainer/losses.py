@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from learnfleet.trainer.batch import as_arguments, count_items
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.loss_functions import (
     NO_INDEX,
@@ -28,6 +32,13 @@ from learnfleet.trainer.metrics import check_arguments, describe_arguments
 Loss = Callable[..., Tensor]
 Activation = Callable[[Tensor], Tensor]
 _EPS = 1e-7
+_MODULES: dict[str, Callable[[], Loss]] = {
+    "binary_cross_entropy_with_logits": nn.BCEWithLogitsLoss,
+    "cross_entropy": nn.CrossEntropyLoss,
+    "kl_div": nn.KLDivLoss,
+    "nll_loss": nn.NLLLoss,
+    "poisson_nll_loss": nn.PoissonNLLLoss,
+}
 ENTRY_POINT_GROUP = "learnfleet.losses"  # of classes, or functions that make a loss
 
 
@@ -105,6 +116,7 @@ def build_loss(name: str, arguments: Mapping[str, Any] | None = None) -> Loss:
 
 def activation_of(loss: Loss) -> Activation:
     """What makes probabilities of a model's outputs, by the loss it is trained with; identity where not known."""
+    loss = _as_module(loss)
     if isinstance(loss, Decoding):
         return loss.activation
     if isinstance(loss, nn.CrossEntropyLoss):
@@ -118,6 +130,7 @@ def activation_of(loss: Loss) -> Activation:
 
 def decodes_of(loss: Loss) -> Activation:
     """What makes predictions of activated outputs: class indices, labels, or the values themselves."""
+    loss = _as_module(loss)
     if isinstance(loss, Decoding):
         return loss.decodes
     if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss):
@@ -129,6 +142,7 @@ def decodes_of(loss: Loss) -> Activation:
 
 def raw_of(loss: Loss) -> Activation:
     """The inverse of the activation: raw outputs that it makes these probabilities of."""
+    loss = _as_module(loss)
     if isinstance(loss, nn.BCEWithLogitsLoss):
         return lambda p: torch.logit(p.double(), eps=_EPS).to(p.dtype)
     exponential = nn.CrossEntropyLoss | nn.NLLLoss | nn.KLDivLoss | nn.PoissonNLLLoss
@@ -137,19 +151,36 @@ def raw_of(loss: Loss) -> Activation:
     return lambda values: values
 
 
-def loss_per_item(loss: Loss, output: Tensor, target: Tensor) -> Tensor:
+def loss_per_item(loss: Loss, output: Any, target: Any) -> Tensor:
     """The loss of each example, [N], unreduced over the batch: the mean of its parts that are not ignored.
 
     Raises LearnerError for a loss that cannot do it.
     """
-    if not hasattr(loss, "reduction"):
-        raise LearnerError("loss_func", "losses per item need a loss with a `reduction`, as torch's have")
-    unreduced = copy.copy(loss)
-    unreduced.reduction = "none"
-    values: Tensor = unreduced(output, target).reshape(len(target), -1)
+    n = count_items(target)
+    values: Tensor = _unreduced(loss)(output, *as_arguments(target)).reshape(n, -1)
     ignored = getattr(loss, "ignore_index", None)
-    if ignored is None or values.shape[1] == 1:
+    if ignored is None or values.shape[1] == 1 or not isinstance(target, Tensor):
         return values.mean(dim=1)
-    counted = (target.reshape(len(target), -1) != ignored).sum(dim=1).clamp_min(1)
+    counted = (target.reshape(n, -1) != ignored).sum(dim=1).clamp_min(1)
     per_item: Tensor = values.sum(dim=1) / counted
     return per_item
+
+
+def _unreduced(loss: Loss) -> Loss:
+    if hasattr(loss, "reduction"):
+        unreduced = copy.copy(loss)
+        unreduced.reduction = "none"
+        return unreduced
+    if inspect.isroutine(_inner(loss)) and "reduction" in inspect.signature(_inner(loss)).parameters:
+        return partial(loss, reduction="none")
+    raise LearnerError("loss_func", "losses per item need a loss with a `reduction`, as torch's have")
+
+
+def _inner(loss: Loss) -> Loss:
+    return loss.func if isinstance(loss, partial) else loss
+
+
+def _as_module(loss: Loss) -> Loss:
+    """torch's module for one of torch's functions, whose outputs mean the same."""
+    made = _MODULES.get(getattr(_inner(loss), "__name__", ""))
+    return made() if made is not None and getattr(F, _inner(loss).__name__, None) is _inner(loss) else loss

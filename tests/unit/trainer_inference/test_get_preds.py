@@ -1,0 +1,292 @@
+"""Predictions of whole data sets: complete, in order, aligned, for every kind of label and on two ranks."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.labelled_data import CODES, SIZE, category_data, masks_data, pixel_model, quiet
+from support.memory_data import MemoryData, MemoryLoader, a_learner
+from support.ranks import run_ranks
+from torch import Tensor, nn
+
+from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.dataset import DatasetType
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.inference import predict_loader
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.loss_functions import BCEWithLogitsFlat, CrossEntropyFlat, LabelSmoothingCrossEntropy
+from learnfleet.trainer.state import TrainState
+
+
+def raw(output: Tensor) -> Tensor:
+    return output
+
+
+def test_f100_with_loss_adds_the_loss_of_each_items_raw_outputs(of_classes: Learner) -> None:
+    preds, targets, losses = of_classes.get_preds(with_loss=True)
+    logits = of_classes.get_preds(activ=raw)[0]
+    assert (preds.shape, targets.shape, losses.shape) == ((9, 3), (9,), (9,))
+    assert torch.allclose(losses, F.cross_entropy(logits, targets, reduction="none"), atol=1e-6)
+    assert len(of_classes.get_preds()) == 2
+
+
+def test_f100_n_batch_counts_batches_not_items(of_classes: Learner) -> None:
+    assert len(of_classes.get_preds(n_batch=1)[0]) == 4
+    assert len(of_classes.get_preds(n_batch=2)[0]) == 8
+    assert len(of_classes.get_preds(n_batch=99)[0]) == 9
+    with pytest.raises(LearnerError, match="at least 1"):
+        of_classes.get_preds(n_batch=0)
+
+
+def test_f100_pbar_is_told_of_every_batch(of_classes: Learner) -> None:
+    told: list[tuple[int, int]] = []
+    of_classes.get_preds(pbar=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    told.clear()
+    of_classes.get_preds(pbar=lambda done, total: told.append((done, total)), n_batch=2)
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_f101_train_gives_all_training_items_plain_and_in_the_datasets_order(of_classes: Learner) -> None:
+    preds, targets = of_classes.get_preds(DatasetType.Train)
+    data: Any = of_classes.data
+    assert targets.tolist() == data.train_ds.labels().tolist()
+    assert len(targets) == 18  # a training epoch has 16 of them
+    assert torch.equal(preds, of_classes.get_preds(DatasetType.Fix)[0])
+    assert torch.allclose(preds[7], of_classes.predict(data.train_ds.path(7))[2], atol=1e-6)
+
+
+def test_f101_who_insists_gets_the_training_loader_itself_still_aligned(of_classes: Learner) -> None:
+    data: Any = of_classes.data
+    found = predict_loader(of_classes, data.train_dl)
+    preds, targets = of_classes.get_preds(dl=data.train_dl)
+    assert len(preds) == 16
+    assert targets.tolist() == data.train_ds.labels()[found.indices].tolist()
+    assert found.indices.tolist() == sorted(set(found.indices.tolist()))
+
+
+def test_f018_the_targets_of_test_items_are_zero(of_classes: Learner) -> None:
+    preds, targets = of_classes.get_preds(DatasetType.Test)
+    assert (preds.shape, targets.tolist()) == ((4, 3), [0, 0, 0, 0])
+
+
+def test_f016_single_predicts_the_validation_items_one_by_one(of_classes: Learner) -> None:
+    assert torch.allclose(
+        of_classes.get_preds(DatasetType.Single)[0], of_classes.get_preds(DatasetType.Valid)[0], atol=1e-6
+    )
+
+
+def test_f093_under_label_smoothing_get_preds_gives_probabilities_and_its_own_losses() -> None:
+    learner = a_learner(loss_func=LabelSmoothingCrossEntropy())
+    preds, targets, losses = learner.get_preds(with_loss=True)
+    assert torch.allclose(preds.sum(dim=1), torch.ones(13))
+    log_p = preds.log()
+    expected = 0.1 / 3 * -log_p.sum(dim=1) + 0.9 * -log_p[range(13), targets]
+    assert torch.allclose(losses, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", [F.cross_entropy, functools.partial(F.cross_entropy, label_smoothing=0.1)])
+def test_f100_torchs_functions_serve_as_losses_with_the_activation_of_their_modules(function: Any) -> None:
+    preds, targets, losses = a_learner(loss_func=function).get_preds(with_loss=True)
+    assert torch.allclose(preds.sum(dim=1), torch.ones(13))
+    assert torch.allclose(losses, function(preds.log(), targets, reduction="none"), atol=1e-5)
+
+
+def test_f100_a_loss_that_cannot_be_left_unreduced_is_refused_only_where_losses_are_asked_for() -> None:
+    learner = a_learner(loss_func=lambda output, target: output.sum())
+    assert learner.get_preds()[0].shape == (13, 3)
+    with pytest.raises(LearnerError, match="reduction"):
+        learner.get_preds(with_loss=True)
+
+
+def test_f100_several_labels_become_probabilities_and_one_loss_an_item(of_labels: Learner) -> None:
+    preds, targets, losses = of_labels.get_preds(with_loss=True)
+    assert preds.shape == targets.shape == (8, 3)
+    assert losses.shape == (8,)
+    assert torch.allclose(losses, F.binary_cross_entropy(preds, targets, reduction="none").mean(dim=1), atol=1e-5)
+
+
+def test_f100_numbers_stay_as_they_are(of_numbers: Learner) -> None:
+    preds, targets, losses = of_numbers.get_preds(with_loss=True)
+    assert (len(preds), len(losses)) == (7, 7)
+    assert torch.allclose(losses, (preds[:, 0] - targets) ** 2, atol=1e-6)
+
+
+def test_f100_masks_have_one_loss_an_item_the_mean_over_its_pixels_without_void(of_masks: Learner) -> None:
+    preds, targets, losses = of_masks.get_preds(with_loss=True)
+    assert (preds.shape, targets.shape, losses.shape) == ((4, 3, SIZE, SIZE), (4, 1, SIZE, SIZE), (4,))
+    per_pixel = F.nll_loss(preds.log(), targets[:, 0], reduction="none")
+    known = targets[:, 0] != CODES.index("Void")
+    expected = (per_pixel * known).flatten(1).sum(dim=1) / known.flatten(1).sum(dim=1)
+    assert torch.allclose(losses, expected, atol=1e-5)
+
+
+def test_f100_masks_only_keeps_a_byte_a_pixel(of_masks: Learner) -> None:
+    whole = predict_loader(of_masks, of_masks.data.dl(DatasetType.Valid))
+    found = predict_loader(of_masks, of_masks.data.dl(DatasetType.Valid), with_loss=True, masks_only=True)
+    assert (found.outputs.dtype, found.targets.dtype) == (torch.uint8, torch.uint8)
+    assert torch.equal(found.outputs.long(), whole.outputs.argmax(dim=1))
+    assert torch.equal(found.targets.long(), whole.targets)
+
+
+class _TwoInputsTwoOutputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = a_learner().model
+
+    def forward(self, x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.own(x) + shift
+        return output, output * 2
+
+
+class _PairLoss(nn.Module):
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, outputs: tuple[Tensor, Tensor], y: Tensor, other: Tensor) -> Tensor:
+        first = F.cross_entropy(outputs[0], y, reduction=self.reduction)
+        return first + F.cross_entropy(outputs[1], other, reduction=self.reduction)
+
+
+class _PairLoader(MemoryLoader):
+    def epoch(self, epoch: int, start_batch: int = 0) -> Any:
+        for batch in super().epoch(epoch, start_batch):
+            yield dataclasses.replace(batch, x=(batch.x, torch.ones(batch.n, 1)), y=(batch.y, 2 - batch.y))
+
+
+def test_f100_models_of_several_inputs_outputs_and_targets_give_tuples_of_tensors() -> None:
+    data = MemoryData()
+    data.valid_dl = _PairLoader(data.valid_dl.x, data.valid_dl.y, 5, train=False)
+    learner = a_learner(data, _TwoInputsTwoOutputs(), loss_func=_PairLoss())
+    (first, second), (y, other), losses = learner.get_preds(with_loss=True)
+    assert first.shape == second.shape == (13, 3)
+    assert torch.equal(second, first * 2)
+    assert torch.equal(other, 2 - y)
+    expected = F.cross_entropy(first, y, reduction="none") + F.cross_entropy(second, other, reduction="none")
+    assert torch.allclose(losses, expected, atol=1e-6)
+    x = (data.valid_dl.x[0], torch.ones(1))
+    assert torch.allclose(learner.predict(x)[2], first[0], atol=1e-6)
+
+
+class _FirstOfTwo(Callback):
+    """As RNNTrainer: the loss gets the first of the model's outputs."""
+
+    def on_loss_begin(self, state: TrainState) -> None:
+        state.last_output = state.last_output[0]
+
+
+class _OneInputTwoOutputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = a_learner().model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.own(x), x
+
+
+def test_the_learners_callbacks_change_inputs_and_outputs_as_they_do_in_validation() -> None:
+    plain, wrapped = a_learner(), a_learner(model=_OneInputTwoOutputs(), callbacks=[_FirstOfTwo()])
+    wrapped.model.own.load_state_dict(plain.model.state_dict())  # type: ignore[union-attr]
+    expected, found = plain.get_preds(with_loss=True), wrapped.get_preds(with_loss=True)
+    assert all(torch.allclose(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_f103_validate_measures_the_loader_and_metrics_it_is_given_and_calls_the_callbacks() -> None:
+    seen: list[int] = []
+
+    class Seen(Callback):
+        def on_batch_end(self, state: TrainState) -> None:
+            seen.append(len(state.last_target))
+
+    learner = a_learner(metrics="accuracy")
+    loss, error = learner.validate(learner.data.dl(DatasetType.Fix), callbacks=[Seen()], metrics=["error_rate"])
+    preds, targets, losses = learner.get_preds(DatasetType.Fix, with_loss=True)
+    assert loss == pytest.approx(float(losses.mean()), rel=1e-5)
+    assert error == pytest.approx(float((preds.argmax(1) != targets).double().mean()))
+    assert sum(seen) == 30
+    assert len(learner.validate()) == 2
+
+
+def test_f103_validate_ends_what_it_has_begun_and_leaves_no_trace() -> None:
+    calls: list[str] = []
+
+    class Noted(Callback):
+        def on_train_begin(self, state: TrainState) -> None:
+            calls.append("begin")
+
+        def on_train_end(self, state: TrainState) -> None:
+            calls.append("end")
+
+    learner = a_learner(callbacks=[Noted()])
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    learner.validate()
+    assert calls in ([], ["begin", "end"])
+    assert all(torch.equal(before[name], value) for name, value in learner.model.state_dict().items())
+
+
+# --- two ranks
+
+N_VALID = 11  # batches of 5 are 3+2, 3+2, 1+0 on two ranks
+
+
+def predict_everything(rank: int, folder: Path) -> dict[str, Any]:
+    """Predictions of several kinds; one rank has fewer batches than the other."""
+    learner = a_learner(MemoryData(n_valid=N_VALID))
+    one_item = a_learner(MemoryData(n_valid=1))
+    labels = MemoryData(n_valid=N_VALID)
+    hot = F.one_hot(labels.valid_dl.y, 3).float()
+    labels.valid_dl = MemoryLoader(labels.valid_dl.x, hot, 5, train=False)
+    of_labels = a_learner(labels, loss_func=BCEWithLogitsFlat())
+    pictures = masks_data(folder / f"masks{rank}", n=9)
+    of_masks = quiet(pictures, pixel_model(), loss_func=CrossEntropyFlat(axis=1, ignore_index=2))
+    few = predict_loader(of_masks, pictures.dl(DatasetType.Single), with_loss=True, masks_only=True)
+    return {
+        "classes": [part.tolist() for part in learner.get_preds(with_loss=True)],
+        "two batches": learner.get_preds(n_batch=2)[1].tolist(),
+        "first batch": learner.pred_batch().tolist(),
+        "train": learner.get_preds(DatasetType.Train)[1].tolist(),
+        "one item": [part.tolist() for part in one_item.get_preds(with_loss=True)],
+        "labels": [part.tolist() for part in of_labels.get_preds(with_loss=True)],
+        "masks": [few.outputs.tolist(), few.targets.tolist(), few.losses.tolist()],  # type: ignore[union-attr]
+        "show": len(of_masks.show_results(rows=2).axes),
+    }
+
+
+def tta_of_pictures(rank: int, folder: Path) -> dict[str, Any]:
+    """TTA of pictures that are augmented at random."""
+    from support.labelled_data import body_and_head
+
+    from learnfleet.trainer.transforms import get_transforms
+
+    learner = quiet(category_data(folder / f"pictures{rank}", tfms=get_transforms()), body_and_head(3))
+    return {
+        "TTA": [part.tolist() for part in learner.TTA(with_loss=True)],
+        "tta": learner.tta(n=2)[0].tolist(),
+        "interpret": learner.interpret(tta=True).confusion_matrix().tolist(),  # type: ignore[attr-defined]
+    }
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return run_ranks([predict_everything, tta_of_pictures], tmp_path_factory.mktemp("ranks"))
+
+
+def flat(value: Any) -> list[float]:
+    return [number for part in value for number in flat(part)] if isinstance(value, list) else [float(value)]
+
+
+@pytest.mark.parametrize("function", [predict_everything, tta_of_pictures])
+def test_f100_f101_f102_two_ranks_give_what_one_process_gives_in_the_same_order(
+    function: Any, two_ranks: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = function(0, tmp_path)
+    for seen in two_ranks[function.__name__]:
+        for name, value in alone.items():
+            assert flat(seen[name]) == pytest.approx(flat(value), rel=1e-4, abs=1e-5), name
