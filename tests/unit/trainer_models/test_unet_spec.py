@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from learnfleet.trainer.bodies import create_body
 from learnfleet.trainer.build import build_learner, build_model
 from learnfleet.trainer.data_spec import LabelKind, MaskSpec
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.predictor import load_predictor
-from learnfleet.trainer.spec import Component, DataSpec, LearnerSpec, ResizeMethod, UnetSpec
+from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, ResizeMethod, UnetSpec
 from learnfleet.trainer.unet import DynamicUnet
 
 
@@ -63,3 +65,10 @@ def test_f036_a_unet_is_trained_from_a_spec_and_rebuilt_from_its_export(tmp_path
         expected = learner.model.eval()(predictor.transform([picture]))
     assert found.shape == (1, 2, 32, 32)
     assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_options_of_the_other_kind_are_refused_and_not_ignored() -> None:
+    with pytest.raises(LearnerError, match="head: a U-Net has no head"):
+        build_model(LearnerSpec(DataSpec("/data"), "resnet18", kind="unet", head=HeadSpec(bn_final=True)), 3)
+    with pytest.raises(LearnerError, match="unet: these are options of kind `unet`"):
+        build_model(LearnerSpec(DataSpec("/data"), "resnet18", unet=UnetSpec(blur=True)), 3)

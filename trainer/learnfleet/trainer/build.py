@@ -15,7 +15,7 @@ from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.losses import build_loss
 from learnfleet.trainer.metrics import Metric, build_metric
 from learnfleet.trainer.opt_funcs import build_opt_func
-from learnfleet.trainer.spec import LearnerSpec, UnetSpec
+from learnfleet.trainer.spec import HeadSpec, LearnerSpec, UnetSpec
 from learnfleet.trainer.unet import DynamicUnet
 
 
@@ -58,6 +58,7 @@ def body_of(spec: LearnerSpec) -> Body:
 
 def build_model(spec: LearnerSpec, n_classes: int, body: Body | None = None) -> torch.nn.Module:
     """The model alone: body and head, the head with its own initialisation, or a U-Net."""
+    _check_kind(spec)
     body = body or body_of(spec)
     if spec.kind == "unet":
         return _unet(spec.unet, n_classes, body)
@@ -65,6 +66,13 @@ def build_model(spec: LearnerSpec, n_classes: int, body: Body | None = None) -> 
     model = add_head(body, n_classes, head.lin_ftrs, head.ps, None, head.bn_final, head.concat_pool)
     apply_init(model[1], init_named(head.init))
     return model
+
+
+def _check_kind(spec: LearnerSpec) -> None:
+    if spec.kind == "unet" and spec.head != HeadSpec():
+        raise LearnerError("head", "a U-Net has no head of that kind: leave it out, or choose kind `cnn`")
+    if spec.kind == "cnn" and spec.unet != UnetSpec():
+        raise LearnerError("unet", "these are options of kind `unet`: leave them out, or choose it")
 
 
 def _unet(spec: UnetSpec, n_classes: int, body: Body) -> DynamicUnet:

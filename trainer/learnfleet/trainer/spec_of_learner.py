@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -22,7 +22,8 @@ from learnfleet.trainer.loss_functions import (
 )
 from learnfleet.trainer.losses import Loss, build_loss, registered_loss
 from learnfleet.trainer.network import Architecture, Cut
-from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, UnetSpec, WeightsSpec
+from learnfleet.trainer.optimizer import SGD, Adam
+from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, OptimizerSpec, UnetSpec, WeightsSpec
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -66,6 +67,7 @@ def spec_of_learner(
         weights,
         head or HeadSpec(),
         loss=describe_loss(learner.loss_func),
+        optimizer=_describe_optimizer(learner),
         train_bn=learner.train_bn,
         seed=learner.seed,
         kind="cnn" if unet is None else "unet",
@@ -73,6 +75,14 @@ def spec_of_learner(
         split=None if split_on is None else boundary_names(learner.model, split_on),
         unet=unet or UnetSpec(),
     )
+
+
+def _describe_optimizer(learner: Learner) -> OptimizerSpec:
+    """The optimiser; the defaults where it is of the user's own, or decays each layer group by another factor."""
+    if learner.opt_func not in (Adam, SGD) or not isinstance(learner.wd, int | float):
+        return OptimizerSpec()
+    name: Literal["adam", "sgd"] = "adam" if learner.opt_func is Adam else "sgd"
+    return OptimizerSpec(name, float(learner.wd), learner.true_wd, learner.bn_wd)
 
 
 def own_parts(
