@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -22,7 +22,6 @@ from learnfleet.trainer.loss_functions import (
 )
 from learnfleet.trainer.losses import Loss, build_loss, registered_loss
 from learnfleet.trainer.network import Architecture, Cut
-from learnfleet.trainer.optimizer import SGD, Adam
 from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, OptimizerSpec, UnetSpec, WeightsSpec
 
 if TYPE_CHECKING:
@@ -78,11 +77,12 @@ def spec_of_learner(
 
 
 def _describe_optimizer(learner: Learner) -> OptimizerSpec:
-    """The optimiser; the defaults where it is of the user's own, or decays each layer group by another factor."""
-    if learner.opt_func not in (Adam, SGD) or not isinstance(learner.wd, int | float):
+    """The optimiser; the default one where it is of the user's own, which leads to no name."""
+    given = learner.opt_func
+    if given.arguments is None:
         return OptimizerSpec()
-    name: Literal["adam", "sgd"] = "adam" if learner.opt_func is Adam else "sgd"
-    return OptimizerSpec(name, float(learner.wd), learner.true_wd, learner.bn_wd)
+    wd = float(learner.wd) if isinstance(learner.wd, int | float) else tuple(learner.wd)
+    return OptimizerSpec(given.name, wd, learner.true_wd, learner.bn_wd, dict(given.arguments))
 
 
 def own_parts(
