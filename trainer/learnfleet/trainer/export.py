@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from learnfleet.trainer import manifest
+from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec import Json, LearnerSpec, WeightsSpec
 
@@ -112,17 +113,27 @@ def read_export(folder: Path) -> ExportSpec:
     )
 
 
+_PREDICTS = {
+    LabelKind.CATEGORY: ("Says which class a picture is of.", "Classes"),
+    LabelKind.MULTI_CATEGORY: ("Says which labels a picture has, none or several.", "Labels"),
+    LabelKind.FLOAT: ("Says numbers of a picture.", "Values"),
+    LabelKind.MASK: ("Says which class each pixel of a picture is of.", "Classes"),
+    LabelKind.NONE: ("Was trained on pictures without labels.", "Outputs"),
+}
+
+
 def model_card(content: ExportSpec, source: manifest.CheckpointInfo) -> str:
     """What the model is, for people."""
     spec = content.learner
-    size = " x ".join(str(side) for side in spec.data.size)
+    size = " x ".join(str(side) for side in spec.data.size) or "any number of"
     metrics = "\n".join(f"| {name} | {value:.6f} |" for name, value in content.metrics.items())
-    return f"""# {spec.architecture}, {len(content.classes)} classes
+    what, outputs = _PREDICTS[spec.data.labels]
+    return f"""# {spec.architecture}, {len(content.classes)} {outputs.lower()}
 
-Classifies pictures. Made by learnfleet {content.learnfleet_version} in job {source.job_id}, after {source.epoch} epochs
+{what} Made by learnfleet {content.learnfleet_version} in job {source.job_id}, after {source.epoch} epochs
 ({source.step} optimiser steps).
 
-- Classes: {", ".join(content.classes)}
+- {outputs}: {", ".join(content.classes)}
 - Input: RGB pictures, {size} pixels ({spec.data.resize_method})
 - Weights: `{manifest.MODEL_FILE}`, SHA-256 {source.model_sha256}
 

@@ -82,6 +82,14 @@ def own_parts(learner: Learner) -> Iterator[str]:
             f"data: {type(learner.data).__name__} does not say how a picture becomes the model's input; make it an"
             " ImageDataBunch"
         )
+    if functions := _batch_functions(learner):
+        yield f"data.add_tfm: {', '.join(functions)} is a function on batches; use transforms with names instead"
+
+
+def _batch_functions(learner: Learner) -> list[str]:
+    """The names of what `add_tfm` put into the loaders of the data."""
+    functions = getattr(getattr(learner.data, "fix_dl", None), "batch_fns", [])
+    return [getattr(function, "__name__", type(function).__name__) for function in functions]
 
 
 def _metrics(learner: Learner) -> Iterator[Component]:

@@ -152,14 +152,3 @@ def _load_optimizer(learner: Learner, snapshot: Snapshot, *, required: bool) -> 
         if required:
             raise
         _log.warning("the optimiser was not restored and starts anew: %s", error.message)
-
-
-def single_batch(learner: Learner, item: object) -> Tensor:
-    """One picture as a batch of one, by the data's validation transforms."""
-    prepare: Any = getattr(learner.data, "single_batch", None)
-    if prepare is None:
-        raise LearnerError("predict", "this data cannot open pictures: give a tensor [C, H, W]")
-    source = Path(item) if isinstance(item, str) else item
-    x = prepare([source])
-    assert isinstance(x, Tensor)
-    return x
