@@ -24,7 +24,7 @@ from torch import nn
 from learnfleet.trainer.batch import Batch, Loader, Shard
 from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.learner import Learner
-from learnfleet.trainer.metrics import accuracy
+from learnfleet.trainer.metric_functions import accuracy
 
 
 class ReadyBatches:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.label_items import Category, FloatItem, ImageSegment, MultiCategory
     from learnfleet.trainer.layer_groups import split_model
     from learnfleet.trainer.learner import Learner
-    from learnfleet.trainer.metrics import accuracy, error_rate, top_k_accuracy
+    from learnfleet.trainer.metric_functions import accuracy, error_rate, top_k_accuracy
     from learnfleet.trainer.models import (
         DynamicUnet,
         apply_init,
@@ -65,7 +65,7 @@ _MODULES = {
     "interpret_masks": ("SegmentationInterpretation",),
     "label_items": ("Category", "FloatItem", "ImageSegment", "MultiCategory"),
     "learner": ("Learner",),
-    "metrics": ("accuracy", "error_rate", "top_k_accuracy"),
+    "metric_functions": ("accuracy", "error_rate", "top_k_accuracy"),
     "models": (
         "DynamicUnet",
         "apply_init",

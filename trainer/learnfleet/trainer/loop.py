@@ -20,7 +20,7 @@ from torch import Tensor
 from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.counter import step_seed
-from learnfleet.trainer.metrics import Metric
+from learnfleet.trainer.metrics import Metric, results
 from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
 
 
@@ -150,12 +150,8 @@ def validate(state: TrainState, events: Events, loader: Loader, metrics: Sequenc
             count += batch.n
             if state.stop_epoch:
                 break
-    sums = [torch.tensor([float(loss_sum), count], dtype=torch.float64), *(metric.sums() for metric in metrics)]
-    total = learner.world.sum(torch.cat([part.flatten() for part in sums]))
-    if total[1] == 0:
-        return []
-    parts = torch.split(total, [part.numel() for part in sums])
-    return [float(total[0] / total[1]), *(m.value(part) for m, part in zip(metrics, parts[1:], strict=True))]
+    (total,), values = results(metrics, [torch.tensor([float(loss_sum), count], dtype=torch.float64)], learner.world)
+    return [float(total[0] / total[1]), *values] if total[1] else []
 
 
 def validate_batch(state: TrainState, events: Events, batch: Batch, metrics: Sequence[Metric]) -> float:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from learnfleet.trainer.batch import as_arguments, count_items
+from learnfleet.trainer.components import check_arguments, describe_arguments
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.loss_functions import (
     NO_INDEX,
@@ -27,7 +28,6 @@ from learnfleet.trainer.loss_functions import (
     LabelSmoothingCrossEntropy,
     MSELossFlat,
 )
-from learnfleet.trainer.metrics import check_arguments, describe_arguments
 
 Loss = Callable[..., Tensor]
 Activation = Callable[[Tensor], Tensor]

@@ -6,16 +6,21 @@ A metric is kept as sums, because ranks and batches differ in size and only sums
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.components import check_arguments as check_arguments
+from learnfleet.trainer.components import describe_arguments as describe_arguments
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec_base import Component
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.distributed import World
 
 ENTRY_POINT_GROUP = "learnfleet.metrics"
 
@@ -24,7 +29,7 @@ MetricFunction = Callable[[Tensor, Tensor], Tensor | float]
 
 @runtime_checkable
 class Metric(Protocol):
-    """Something measured over a whole data set, as sums that can be added over batches and ranks."""
+    """Something measured over a whole data set, put together from what batches and ranks have noted."""
 
     @property
     def name(self) -> str: ...
@@ -32,16 +37,58 @@ class Metric(Protocol):
     def reset(self) -> None:
         """Before the first batch."""
 
-    def update(self, output: Tensor, target: Tensor) -> None:
-        """Take note of one batch of raw outputs [N, ...] and targets [N]."""
+    def update(self, output: Any, target: Any) -> None:
+        """Take note of one batch of raw outputs [N, ...] and targets [N, ...]."""
+
+
+@runtime_checkable
+class SumMetric(Metric, Protocol):
+    """A metric that is a function of sums, which cost next to nothing to add over ranks."""
 
     def sums(self) -> Tensor:
-        """What has been noted so far, float64 on the CPU, of the same shape on every rank."""
+        """What has been noted so far, float64 on the CPU: of one shape on all ranks, or empty where nothing was."""
         ...
 
     def value(self, sums: Tensor) -> float:
         """The metric from the sums added over all ranks (flattened)."""
         ...
+
+
+@runtime_checkable
+class RowMetric(Metric, Protocol):
+    """A metric that needs every item, such as an area under a curve."""
+
+    def rows(self) -> Tensor:
+        """What has been noted, float64 [items, width] on the CPU; [0, 0] where nothing was."""
+        ...
+
+    def of_rows(self, rows: Tensor) -> float:
+        """The metric from the rows of all ranks."""
+        ...
+
+
+def results(metrics: Sequence[Metric], sums: Sequence[Tensor], world: World) -> tuple[list[Tensor], list[float]]:
+    """(`sums` added over all ranks, value of each metric). Every rank must call.
+
+    One exchange of sizes and one of sums for all sum metrics together, and one exchange for each row metric.
+    """
+    own = [metric.sums().double().flatten() for metric in metrics if isinstance(metric, SumMetric)]
+    parts = [*(part.double().flatten() for part in sums), *own]
+    sizes = world.max(torch.tensor([part.numel() for part in parts], dtype=torch.int64)).tolist()
+    padded = [torch.cat([part, part.new_zeros(size - part.numel())]) for part, size in zip(parts, sizes, strict=True)]
+    totals = list(torch.split(world.sum(torch.cat(padded)), sizes))
+    rest = iter(totals[len(sums) :])
+    values = [m.value(next(rest)) if isinstance(m, SumMetric) else _of_rows(m, world) for m in metrics]
+    return totals[: len(sums)], values
+
+
+def _of_rows(metric: Metric, world: World) -> float:
+    if not isinstance(metric, RowMetric):
+        raise LearnerError("metrics", f"{metric.name} has neither `sums` and `value` nor `rows` and `of_rows`")
+    rows = metric.rows()
+    width = int(world.max(torch.tensor([rows.shape[1]])).item())
+    rows = world.gather_rows(rows if rows.numel() else rows.new_zeros(0, width))
+    return metric.of_rows(rows) if len(rows) else float("nan")
 
 
 class AverageMetric:
@@ -65,11 +112,15 @@ class AverageMetric:
         self._total: Tensor | float = 0.0
         self._count = 0
 
-    def update(self, output: Tensor, target: Tensor) -> None:
-        value = self._function(output, target)
+    def update(self, output: Any, target: Any) -> None:
+        n = count_items(target)
+        try:
+            value = self._function(output, *as_arguments(target))
+        except (RuntimeError, IndexError) as error:
+            raise misfit(self.name, output, target) from error
         value = value.detach().double() if isinstance(value, Tensor) else value
-        self._total = self._total + value * len(target)  # stays on the device: no wait for the GPU here
-        self._count += len(target)
+        self._total = self._total + value * n  # stays on the device: no wait for the GPU here
+        self._count += n
 
     def sums(self) -> Tensor:
         return torch.tensor([float(self._total), self._count], dtype=torch.float64)
@@ -78,25 +129,17 @@ class AverageMetric:
         return float(sums[0] / sums[1]) if sums[1] else float("nan")
 
 
-def accuracy(output: Tensor, target: Tensor) -> Tensor:
-    """Share of rows whose greatest output [..., C] is at the target's class."""
-    return (output.argmax(dim=-1) == target).double().mean()
+def _registered() -> dict[str, Any]:
+    from learnfleet.trainer import metric_classes, metric_functions, metric_labels
+
+    functions = {function.__name__: function for function in metric_functions.ALL}
+    return {**functions, **{cls.__name__: cls for cls in (*metric_classes.ALL, *metric_labels.ALL)}}
 
 
-def error_rate(output: Tensor, target: Tensor) -> Tensor:
-    """1 - accuracy."""
-    return 1 - accuracy(output, target)
-
-
-def top_k_accuracy(output: Tensor, target: Tensor, k: int = 5) -> Tensor:
-    """Share of rows with the target's class among the k greatest outputs; k is limited to the number of classes."""
-    best = output.topk(min(k, output.shape[-1]), dim=-1).indices
-    return (best == target.unsqueeze(-1)).any(dim=-1).double().mean()
-
-
-_BUILT_IN: dict[str, Callable[..., Tensor | float]] = {
-    function.__name__: function for function in (accuracy, error_rate, top_k_accuracy)
-}
+def misfit(name: str, output: Any, target: Any) -> LearnerError:
+    """The error for outputs and targets that a metric cannot compare."""
+    shapes = [str(list(v.shape)) if isinstance(v, Tensor) else type(v).__name__ for v in (output, target)]
+    return LearnerError("metrics", f"{name} cannot compare outputs {shapes[0]} with targets {shapes[1]}")
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -105,23 +148,13 @@ def _plugins() -> dict[str, EntryPoint]:
 
 def available_metrics() -> dict[str, list[dict[str, Any]]]:
     """Each metric's arguments: name, type ("int", "float", "bool" or "str") and default, as JSON-able data."""
-    found: Mapping[str, Any] = {**{name: entry.load() for name, entry in _plugins().items()}, **_BUILT_IN}
+    found: Mapping[str, Any] = {**{name: entry.load() for name, entry in _plugins().items()}, **_registered()}
     return {name: describe_arguments(item) for name, item in sorted(found.items())}
-
-
-def describe_arguments(function: Callable[..., object]) -> list[dict[str, Any]]:
-    """The arguments with defaults of a function, or of a class's constructor: those a user may set."""
-    parameters = inspect.signature(function).parameters.values()
-    return [
-        {"name": item.name, "type": type(item.default).__name__, "default": item.default}
-        for item in parameters
-        if item.default is not inspect.Parameter.empty and type(item.default) in (int, float, bool, str)
-    ]
 
 
 def build_metric(name: str, arguments: Mapping[str, Any] | None = None) -> Metric:
     """A registered metric with its arguments. Raises LearnerError for a name or argument that is not known."""
-    known = _BUILT_IN.get(name) or (_plugins()[name].load() if name in _plugins() else None)
+    known = _registered().get(name) or (_plugins()[name].load() if name in _plugins() else None)
     if known is None:
         raise LearnerError("metrics", f"there is no metric {name!r}; known: {', '.join(available_metrics())}")
     checked = check_arguments(f"metrics.{name}", known, arguments or {})
@@ -138,7 +171,7 @@ def describe_metric(metric: Metric) -> Component | None:
     given: Mapping[str, Any] = vars(metric)
     if isinstance(metric, AverageMetric) and isinstance(metric.function, partial):
         function, given = metric.function.func, metric.function.keywords
-    found: Mapping[str, Any] = {**{name: entry.load() for name, entry in _plugins().items()}, **_BUILT_IN}
+    found: Mapping[str, Any] = {**{name: entry.load() for name, entry in _plugins().items()}, **_registered()}
     name = next((name for name, known in found.items() if known is function), None)
     if name is None:
         return None
@@ -146,27 +179,6 @@ def describe_metric(metric: Metric) -> Component | None:
     arguments = {item["name"]: given[item["name"]] for item in described if item["name"] in given}
     defaults = {item["name"]: item["default"] for item in described}
     return Component(name, {key: value for key, value in arguments.items() if value != defaults[key]})
-
-
-def check_arguments(field: str, function: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the registered types: a whole float is taken for an int, as JSON and Struct know only numbers."""
-    described = {item["name"]: item for item in describe_arguments(function)}
-    checked = {}
-    for name, value in arguments.items():
-        if name not in described:
-            raise LearnerError(field, f"there is no argument {name!r}; known: {', '.join(described) or 'none'}")
-        checked[name] = _cast(f"{field}.{name}", value, described[name]["type"])
-    return checked
-
-
-def _cast(field: str, value: Any, wanted: str) -> Any:
-    if wanted == "int" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value).__name__ != wanted:
-        raise LearnerError(field, f"{value!r} is of type {type(value).__name__}, not {wanted}")
-    return value
 
 
 def as_metrics(metrics: object) -> list[Metric]:

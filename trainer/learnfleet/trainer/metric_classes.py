@@ -1,0 +1,383 @@
+"""Metrics over a whole data set (fastai's classes): right over batches and ranks of any size.
+
+Classification metrics keep a predicted and a true class an item, curves keep scores, and torchmetrics calculates; it is
+imported when a value is asked for, since that takes a second. Masks keep counts of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.loss_functions import flat_rows
+from learnfleet.trainer.metrics import misfit
+
+_AVERAGES = ("binary", "micro", "macro", "weighted", "none")
+
+
+class _Rows:
+    """Notes rows of numbers."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    @property
+    def name(self) -> str:
+        """The class's name in snake case, as fastai has it."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+
+    def reset(self) -> None:
+        self._noted: list[Tensor] = []
+
+    def update(self, output: Any, target: Any) -> None:
+        try:
+            noted = self.note(output, target)
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise misfit(self.name, output, target) from error
+        self._noted.append(noted.detach().cpu().double().reshape(len(noted), -1))
+
+    def note(self, output: Tensor, target: Tensor) -> Tensor:
+        """A row an item."""
+        raise LearnerError("metrics", f"{type(self).__name__} notes nothing")
+
+    def rows(self) -> Tensor:
+        return torch.cat(self._noted) if self._noted else torch.empty(0, 0, dtype=torch.float64)
+
+
+class _Classes(_Rows):
+    """Notes (predicted class, true class, number of classes) of items with outputs [..., C]."""
+
+    def note(self, output: Tensor, target: Tensor) -> Tensor:
+        if output.shape[:-1].numel() != target.numel():
+            raise misfit(self.name, output, target)
+        predicted, true = output.argmax(dim=-1).reshape(-1), target.reshape(-1)
+        return torch.stack([predicted, true, torch.full_like(true, output.shape[-1])], dim=1)
+
+    def of_rows(self, rows: Tensor) -> float:
+        return self.of_classes(rows[:, 0].long(), rows[:, 1].long(), int(rows[0, 2]))
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        """The value from the classes of all items."""
+        raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
+
+
+class ConfusionMatrix(_Classes):
+    """Counts of (true, predicted) pairs; as a column of the table, the share of right ones.
+
+    Attributes:
+        matrix: after a validation: int64 [C, C], rows are true classes.
+    """
+
+    matrix: Tensor | None = None
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        self.matrix = torch.bincount(true * n + predicted, minlength=n * n).reshape(n, n)
+        return float((predicted == true).double().mean())
+
+
+class _Averaged(_Classes):
+    """A value of each class, averaged.
+
+    Args:
+        average: "binary" (of class `pos_label`; of more than two classes: "macro", as fastai), "micro", "macro",
+            "weighted" by the items of each class, or "none": the mean, with each class's value in `per_class`.
+
+    Classes that occur neither as target nor as prediction do not count; fastai v1 gives NaN for them.
+    """
+
+    def __init__(self, average: str = "binary", pos_label: int = 1) -> None:
+        super().__init__()
+        if average not in _AVERAGES:
+            raise LearnerError(f"metrics.{self.name}.average", f"{average!r} is not one of {', '.join(_AVERAGES)}")
+        self.average, self.pos_label = average, pos_label
+        self.per_class: list[float] = []
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        if self.average == "none":
+            self.per_class = self._score(predicted, true, n, "none").tolist()
+            return float(self._score(predicted, true, n, "macro"))
+        if self.average == "binary" and n > 2:
+            return float(self._score(predicted, true, n, "macro"))
+        if self.average == "binary":
+            return float(self._score(predicted, true, n, "none")[self.pos_label])
+        return float(self._score(predicted, true, n, self.average))
+
+    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
+        raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
+
+
+class Precision(_Averaged):
+    """Share of the items predicted to be of a class that are."""
+
+    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
+        from torchmetrics.functional.classification import multiclass_precision
+
+        return _tensor(multiclass_precision(predicted, true, n, average=average))
+
+
+class Recall(_Averaged):
+    """Share of the items of a class that are predicted to be."""
+
+    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
+        from torchmetrics.functional.classification import multiclass_recall
+
+        return _tensor(multiclass_recall(predicted, true, n, average=average))
+
+
+class FBeta(_Averaged):
+    """(1 + beta^2) P R / (beta^2 P + R) of precision and recall."""
+
+    def __init__(self, beta: float = 2.0, average: str = "binary", pos_label: int = 1) -> None:
+        super().__init__(average, pos_label)
+        self.beta = beta
+
+    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
+        from torchmetrics.functional.classification import multiclass_fbeta_score
+
+        return _tensor(multiclass_fbeta_score(predicted, true, self.beta, n, average=average))
+
+
+class F1Score(FBeta):
+    """FBeta of beta 1."""
+
+    def __init__(self, average: str = "binary", pos_label: int = 1) -> None:
+        super().__init__(1.0, average, pos_label)
+
+
+class BalancedAccuracy(_Classes):
+    """Mean of the recalls of all classes that occur."""
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        from torchmetrics.functional.classification import multiclass_recall
+
+        per_class = _tensor(multiclass_recall(predicted, true, n, average="none"))
+        return float(per_class[torch.unique(true)].mean())
+
+
+class KappaScore(_Classes):
+    """Cohen's kappa. `weights`: None, "linear" or "quadratic"."""
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        if weights not in (None, "linear", "quadratic"):
+            raise LearnerError("metrics.KappaScore.weights", f"{weights!r} is not None, 'linear' or 'quadratic'")
+        self.weights = weights
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        from torchmetrics.functional.classification import multiclass_cohen_kappa
+
+        return float(multiclass_cohen_kappa(predicted, true, n, weights=self.weights))
+
+
+class CohenKappa(KappaScore):
+    """fastai v2's name of KappaScore."""
+
+
+class MatthewsCorreff(_Classes):
+    """Matthews correlation coefficient, of any number of classes."""
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        from torchmetrics.functional.classification import multiclass_matthews_corrcoef
+
+        return float(multiclass_matthews_corrcoef(predicted, true, n))
+
+
+class MatthewsCorrCoef(MatthewsCorreff):
+    """fastai v2's name of MatthewsCorreff."""
+
+
+class HammingLoss(_Classes):
+    """Share of wrong classes."""
+
+    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
+        return float((predicted != true).double().mean())
+
+
+class _Probabilities(_Rows):
+    """Notes (probabilities of all classes, true class) of items with outputs [..., C]."""
+
+    def note(self, output: Tensor, target: Tensor) -> Tensor:
+        p = F.softmax(output.double(), dim=-1).reshape(-1, output.shape[-1])
+        if len(p) != target.numel():
+            raise misfit(self.name, output, target)
+        return torch.cat([p, target.reshape(-1, 1).double()], dim=1)
+
+
+class AUROC(_Probabilities):
+    """Area under the ROC curve of the last of two classes (fastai v1). Of more classes: RocAuc."""
+
+    def of_rows(self, rows: Tensor) -> float:
+        from torchmetrics.functional.classification import binary_auroc
+
+        if rows.shape[1] != 3:
+            raise LearnerError("metrics", f"AUROC is of two classes, not {rows.shape[1] - 1}: use RocAuc")
+        return float(binary_auroc(rows[:, 1], rows[:, 2].long()))
+
+
+class RocAucBinary(AUROC):
+    """fastai v2's name of AUROC."""
+
+
+class RocAuc(_Probabilities):
+    """Areas under the ROC curves of each class against the others. `average`: "macro" or "weighted"."""
+
+    def __init__(self, average: str = "macro") -> None:
+        super().__init__()
+        if average not in ("macro", "weighted"):
+            raise LearnerError("metrics.RocAuc.average", f"{average!r} is neither 'macro' nor 'weighted'")
+        self.average = average
+
+    def of_rows(self, rows: Tensor) -> float:
+        from torchmetrics.functional.classification import multiclass_auroc
+
+        p, true = rows[:, :-1].float(), rows[:, -1].long()
+        return float(multiclass_auroc(p, true, p.shape[1], average=self.average))
+
+
+class APScoreBinary(_Probabilities):
+    """Average precision of the last of two classes."""
+
+    def of_rows(self, rows: Tensor) -> float:
+        from torchmetrics.functional.classification import binary_average_precision
+
+        if rows.shape[1] != 3:
+            raise LearnerError("metrics", f"APScoreBinary is of two classes, not {rows.shape[1] - 1}")
+        return float(binary_average_precision(rows[:, 1], rows[:, 2].long()))
+
+
+class BrierScore(_Probabilities):
+    """Mean squared difference of the last of two classes' probability and 0 or 1."""
+
+    def of_rows(self, rows: Tensor) -> float:
+        if rows.shape[1] != 3:
+            raise LearnerError("metrics", f"BrierScore is of two classes, not {rows.shape[1] - 1}")
+        return float((rows[:, 1] - rows[:, 2]).pow(2).mean())
+
+
+class _Numbers(_Rows):
+    """Notes (output, target) of every number."""
+
+    def note(self, output: Tensor, target: Tensor) -> Tensor:
+        if output.numel() != target.numel():
+            raise misfit(self.name, output, target)
+        return torch.stack([output.reshape(-1).double(), target.reshape(-1).double()], dim=1)
+
+    def of_rows(self, rows: Tensor) -> float:
+        return self.of_numbers(rows[:, 0], rows[:, 1])
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        """The value from all outputs and targets."""
+        raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
+
+
+class R2Score(_Numbers):
+    """1 - squared differences / squared deviations of the targets from their mean."""
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        from torchmetrics.functional.regression import r2_score
+
+        return float(r2_score(p, t)) if len(t) > 1 else math.nan
+
+
+class ExplainedVariance(_Numbers):
+    """1 - variance of the differences / variance of the targets."""
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        from torchmetrics.functional.regression import explained_variance
+
+        return float(_tensor(explained_variance(p, t)))
+
+
+class RMSE(_Numbers):
+    """Root of the mean squared difference."""
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        return float((p - t).pow(2).mean().sqrt())
+
+
+class ExpRMSPE(_Numbers):
+    """Root of the mean squared relative difference of the exponentials."""
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        return float(((t.exp() - p.exp()) / t.exp()).pow(2).mean().sqrt())
+
+
+class PearsonCorrCoef(_Numbers):
+    """Pearson's correlation of outputs and targets."""
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        from torchmetrics.functional.regression import pearson_corrcoef
+
+        return float(pearson_corrcoef(p, t))
+
+
+class SpearmanCorrCoef(_Numbers):
+    """Spearman's correlation of the ranks of outputs and targets."""
+
+    def of_numbers(self, p: Tensor, t: Tensor) -> float:
+        from torchmetrics.functional.regression import spearman_corrcoef
+
+        return float(spearman_corrcoef(p, t))
+
+
+class Perplexity:
+    """exp of the mean cross entropy of all tokens, [N, steps, C] against [N, steps]."""
+
+    name = "perplexity"
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._sums = torch.zeros(2, dtype=torch.float64)
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        total = F.cross_entropy(flat_rows(output, -1).float(), target.reshape(-1), reduction="sum")
+        self._sums += torch.tensor([float(total), target.numel()], dtype=torch.float64)
+
+    def sums(self) -> Tensor:
+        return self._sums
+
+    def value(self, sums: Tensor) -> float:
+        return float((sums[0] / sums[1]).exp()) if sums[1] else math.nan
+
+
+def _tensor(value: Any) -> Tensor:
+    return torch.as_tensor(value)
+
+
+_Maker = Callable[..., object]
+
+
+ALL: tuple[_Maker, ...] = (
+    APScoreBinary,
+    AUROC,
+    BalancedAccuracy,
+    BrierScore,
+    CohenKappa,
+    ConfusionMatrix,
+    ExpRMSPE,
+    ExplainedVariance,
+    F1Score,
+    FBeta,
+    HammingLoss,
+    KappaScore,
+    MatthewsCorrCoef,
+    MatthewsCorreff,
+    PearsonCorrCoef,
+    Perplexity,
+    Precision,
+    R2Score,
+    RMSE,
+    Recall,
+    RocAuc,
+    RocAucBinary,
+    SpearmanCorrCoef,
+)
