@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.batch import as_arguments, count_items
 from learnfleet.trainer.components import check_arguments as check_arguments
 from learnfleet.trainer.components import describe_arguments as describe_arguments
 from learnfleet.trainer.errors import LearnerError
@@ -74,6 +75,8 @@ def results(metrics: Sequence[Metric], sums: Sequence[Tensor], world: World) -> 
     """
     own = [metric.sums().double().flatten() for metric in metrics if isinstance(metric, SumMetric)]
     parts = [*(part.double().flatten() for part in sums), *own]
+    if not parts:
+        return [], [_of_rows(metric, world) for metric in metrics]
     sizes = world.max(torch.tensor([part.numel() for part in parts], dtype=torch.int64)).tolist()
     padded = [torch.cat([part, part.new_zeros(size - part.numel())]) for part, size in zip(parts, sizes, strict=True)]
     totals = list(torch.split(world.sum(torch.cat(padded)), sizes))

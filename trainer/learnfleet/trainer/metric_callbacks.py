@@ -1,0 +1,51 @@
+"""A user's callback as a metric, as fastai v1 allows: it adds its value to `last_metrics` at an epoch's end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from learnfleet.trainer.callback import Callback, Changes, snake_case
+from learnfleet.trainer.state import TrainState
+
+
+class MetricCallback(Callback):
+    """Passes on what a metric may hear: training and epochs, the batches of validation, and epochs that validate."""
+
+    order: ClassVar[int] = -1000  # metrics come before callbacks
+
+    def __init__(self, inner: Callback) -> None:
+        self.inner = inner
+        self.name: str = getattr(inner, "name", None) or snake_case(type(inner).__name__)
+
+    def on_train_begin(self, state: TrainState) -> Changes:
+        state.learner.recorder.add_metric_names([self.name])
+        return self.inner.on_train_begin(state)
+
+    def on_epoch_begin(self, state: TrainState) -> Changes:
+        return self.inner.on_epoch_begin(state)
+
+    def on_batch_begin(self, state: TrainState) -> Changes:
+        return None if state.train else self.inner.on_batch_begin(state)
+
+    def on_batch_end(self, state: TrainState) -> Changes:
+        return None if state.train else self.inner.on_batch_end(state)
+
+    def on_epoch_end(self, state: TrainState) -> Changes:
+        return self.inner.on_epoch_end(state) if state.last_metrics[0] is not None else None
+
+    def on_train_end(self, state: TrainState) -> Changes:
+        return self.inner.on_train_end(state)
+
+
+def split_callbacks(metrics: object) -> tuple[object, list[MetricCallback]]:
+    """Metrics as users give them, without the callbacks among them, and those."""
+    if isinstance(metrics, Callback):
+        return None, [MetricCallback(metrics)]
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        return metrics, []
+    items: list[Any] = list(metrics)
+    return (
+        [item for item in items if not isinstance(item, Callback)],
+        [MetricCallback(item) for item in items if isinstance(item, Callback)],
+    )
