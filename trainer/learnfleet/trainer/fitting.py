@@ -97,4 +97,5 @@ def _callbacks(learner: Learner, request: Fit) -> list[Callback]:
     writes_table = learner.world.is_main and not learner.silent
     shown: list[Callback] = [NotebookProgress() if in_notebook() else ProgressCallback()] if writes_table else []
     made = [make(learner) for make in learner.callback_fns]
-    return [*learner.callbacks, learner.recorder, *made, *request.callbacks, *shown]
+    own = [*learner.metric_callbacks, *learner.callbacks]
+    return [*own, learner.recorder, *made, *request.callbacks, *shown]

@@ -18,6 +18,7 @@ from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
 from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import Loss
+from learnfleet.trainer.metric_callbacks import split_callbacks
 from learnfleet.trainer.metrics import as_metrics
 from learnfleet.trainer.opt_funcs import Adam, OptFuncLike, as_opt_func
 from learnfleet.trainer.optimizer import LayerOptimizer
@@ -78,7 +79,8 @@ class LearnerCore:
         self.data, self.model = data, model.to(data.device)
         self.opt_func = as_opt_func(opt_func)
         self.loss_func: Loss = loss_func or getattr(data, "loss_func", None) or CrossEntropyFlat()
-        self.metrics = as_metrics(metrics)
+        plain, self.metric_callbacks = split_callbacks(metrics)
+        self.metrics = as_metrics(plain)
         self.true_wd, self.bn_wd, self.wd, self.train_bn = true_wd, bn_wd, wd, train_bn
         self.path, self.model_dir = Path(path if path is not None else data.path), model_dir
         self.callback_fns, self.callbacks = list(callback_fns), list(callbacks)
