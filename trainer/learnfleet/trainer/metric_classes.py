@@ -7,7 +7,6 @@ imported when a value is asked for, since that takes a second. Masks keep counts
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,58 +16,12 @@ from torch import Tensor
 
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.loss_functions import flat_rows
-from learnfleet.trainer.metrics import misfit
+from learnfleet.trainer.metric_rows import ClassRows, NumberRows, ProbabilityRows
 
 _AVERAGES = ("binary", "micro", "macro", "weighted", "none")
 
 
-class _Rows:
-    """Notes rows of numbers."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    @property
-    def name(self) -> str:
-        """The class's name in snake case, as fastai has it."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
-
-    def reset(self) -> None:
-        self._noted: list[Tensor] = []
-
-    def update(self, output: Any, target: Any) -> None:
-        try:
-            noted = self.note(output, target)
-        except (RuntimeError, IndexError, ValueError) as error:
-            raise misfit(self.name, output, target) from error
-        self._noted.append(noted.detach().cpu().double().reshape(len(noted), -1))
-
-    def note(self, output: Tensor, target: Tensor) -> Tensor:
-        """A row an item."""
-        raise LearnerError("metrics", f"{type(self).__name__} notes nothing")
-
-    def rows(self) -> Tensor:
-        return torch.cat(self._noted) if self._noted else torch.empty(0, 0, dtype=torch.float64)
-
-
-class _Classes(_Rows):
-    """Notes (predicted class, true class, number of classes) of items with outputs [..., C]."""
-
-    def note(self, output: Tensor, target: Tensor) -> Tensor:
-        if output.shape[:-1].numel() != target.numel():
-            raise misfit(self.name, output, target)
-        predicted, true = output.argmax(dim=-1).reshape(-1), target.reshape(-1)
-        return torch.stack([predicted, true, torch.full_like(true, output.shape[-1])], dim=1)
-
-    def of_rows(self, rows: Tensor) -> float:
-        return self.of_classes(rows[:, 0].long(), rows[:, 1].long(), int(rows[0, 2]))
-
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        """The value from the classes of all items."""
-        raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
-
-
-class ConfusionMatrix(_Classes):
+class ConfusionMatrix(ClassRows):
     """Counts of (true, predicted) pairs; as a column of the table, the share of right ones.
 
     Attributes:
@@ -82,7 +35,7 @@ class ConfusionMatrix(_Classes):
         return float((predicted == true).double().mean())
 
 
-class _Averaged(_Classes):
+class _Averaged(ClassRows):
     """A value of each class, averaged.
 
     Args:
@@ -151,7 +104,7 @@ class F1Score(FBeta):
         super().__init__(1.0, average, pos_label)
 
 
-class BalancedAccuracy(_Classes):
+class BalancedAccuracy(ClassRows):
     """Mean of the recalls of all classes that occur."""
 
     def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
@@ -161,7 +114,7 @@ class BalancedAccuracy(_Classes):
         return float(per_class[torch.unique(true)].mean())
 
 
-class KappaScore(_Classes):
+class KappaScore(ClassRows):
     """Cohen's kappa. `weights`: None, "linear" or "quadratic"."""
 
     def __init__(self, weights: str | None = None) -> None:
@@ -180,7 +133,7 @@ class CohenKappa(KappaScore):
     """fastai v2's name of KappaScore."""
 
 
-class MatthewsCorreff(_Classes):
+class MatthewsCorreff(ClassRows):
     """Matthews correlation coefficient, of any number of classes."""
 
     def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
@@ -193,24 +146,14 @@ class MatthewsCorrCoef(MatthewsCorreff):
     """fastai v2's name of MatthewsCorreff."""
 
 
-class HammingLoss(_Classes):
+class HammingLoss(ClassRows):
     """Share of wrong classes."""
 
     def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
         return float((predicted != true).double().mean())
 
 
-class _Probabilities(_Rows):
-    """Notes (probabilities of all classes, true class) of items with outputs [..., C]."""
-
-    def note(self, output: Tensor, target: Tensor) -> Tensor:
-        p = F.softmax(output.double(), dim=-1).reshape(-1, output.shape[-1])
-        if len(p) != target.numel():
-            raise misfit(self.name, output, target)
-        return torch.cat([p, target.reshape(-1, 1).double()], dim=1)
-
-
-class AUROC(_Probabilities):
+class AUROC(ProbabilityRows):
     """Area under the ROC curve of the last of two classes (fastai v1). Of more classes: RocAuc."""
 
     def of_rows(self, rows: Tensor) -> float:
@@ -225,7 +168,7 @@ class RocAucBinary(AUROC):
     """fastai v2's name of AUROC."""
 
 
-class RocAuc(_Probabilities):
+class RocAuc(ProbabilityRows):
     """Areas under the ROC curves of each class against the others. `average`: "macro" or "weighted"."""
 
     def __init__(self, average: str = "macro") -> None:
@@ -241,7 +184,7 @@ class RocAuc(_Probabilities):
         return float(multiclass_auroc(p, true, p.shape[1], average=self.average))
 
 
-class APScoreBinary(_Probabilities):
+class APScoreBinary(ProbabilityRows):
     """Average precision of the last of two classes."""
 
     def of_rows(self, rows: Tensor) -> float:
@@ -252,7 +195,7 @@ class APScoreBinary(_Probabilities):
         return float(binary_average_precision(rows[:, 1], rows[:, 2].long()))
 
 
-class BrierScore(_Probabilities):
+class BrierScore(ProbabilityRows):
     """Mean squared difference of the last of two classes' probability and 0 or 1."""
 
     def of_rows(self, rows: Tensor) -> float:
@@ -261,23 +204,7 @@ class BrierScore(_Probabilities):
         return float((rows[:, 1] - rows[:, 2]).pow(2).mean())
 
 
-class _Numbers(_Rows):
-    """Notes (output, target) of every number."""
-
-    def note(self, output: Tensor, target: Tensor) -> Tensor:
-        if output.numel() != target.numel():
-            raise misfit(self.name, output, target)
-        return torch.stack([output.reshape(-1).double(), target.reshape(-1).double()], dim=1)
-
-    def of_rows(self, rows: Tensor) -> float:
-        return self.of_numbers(rows[:, 0], rows[:, 1])
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        """The value from all outputs and targets."""
-        raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
-
-
-class R2Score(_Numbers):
+class R2Score(NumberRows):
     """1 - squared differences / squared deviations of the targets from their mean."""
 
     def of_numbers(self, p: Tensor, t: Tensor) -> float:
@@ -286,7 +213,7 @@ class R2Score(_Numbers):
         return float(r2_score(p, t)) if len(t) > 1 else math.nan
 
 
-class ExplainedVariance(_Numbers):
+class ExplainedVariance(NumberRows):
     """1 - variance of the differences / variance of the targets."""
 
     def of_numbers(self, p: Tensor, t: Tensor) -> float:
@@ -295,21 +222,21 @@ class ExplainedVariance(_Numbers):
         return float(_tensor(explained_variance(p, t)))
 
 
-class RMSE(_Numbers):
+class RMSE(NumberRows):
     """Root of the mean squared difference."""
 
     def of_numbers(self, p: Tensor, t: Tensor) -> float:
         return float((p - t).pow(2).mean().sqrt())
 
 
-class ExpRMSPE(_Numbers):
+class ExpRMSPE(NumberRows):
     """Root of the mean squared relative difference of the exponentials."""
 
     def of_numbers(self, p: Tensor, t: Tensor) -> float:
         return float(((t.exp() - p.exp()) / t.exp()).pow(2).mean().sqrt())
 
 
-class PearsonCorrCoef(_Numbers):
+class PearsonCorrCoef(NumberRows):
     """Pearson's correlation of outputs and targets."""
 
     def of_numbers(self, p: Tensor, t: Tensor) -> float:
@@ -318,7 +245,7 @@ class PearsonCorrCoef(_Numbers):
         return float(pearson_corrcoef(p, t))
 
 
-class SpearmanCorrCoef(_Numbers):
+class SpearmanCorrCoef(NumberRows):
     """Spearman's correlation of the ranks of outputs and targets."""
 
     def of_numbers(self, p: Tensor, t: Tensor) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.callback import snake_case
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.metrics import misfit
 
@@ -25,9 +26,7 @@ class _Counts:
 
     @property
     def name(self) -> str:
-        import re
-
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        return snake_case(type(self).__name__)
 
     def update(self, output: Any, target: Any) -> None:
         try:
@@ -145,7 +144,7 @@ class _LabelScores:
 
     @property
     def name(self) -> str:
-        return "roc_auc_multi" if isinstance(self, RocAucMulti) else "ap_score_multi"
+        return snake_case(type(self).__name__)
 
     def reset(self) -> None:
         self._noted: list[Tensor] = []

@@ -8,15 +8,8 @@ import pytest
 import torch
 
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.metrics import (
-    AverageMetric,
-    accuracy,
-    as_metrics,
-    available_metrics,
-    build_metric,
-    error_rate,
-    top_k_accuracy,
-)
+from learnfleet.trainer.metric_functions import accuracy, error_rate, top_k_accuracy
+from learnfleet.trainer.metrics import AverageMetric, as_metrics, available_metrics, build_metric
 
 LOGITS = torch.tensor([[0.1, 0.9, 0.0], [0.5, 0.4, 0.3], [0.2, 0.3, 0.1], [0.0, 0.1, 0.2]])
 TARGETS = torch.tensor([1, 1, 0, 2])
