@@ -62,7 +62,7 @@ def test_a_whole_number_that_came_as_float_is_taken_for_an_int() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("acuracy", {}, "there is no metric 'acuracy'; known: accuracy"),
+        ("acuracy", {}, "there is no metric 'acuracy'; known: APScore"),
         ("accuracy", {"k": 1}, "there is no argument 'k'; known: none"),
         ("top_k_accuracy", {"k": 1.5}, "1.5 is of type float, not int"),
         ("top_k_accuracy", {"k": "2"}, "'2' is of type str, not int"),

@@ -54,6 +54,11 @@ def arguments_of(function: Callable[..., object]) -> dict[str, Argument]:
     return found
 
 
+def describe_arguments(function: Callable[..., object]) -> list[dict[str, Any]]:
+    """`arguments_of` as JSON-able data."""
+    return [item.describe() for item in arguments_of(function).values()]
+
+
 def _names_of(target: object) -> dict[str, Any]:
     """What a module imports only for type checkers is not there at run time: such annotations are of no JSON type."""
     known = getattr(target, "__globals__", {})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from learnfleet.trainer.arguments import arguments_of, check_arguments
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.named_callbacks import NAMED
 from learnfleet.trainer.schedules import FlatCosAnnealScheduler, OneCycleScheduler, general_scheduler
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _BUILT_IN: dict[str, Callable[..., Callback]] = {
     "flat_cos": FlatCosAnnealScheduler,
     "general_scheduler": general_scheduler,
     "one_cycle": OneCycleScheduler,
+    **NAMED,
 }
 
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from learnfleet.trainer.arguments import check_arguments, describe_arguments
 from learnfleet.trainer.batch import as_arguments, count_items
-from learnfleet.trainer.components import check_arguments, describe_arguments
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.loss_functions import (
     NO_INDEX,

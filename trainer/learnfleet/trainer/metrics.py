@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.arguments import check_arguments, describe_arguments
 from learnfleet.trainer.batch import as_arguments, count_items
-from learnfleet.trainer.components import check_arguments as check_arguments
-from learnfleet.trainer.components import describe_arguments as describe_arguments
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec_base import Component
 
