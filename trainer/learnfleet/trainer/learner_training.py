@@ -10,6 +10,8 @@ from learnfleet.trainer.batch import Loader, Shard
 from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner_core import LearnerCore
+from learnfleet.trainer.lr_find import ALL_RULES, LrSearch, run_search
+from learnfleet.trainer.lr_suggest import Rule, SuggestedLRs
 from learnfleet.trainer.metrics import as_metrics
 from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, PerGroup
 from learnfleet.trainer.schedules import FlatCosAnnealScheduler, OneCycleScheduler, SgdrScheduler
@@ -116,6 +118,26 @@ class LearnerTraining(LearnerCore):
 
         self.callbacks.append(CutMixCallback(self.whole, alpha))
         return self.whole
+
+    def lr_find(
+        self,
+        start_lr: Lr = 1e-7,
+        end_lr: Lr = 10.0,
+        num_it: int = 100,
+        stop_div: bool = True,
+        wd: PerGroup | None = None,
+        suggest_funcs: Rule | str | Sequence[Rule | str] = ALL_RULES,
+    ) -> SuggestedLRs:
+        """Train with a rising learning rate, put everything back, and say which rates look good.
+
+        `recorder.plot()` then draws the losses. See `LRFinder`; the learner's own callbacks take part only where they
+        change what a step computes (`Callback.in_lr_find`).
+
+        Args:
+            suggest_funcs: rules of `lr_suggest`, or functions like them, or their names.
+        """
+        found, _ = run_search(self.whole, LrSearch(start_lr, end_lr, num_it, stop_div, wd, suggest_funcs))
+        return found
 
     def validate(
         self, dl: Loader | None = None, callbacks: Sequence[Callback] = (), metrics: object = None

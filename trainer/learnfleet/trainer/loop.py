@@ -27,7 +27,8 @@ from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, Tr
 def fit(state: TrainState, events: Events) -> None:
     """Run the epochs that are left. `on_train_begin` has been sent; `on_train_end` is the caller's."""
     try:
-        while state.epoch < state.n_epochs and not (state.stop_training or state.interrupted):
+        # An epoch that a resumed fit is in the middle of goes to its end, as it would have.
+        while state.epoch < state.n_epochs and not state.interrupted and (state.batch or not state.stop_training):
             train_epoch(state, events)
     except CancelTraining:
         state.stop_training = True
@@ -35,11 +36,14 @@ def fit(state: TrainState, events: Events) -> None:
 
 def train_epoch(state: TrainState, events: Events) -> None:
     """The rest of one epoch: its training batches, validation, its end. An interrupted one keeps its position."""
+    state.model.train()
+    state.learner.hold_frozen_statistics()
     if state.batch == 0:
+        state.stop_epoch = False
         events("on_epoch_begin", state)
-    state.stop_epoch = False
     try:
-        train_batches(state, events)
+        if not state.stop_epoch:
+            train_batches(state, events)
     except CancelEpoch:
         state.stop_epoch = True
     if state.interrupted:
@@ -53,8 +57,6 @@ def train_epoch(state: TrainState, events: Events) -> None:
 
 def train_batches(state: TrainState, events: Events) -> None:
     """Train on the batches of this epoch that are left."""
-    state.model.train()
-    state.learner.hold_frozen_statistics()
     with batches_of(state.learner.data.train_dl, state.lifetime_epoch, state.batch) as batches:
         for batch in batches:
             train_batch(state, events, batch)

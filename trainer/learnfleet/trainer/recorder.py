@@ -13,6 +13,8 @@ from torch import Tensor
 
 from learnfleet.trainer import recorder_plots
 from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.lr_suggest import apply_rules
+from learnfleet.trainer.spline import smoothen_by_spline
 from learnfleet.trainer.state import TrainState
 
 
@@ -36,6 +38,7 @@ class Recorder(Callback):
         lrs, moms: of the last layer group, in force while that batch was trained.
         val_losses, metrics: a value (a list of values) per validated epoch.
         nb_batches: training batches per epoch.
+        min_grad_lr: the rate that `plot(suggestion=True)` has marked.
         rows: the epoch table.
     """
 
@@ -49,6 +52,7 @@ class Recorder(Callback):
         self.rows: list[EpochRow] = []
         self.nb_batches: list[int] = []
         self.metric_names: list[str] = []
+        self.min_grad_lr: float | None = None
         self._added_names: list[str] = []
         self.has_validation = True
         self._epoch_time_s = 0.0  # of earlier runs of this epoch
@@ -131,6 +135,30 @@ class Recorder(Callback):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         self.losses, self.lrs, self.moms = (tensors[name].tolist() for name in ("losses", "lrs", "moms"))
 
+    def plot(
+        self,
+        skip_start: int = 10,
+        skip_end: int = 5,
+        suggestion: bool | str | Sequence[str] = False,
+        show_grid: bool = False,
+        k: int | None = None,
+    ) -> Figure:
+        """Loss against learning rate, after `lr_find`.
+
+        Args:
+            skip_start, skip_end: points to leave out at the ends.
+            suggestion: True marks where the loss falls fastest (then in `min_grad_lr`) and says a tenth of the rate of
+                the least loss; or names of rules: valley, slide, steep, minimum, min_gradient.
+            k: smooth the losses by a spline of this degree first.
+        """
+        stop = max(len(self.losses) - skip_end, skip_start)
+        lrs, losses = self.lrs[skip_start:stop], self.losses[skip_start:stop]
+        losses = losses if k is None else smoothen_by_spline(losses, k)
+        names = _rules_of(suggestion)
+        found = apply_rules(lrs, losses, len(self.lrs), names).values if names else {}
+        self.min_grad_lr = found.get("min_gradient", self.min_grad_lr)
+        return recorder_plots.search_figure(lrs, losses, found, show_grid)
+
     def plot_losses(self, skip_start: int = 0, skip_end: int = 0, show_grid: bool = False) -> Figure:
         """Training and validation loss against batches processed."""
         return recorder_plots.losses_figure(self, skip_start, skip_end, show_grid)
@@ -142,6 +170,12 @@ class Recorder(Callback):
     def plot_metrics(self) -> Figure:
         """Each metric against batches processed. Raises ValueError when there are none."""
         return recorder_plots.metrics_figure(self)
+
+
+def _rules_of(suggestion: bool | str | Sequence[str]) -> Sequence[str]:
+    if isinstance(suggestion, bool):
+        return ("min_gradient", "minimum") if suggestion else ()
+    return (suggestion,) if isinstance(suggestion, str) else suggestion
 
 
 def format_value(value: float | int | None) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,6 +35,25 @@ def progress_figure(recorder: Recorder, total_batches: int) -> Figure:
     figure = losses_figure(recorder, 0, 0, show_grid=False)
     greatest = max([*recorder.losses, *recorder.val_losses], default=1.0)
     figure.axes[0].set(xlim=(0, total_batches), ylim=(0, greatest * 1.05))
+    return figure
+
+
+def search_figure(
+    lrs: Sequence[float], losses: Sequence[float], suggestions: Mapping[str, float | None], show_grid: bool
+) -> Figure:
+    """Loss against the logarithm of the learning rate, with each suggestion marked on the curve."""
+    figure, axes = _new_figure(1)
+    axes[0].plot(lrs, losses)
+    for name, lr in suggestions.items():
+        if lr is None:
+            axes[0].plot([], [], " ", label=f"{name}: there are not enough points")
+        else:
+            on_curve = np.interp(np.log(lr), np.log(lrs), losses)
+            axes[0].plot([lr], [on_curve], marker="o", linestyle="", label=f"{name}: {lr:.2E}")
+    axes[0].set(xlabel="Learning rate", ylabel="Loss", xscale="log")
+    axes[0].grid(show_grid, which="both")
+    if suggestions:
+        axes[0].legend()
     return figure
 
 

@@ -26,9 +26,10 @@ from learnfleet.trainer.learner_state import (
 )
 from learnfleet.trainer.manifest import CheckpointInfo
 from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
-from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome
+from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome, report_picture
 from learnfleet.trainer.run_data import DataReporter
-from learnfleet.trainer.spec import FreezeStage, Stage, stage_to_json
+from learnfleet.trainer.run_lr_find import run_lr_find
+from learnfleet.trainer.stage_spec import FittingStage, FreezeStage, LrFindStage, Stage, stage_to_json
 from learnfleet.trainer.stages import describe_stage, fit_of
 from learnfleet.trainer.state import TrainState
 
@@ -111,10 +112,20 @@ class _TrainRun:
         stage = self._stages[index]
         if isinstance(stage, FreezeStage):
             self._learner.freeze_to(stage.n)
-            self._report_stage(index, stage)
-            return False
         self._report_stage(index, stage)
+        if isinstance(stage, FreezeStage):
+            return False
+        if isinstance(stage, LrFindStage):
+            return self._run_lr_find(index, stage)
+        return self._run_fit(index, stage, start, snapshot)
 
+    def _run_lr_find(self, index: int, stage: LrFindStage) -> bool:
+        is_stopped = run_lr_find(self._learner, stage, index, self._context)
+        if is_stopped:
+            self._save_if_new(JobPosition(index))  # it has changed nothing: a resumed job searches again
+        return is_stopped
+
+    def _run_fit(self, index: int, stage: FittingStage, start: JobPosition, snapshot: Snapshot | None) -> bool:
         def begun(state: TrainState, events: Events) -> bool:
             self._events = events
             if snapshot is not None:
@@ -202,7 +213,7 @@ class _TrainRun:
             "index": index,
             "description": describe_stage(stage),
             "stage": stage_to_json(stage),
-            "epochs": 0 if isinstance(stage, FreezeStage) else stage.epochs,
+            "epochs": 0 if isinstance(stage, FreezeStage | LrFindStage) else stage.epochs,
             "trainable": sum(group["trainable"] for group in groups),
             "groups": groups,
         }
@@ -225,10 +236,3 @@ def _put_back(state: TrainState, events: Events, start: JobPosition, snapshot: S
     state.move_to(start.fit)
     restore_callbacks(events, snapshot)
     state.learner.require_optimizer().load_hyper_parameters(snapshot.state["optimizer"])
-
-
-def report_picture(context: RunContext, name: str, path: Path) -> dict[str, str]:
-    """Tell of a plot that was written."""
-    data = {"name": name, "path": str(path), "media_type": "image/png"}
-    context.emit(f"picture/{name}", "picture", dict(data))
-    return data

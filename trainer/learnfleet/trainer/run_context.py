@@ -58,11 +58,18 @@ class JobPosition:
 
     def to_json(self) -> dict[str, Any]:
         mean, count = self.fit.smoothed
-        return {"stage": self.stage, "epoch": self.fit.epoch, "batch": self.fit.batch, "smoothed": [mean, count]}
+        fit = {"epoch": self.fit.epoch, "batch": self.fit.batch, "smoothed": [mean, count]}
+        return {"stage": self.stage, **fit, "stops": list(self.fit.stops)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> JobPosition:
         mean, count = value["smoothed"]
-        return cls(
-            int(value["stage"]), FitPosition(int(value["epoch"]), int(value["batch"]), (float(mean), int(count)))
-        )
+        fit = FitPosition(int(value["epoch"]), int(value["batch"]), (float(mean), int(count)), tuple(value["stops"]))
+        return cls(int(value["stage"]), fit)
+
+
+def report_picture(context: RunContext, name: str, path: Path) -> dict[str, str]:
+    """Tell of a plot that was written."""
+    data = {"name": name, "path": str(path), "media_type": "image/png"}
+    context.emit(f"picture/{name}", "picture", dict(data))
+    return data

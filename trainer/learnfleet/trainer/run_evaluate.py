@@ -16,8 +16,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions, predict_loader
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.metrics import build_metric
-from learnfleet.trainer.run import report_picture
-from learnfleet.trainer.run_context import RunContext
+from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
 from learnfleet.trainer.tta import predict_tta
 

@@ -18,8 +18,7 @@ from learnfleet.trainer.interpret import Interpretation, TopLoss
 from learnfleet.trainer.interpret_classes import ClassificationInterpretation
 from learnfleet.trainer.interpret_masks import SegmentationInterpretation
 from learnfleet.trainer.learner import Learner
-from learnfleet.trainer.run import report_picture
-from learnfleet.trainer.run_context import RunContext
+from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
 
 _MASKS_AT_MOST = 6  # rows of a picture of masks

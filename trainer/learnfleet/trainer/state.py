@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.metrics import Metric
 
 SMOOTHING = 0.98
+_STOPS = ("stop_epoch", "stop_training", "skip_validate")  # what a callback may have decided for later
 
 
 class CancelStep(Exception):
@@ -54,6 +55,7 @@ class FitPosition:
     epoch: int = 0  # epochs of this fit that are finished
     batch: int = 0  # batches of the present epoch that are done
     smoothed: tuple[float, int] = (0.0, 0)  # mean and count of SmoothedLoss
+    stops: tuple[str, ...] = ()  # those of _STOPS that are set
 
 
 def _never() -> bool:
@@ -128,13 +130,16 @@ class TrainState:
     def position(self, *, epochs_more: int = 0, batches_more: int = 0) -> FitPosition:
         """Where the fit will stand when the present epoch or batch, if counted here, is over."""
         smoothed = (self.smoothed.mean, self.smoothed.count)
+        stops = tuple(name for name in _STOPS if getattr(self, name))
         if epochs_more:
-            return FitPosition(self.epoch + epochs_more, 0, smoothed)
-        return FitPosition(self.epoch, self.batch + batches_more, smoothed)
+            return FitPosition(self.epoch + epochs_more, 0, smoothed, stops)
+        return FitPosition(self.epoch, self.batch + batches_more, smoothed, stops)
 
     def move_to(self, position: FitPosition) -> None:
         self.epoch, self.batch = position.epoch, position.batch
         self.smoothed.mean, self.smoothed.count = position.smoothed
+        for name in _STOPS:
+            setattr(self, name, name in position.stops)
 
     def take(self, batch: Batch, *, train: bool) -> None:
         """Begin a batch."""
