@@ -111,7 +111,7 @@ def test_incomplete_explicit_stats_are_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_part_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(LearnerError, match="no Test pictures"):
+    with pytest.raises(LearnerError, match="no Test items"):
         a_bunch(tmp_path).dl(DatasetType.Test)
 
 

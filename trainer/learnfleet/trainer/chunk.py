@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer.counter import choice
-from learnfleet.trainer.data_spec import BadImagePolicy
+from learnfleet.trainer.data_spec import BadImagePolicy, ResizeMethod
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
@@ -30,6 +30,15 @@ class Chunk:
     x: Tensor  # [N, 3, H, W]: uint8 when opened (cropped), float32 when finished (normalised, augmented)
     masks: Tensor | None = None  # [N, 1, H, W]: uint8 when opened, int64 when finished; None: targets are no masks
     parameters: AugmentParameters | None = None  # of the N opened pictures; None: no augmentation
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture that is in memory."""
+
+    index: int  # its position in the dataset
+    key: int  # of what is drawn for it
+    picture: Tensor  # uint8 [3, H, W]
 
 
 def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
@@ -67,28 +76,39 @@ class ChunkMaker:
     bad_image: BadImagePolicy
     replace_bad: bool  # put another picture in the place of a broken one; otherwise it is left out
 
-    def load(self, epoch: int, wanted: Sequence[int]) -> Chunk:
-        """Decode and crop the pictures at the positions `wanted`. Raises BadImage as the policy says."""
-        found = [pair for index in wanted if (pair := self._open(epoch, index)) is not None]
-        indices = torch.tensor([index for index, _ in found], dtype=torch.int64)
-        parameters = self.augment.parameters(epoch, indices) if self.augment is not None and found else None
+    def load(self, epoch: int, wanted: Sequence[int], keys: Sequence[int]) -> Chunk:
+        """Decode and crop the pictures at the positions `wanted`. Raises BadImage as the policy says.
+
+        Args:
+            keys: what is drawn for each is a function of (seed, epoch, key).
+        """
+        found = [one for index, key in zip(wanted, keys, strict=True) if (one := self._open(epoch, index, key))]
+        parameters = self._parameters(epoch, found)
         windows = self._windows(found, parameters)
-        pixels = self._cropped([picture for _, picture in found], windows)
+        pixels = self._cropped([one.picture for one in found], windows)
         masks = None
         if self.masks is not None:
-            masks = self._cropped([self._mask(index, picture) for index, picture in found], windows, "nearest")
-        return Chunk(indices, pixels, masks, parameters)
+            masks = self._cropped([self._mask(one.index, one.picture) for one in found], windows, "nearest")
+        return Chunk(torch.tensor([one.index for one in found], dtype=torch.int64), pixels, masks, parameters)
 
-    def _windows(self, found: Sequence[tuple[int, Tensor]], parameters: AugmentParameters | None) -> list[Window]:
+    def _parameters(self, epoch: int, found: Sequence[Opened]) -> AugmentParameters | None:
+        if self.augment is None or not found:
+            return None
+        resize, (rows, columns) = self.pictures.resize, found[0].picture.shape[1:]
+        aspect = rows / columns if resize.method is ResizeMethod.NO else None  # all of one size, or the batch will fail
+        return self.augment.parameters(epoch, torch.tensor([one.key for one in found], dtype=torch.int64), aspect)
+
+    def _windows(self, found: Sequence[Opened], parameters: AugmentParameters | None) -> list[Window]:
         resize = self.pictures.resize
         random = self.augment.window if self.augment is not None else None
         if parameters is None:
-            return [resize.window(picture, CENTRE, CENTRE) for _, picture in found]
-        plain = [resize.window(p, *pct) for (_, p), pct in zip(found, parameters.crops.tolist(), strict=True)]
+            return [resize.window(one.picture, CENTRE, CENTRE) for one in found]
+        plain = [resize.window(one.picture, *pct) for one, pct in zip(found, parameters.crops.tolist(), strict=True)]
         if random is None:
             return plain
         assert self.augment is not None
-        drawn = [random.of(p.shape, u) for (_, p), u in zip(found, self.augment.window_draws(parameters), strict=True)]
+        draws = self.augment.window_draws(parameters)
+        drawn = [random.of(one.picture.shape, u) for one, u in zip(found, draws, strict=True)]
         return [a or b for a, b in zip(drawn, plain, strict=True)]
 
     def _cropped(self, pictures: Sequence[Tensor], windows: Sequence[Window], mode: str = "bilinear") -> Tensor:
@@ -115,10 +135,10 @@ class ChunkMaker:
         masks = None if chunk.masks is None else chunk.masks.long()
         return Chunk(chunk.indices, look_up(chunk.x, plain_table(stats)), masks)
 
-    def _open(self, epoch: int, index: int) -> tuple[int, Tensor] | None:
-        """(position, picture): of the item itself, of its replacement, or None if it is to be left out."""
+    def _open(self, epoch: int, index: int, key: int) -> Opened | None:
+        """The item itself, its replacement, or None if it is to be left out."""
         try:
-            return index, self._picture(index)
+            return Opened(index, key, self._picture(index))
         except BadImage as error:
             if self.bad_image is BadImagePolicy.FAIL:
                 raise
@@ -130,11 +150,11 @@ class ChunkMaker:
             self._mask(index, picture)  # a picture whose mask is broken is of no more use than a broken one
         return picture
 
-    def _replacement(self, epoch: int, index: int, error: BadImage) -> tuple[int, Tensor]:
+    def _replacement(self, epoch: int, index: int, error: BadImage) -> Opened:
         for attempt in range(_REPLACEMENTS):
             other = choice(self.seed, epoch, index, attempt, len(self.dataset))
             try:
-                return other, self._picture(other)
+                return Opened(other, other, self._picture(other))
             except BadImage:
                 continue
         raise BadImage(error.path, f"{error.reason}; {_REPLACEMENTS} pictures drawn to replace it are broken too")

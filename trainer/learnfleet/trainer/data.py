@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.batch import Shard
 from learnfleet.trainer.bunch import Bunch
 from learnfleet.trainer.data_factories import DataFactories
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, ResizeMethod
@@ -19,7 +19,7 @@ from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform as EvalTransform
 from learnfleet.trainer.images import BadImage, Source
-from learnfleet.trainer.listing import FolderListing, Item
+from learnfleet.trainer.listing import FolderListing, Item, assemble
 from learnfleet.trainer.loader import ImageLoader, LoaderOptions
 from learnfleet.trainer.losses import Loss, build_loss
 from learnfleet.trainer.masks import MaskStore
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.tta import AugmentSettings
 
 
-class ImageDataBunch(DataFactories, Bunch):
+class ImageDataBunch(Bunch, DataFactories):
     """Training, validation and test pictures.
 
     Attributes:
@@ -65,32 +65,44 @@ class ImageDataBunch(DataFactories, Bunch):
         threads: that decode, in this process. None: up to 4.
         """
         self.spec, self.listing, self._seed, self._threads = spec, listing, seed, threads
-        self.path, self.device = Path(spec.path), device or torch.device("cpu")
+        self.path = self.root = Path(spec.path)
+        self.device = device or torch.device("cpu")
         self.classes, self.bad_image, self.kind = list(listing.classes), spec.bad_image, listing.kind
         self.loss_func: Loss = _loss_of(listing.kind)
         self.stats: Stats | None = None
         self.normalizes_targets = False
+        self._open_stores(cache_bytes)
+        self._loaders = self._make_loaders(spec.bs, spec.val_bs or spec.bs)
+        if stats is not None:
+            self.normalize(stats)
+
+    def _open_stores(self, cache_bytes: int) -> None:
+        """Pictures and masks as they are in validation and, where that differs, as they are in training."""
+        spec, listing = self.spec, self.listing
         rows, columns = _checked_size(spec)
         resize = Resize(rows, columns, spec.resize_method, spec.padding_mode)
         self._augment: BatchAugment | None = None
         if spec.transforms is not None:
-            self._augment = BatchAugment(spec.transforms, seed, rows / columns if columns else 1.0, spec.padding_mode)
-        self._pictures = PictureStore(self.path, resize, cache_bytes)
-        self._train_pictures = self._pictures
-        if self._augment is not None and self._augment.window is not None:
-            self._train_pictures = PictureStore(self.path, resize.oversized(self._augment.window.oversize), cache_bytes)
+            self._augment = BatchAugment(
+                spec.transforms, self._seed, rows / columns if columns else 1.0, spec.padding_mode
+            )
+        window = self._augment.window if self._augment is not None else None
+        if window is not None and not rows:
+            raise LearnerError("size", "is missing: rand_resize_crop needs one")
+        train_resize = resize if window is None else resize.oversized(window.oversize)
+        resize = replace(resize, margin=spec.valid_margin)
+        self._pictures = self._train_pictures = PictureStore(self.root, resize, cache_bytes)
+        if train_resize != resize:
+            self._train_pictures = PictureStore(self.root, train_resize, cache_bytes)
         self._masks = self._train_masks = None
         if listing.kind is LabelKind.MASK:
-            self._masks = MaskStore(self.path, resize, listing.classes, cache_bytes // 4)
-            self._train_masks = MaskStore(self.path, self._train_pictures.resize, listing.classes, cache_bytes // 4)
-        self._make_loaders(spec.bs, spec.val_bs or spec.bs)
-        if stats is not None:
-            self.normalize(stats)
+            self._masks = MaskStore(self.root, resize, listing.classes, cache_bytes // 4)
+            self._train_masks = MaskStore(self.root, train_resize, listing.classes, cache_bytes // 4)
 
-    def _make_loaders(self, bs: int, val_bs: int) -> None:
+    def _make_loaders(self, bs: int, val_bs: int) -> dict[DatasetType, ImageLoader]:
         listing = self.listing
         train, valid, test = (self._dataset(items) for items in (listing.train, listing.valid, listing.test))
-        self._loaders: dict[DatasetType, ImageLoader] = {
+        return {
             DatasetType.Train: ImageLoader(
                 train, self._train_pictures, self._options(bs, shuffle=True), self._augment, masks=self._train_masks
             ),
@@ -131,6 +143,11 @@ class ImageDataBunch(DataFactories, Bunch):
             raise LearnerError(f"data.{spec.source}", f"no picture to train on in {spec.path}")
         return cls(spec, listing, seed=seed, device=device, stats=stats_of(spec.normalization, stats), threads=threads)
 
+    @classmethod
+    def empty_of(cls, spec: DataSpec, stats: Stats | None) -> Self:
+        """The transforms and classes of a specification, without its pictures."""
+        return cls(spec, assemble(spec, (), ()), stats=stats)
+
     @property
     def c(self) -> int:
         """Number of classes (of numbers an item, for regression)."""
@@ -149,7 +166,8 @@ class ImageDataBunch(DataFactories, Bunch):
     def eval_transform(self) -> EvalTransform:
         """The validation transforms, for single pictures and for exports."""
         mean, std = self.stats or NO_STATS
-        return EvalTransform(tuple(self.spec.size), self.spec.resize_method, mean, std, self.spec.padding_mode)
+        spec = self.spec
+        return EvalTransform(tuple(spec.size), spec.resize_method, mean, std, spec.padding_mode, spec.valid_margin)
 
     @property
     def augment_settings(self) -> AugmentSettings:
@@ -164,7 +182,7 @@ class ImageDataBunch(DataFactories, Bunch):
         """Subtract the mean and divide by the std, each three values of pixels in [0, 1].
 
         Args:
-            stats: None measures them on the first training pictures.
+            stats: None measures them, see `batch_stats`.
             do_x, do_y: pictures; targets. Targets of this data are no pictures, so do_y is an error.
 
         Raises LearnerError if the data is normalised already.
@@ -187,8 +205,9 @@ class ImageDataBunch(DataFactories, Bunch):
         return (x * std + mean).clamp(0, 1)
 
     def batch_stats(self) -> Stats:
-        """Mean and std per channel of the first batch of training pictures, as they are in validation."""
-        with closing(self._loaders[DatasetType.Fix].epoch(0)) as batches:
+        """Mean and std per channel of one training batch: the first of epoch 0, the same on all ranks."""
+        loader = self.train_dl if len(self.train_dl) else self.fix_dl
+        with closing(loader.unsharded().epoch(0)) as batches:
             x = self.denormalize(next(batches).x).double()
         mean, std = x.mean(dim=(0, 2, 3)), x.std(dim=(0, 2, 3))
         return tuple(mean.tolist()), tuple(std.tolist())
@@ -213,11 +232,6 @@ class ImageDataBunch(DataFactories, Bunch):
             return None
         picture = self._pictures.picture(dataset.path(index))
         return self._pictures.resize.crop(self._masks.mask(path, (picture.shape[1], picture.shape[2])))
-
-    def shard(self, shard: Shard) -> None:
-        """From the next epoch on, all loaders yield this rank's part of every batch."""
-        for loader in self._loaders.values():
-            loader.shard(shard)
 
 
 def _checked_size(spec: DataSpec) -> tuple[int, int]:

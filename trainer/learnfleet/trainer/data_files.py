@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,23 +34,23 @@ def listed(root: Path, item: Item, part: Literal["train", "valid", "test"], list
 
 
 def save(spec: DataSpec, stats: Stats | None, file: Path) -> Path:
-    """Write a specification and the normalisation."""
-    content = {"format_version": FORMAT_VERSION, "data": spec.to_json(), "stats": stats}
+    """Write a specification and the normalisation. Where the pictures are is written as seen from the file."""
+    root = os.path.relpath(spec.path, file.parent)
+    content = {"format_version": FORMAT_VERSION, "root": root, "data": spec.to_json(), "stats": stats}
     temporary = file.with_name(f".{file.name}.tmp")
     write_synced(temporary, json.dumps(content, indent=1).encode())
     temporary.replace(file)
     return file
 
 
-def load(file: Path, root: Path) -> tuple[DataSpec, Stats | None]:
-    """Read what `save` wrote, for pictures below `root`. Raises LearnerError."""
+def load(file: Path) -> tuple[DataSpec, Stats | None]:
+    """Read what `save` wrote. Raises LearnerError."""
     try:
         value = json.loads(file.read_bytes())
         if value["format_version"] != FORMAT_VERSION:
             raise LearnerError("file", f"{file} is of format {value['format_version']}, not {FORMAT_VERSION}")
+        root = (file.parent / value["root"]).resolve()
         spec, stats = DataSpec.from_json({**value["data"], "path": str(root)}), value["stats"]
-    except FileNotFoundError:
-        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LearnerError("file", f"{file} is no saved data bunch: {error}") from None
     return spec, None if stats is None else (tuple(stats[0]), tuple(stats[1]))

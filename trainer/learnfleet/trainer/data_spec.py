@@ -43,7 +43,8 @@ PaddingMode = Literal["reflection", "border", "zeros"]
 class TransformSpec(Spec):
     """Arguments of `get_transforms` (fastai v1). A maximum of 0 (zoom: 1) leaves that transform out.
 
-    Where fastai has a pair of lists this is one value; it unpacks into (itself, None), training and validation.
+    Where fastai has a pair of lists this is one value, which reads as the pair (itself, None) of training and
+    validation: `train, valid = get_transforms()`, `get_transforms()[0]`.
     """
 
     do_flip: bool = True
@@ -58,6 +59,12 @@ class TransformSpec(Spec):
 
     def __iter__(self) -> Iterator[TransformSpec | None]:
         return iter((self, None))
+
+    def __getitem__(self, index: int) -> TransformSpec | None:
+        return (self, None)[index]
+
+    def __len__(self) -> int:
+        return 2
 
 
 @dataclass(frozen=True)
@@ -137,3 +144,4 @@ class DataSpec(Spec):
     items: tuple[ListedItem, ...] | None = None
     log: bool = False  # FLOAT: train on the logarithm of the values
     padding_mode: PaddingMode = "reflection"
+    valid_margin: int = 0  # pixels that pictures which are not trained on are larger, before their middle is taken

@@ -24,6 +24,7 @@ class EvalTransform(Spec):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     padding: PaddingMode = "reflection"
+    margin: int = 0  # see `Resize`
 
     def __call__(self, sources: Sequence[Source]) -> Tensor:
         """Float32 [N, 3, H, W] on the CPU, bit for bit what a validation loader makes. Raises BadImage."""
@@ -37,5 +38,5 @@ class EvalTransform(Spec):
     def pixels(self, source: Source) -> Tensor:
         """One picture before normalisation, uint8 [3, H, W]. Raises BadImage."""
         rows, columns = self.size or (0, 0)
-        resize = Resize(rows, columns, self.resize_method, self.padding)
+        resize = Resize(rows, columns, self.resize_method, self.padding, margin=self.margin)
         return resize.crop(resize.prepare(source))

@@ -1,7 +1,6 @@
-"""Transforms beyond `get_transforms`' seven, for its `xtra_tfms` (fastai v1's names).
+"""What the transforms of `transform_components` do to a batch, beside those that `get_transforms` asks for.
 
-Each is a Component by name; where an argument may be a range, [low, high], a value is drawn for each picture. Geometric
-ones join the one homography of a picture, so there is still one resampling.
+Geometric ones join the one homography of a picture, so there is still one resampling.
 """
 
 from __future__ import annotations
@@ -15,91 +14,32 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer import geometry
-from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec_base import Component
+from learnfleet.trainer.transform_components import Range, checked
 
 STREAMS = 12  # random numbers a picture has for each extra transform
 _P = 0  # the first decides whether the transform is done at all
-
-Range = float | Sequence[float]
-
-
-def dihedral(p: float = 1.0) -> Component:
-    """One of the eight symmetries of a square."""
-    return Component("dihedral", {"p": p})
-
-
-def squish(scale: Range = 1.0, row_pct: Range = 0.5, col_pct: Range = 0.5, p: float = 1.0) -> Component:
-    """Narrower (scale < 1: the picture is squeezed across; > 1: down)."""
-    return Component("squish", {"scale": scale, "row_pct": row_pct, "col_pct": col_pct, "p": p})
-
-
-def skew(direction: Range = (0, 7), magnitude: Range = 0.2, p: float = 1.0) -> Component:
-    """One corner is pulled along one of its two edges: eight directions."""
-    return Component("skew", {"direction": direction, "magnitude": magnitude, "p": p})
-
-
-def tilt(direction: Range = (0, 3), magnitude: Range = 0.2, p: float = 1.0) -> Component:
-    """As if leaned back over one of the four edges."""
-    return Component("tilt", {"direction": direction, "magnitude": magnitude, "p": p})
-
-
-def perspective_warp(magnitude: Range = (-0.2, 0.2), p: float = 1.0) -> Component:
-    """Each corner moves by itself, across and down."""
-    return Component("perspective_warp", {"magnitude": magnitude, "p": p})
-
-
-def jitter(magnitude: Range = 0.02, p: float = 1.0) -> Component:
-    """Each pixel is taken from a place up to `magnitude` of the picture away."""
-    return Component("jitter", {"magnitude": magnitude, "p": p})
-
-
-def cutout(n_holes: Range = 1, length: Range = 40, p: float = 1.0) -> Component:
-    """Square holes of `length` pixels, black. Source: DeVries & Taylor 2017, arXiv:1708.04552."""
-    return Component("cutout", {"n_holes": n_holes, "length": length, "p": p})
-
-
-def rgb_randomize(channel: Range = (0, 2), thresh: Range = 0.3, p: float = 1.0) -> Component:
-    """One channel becomes noise in [0, thresh)."""
-    return Component("rgb_randomize", {"channel": channel, "thresh": thresh, "p": p})
-
-
-def rand_resize_crop(max_scale: float = 2.0, ratios: Sequence[float] = (0.75, 1.33), p: float = 1.0) -> Component:
-    """A window of at least 1 / max_scale of each side and of a ratio (width / height) in `ratios`, scaled to the size.
-
-    With max_scale 3.54 and ratios (3/4, 4/3) it is the crop that ImageNet models are trained with.
-    """
-    return Component("rand_resize_crop", {"max_scale": max_scale, "ratios": ratios, "p": p})
-
-
-_DEFAULTS: dict[str, Callable[[], Component]] = {
-    make.__name__: make
-    for make in (
-        cutout,
-        dihedral,
-        jitter,
-        perspective_warp,
-        rand_resize_crop,
-        rgb_randomize,
-        skew,
-        squish,
-        tilt,
-    )
-}
-# Matrix [N, 3, 3] of the arguments' draws and of the further random numbers.
-_Matrices = Callable[["Draws", Tensor], Tensor]
+_NOT_DRAWN = ("p", "ratios", "max_scale", "size", "padding")
+_WHOLE = ("direction", "channel", "n_holes", "length")
+_UNMOVED = ("brightness", "contrast", "cutout", "rgb_randomize", "rand_resize_crop")
 
 
 @dataclass(frozen=True)
 class Draws:
     """The arguments of a transform for N pictures, and whether it is done to each."""
 
+    arguments: Mapping[str, Any]
     values: Mapping[str, Tensor]  # float64 [N]
     done: Tensor  # bool [N]
     rest: Tensor  # float64 [N, ...]: random numbers that no argument took
+    aspect: float  # rows / columns
 
     def __getitem__(self, name: str) -> Tensor:
         return self.values[name]
+
+    def several(self, name: str, count: int) -> Tensor:
+        """Float64 [N, count], each drawn by itself from the range of an argument."""
+        return _drawn(name, self.arguments[name], self.rest[:, :count])
 
 
 @dataclass(frozen=True)
@@ -109,33 +49,40 @@ class ExtraTransform:
     name: str
     arguments: Mapping[str, Any]
 
-    def draw(self, u: Tensor) -> Draws:
-        """From uniform numbers float64 [N, STREAMS]."""
-        taken, values = 1, {}
-        for name, value in self.arguments.items():
-            if name in ("p", "ratios", "max_scale"):
-                continue
-            values[name] = _drawn(name, value, u[:, taken])
-            taken += 1
-        return Draws(values, u[:, _P] < self.arguments["p"], u[:, taken:])
+    @property
+    def moves(self) -> bool:
+        """Whether it changes where pixels are taken from."""
+        return self.name not in _UNMOVED
 
-    def matrices(self, u: Tensor) -> Tensor | None:
+    def draw(self, u: Tensor, aspect: float = 1.0) -> Draws:
+        """From uniform numbers float64 [N, STREAMS]."""
+        drawn = [name for name in self.arguments if name not in _NOT_DRAWN]
+        values = {name: _drawn(name, self.arguments[name], u[:, 1 + place]) for place, name in enumerate(drawn)}
+        return Draws(self.arguments, values, u[:, _P] < self.arguments["p"], u[:, 1 + len(drawn) :], aspect)
+
+    def matrices(self, u: Tensor, aspect: float) -> Tensor | None:
         """Float64 [N, 3, 3] of a geometric transform, None of another."""
         make = _MATRICES.get(self.name)
         if make is None:
             return None
-        draws = self.draw(u)
-        found = make(draws, u)
-        return torch.where(draws.done.view(-1, 1, 1), found, geometry.identity(len(u)))
+        draws = self.draw(u, aspect)
+        return torch.where(draws.done.view(-1, 1, 1), make(draws), geometry.identity(len(u)))
 
     def move(self, places: Tensor, u: Tensor) -> Tensor:
-        """Jitter moves the places that pixels are taken from, float32 [N, H, W, 2]; others do not."""
-        if self.name != "jitter":
-            return places
+        """Change the places that pixels are taken from, float32 [N, H, W, 2], where it is no homography."""
+        if self.name == "jitter":
+            return _jittered(places, self.draw(u))
+        return _shifted(places, self.draw(u), int(self.arguments["padding"])) if self.name == "rand_pad" else places
+
+    def light(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(what is added to a pixel's logit, what it is multiplied by then), float64 [N] each; None if neither."""
         draws = self.draw(u)
-        noise = torch.stack([_noise(seed, places.shape[1:]) for seed in draws.rest[:, 0].tolist()]).to(places.device)
-        magnitude = (draws["magnitude"] * draws.done).float().to(places.device).view(-1, 1, 1, 1)
-        return places + (noise * 2 - 1) * magnitude * 2
+        nothing = torch.zeros(len(u), dtype=torch.float64)
+        if self.name == "brightness":
+            return torch.where(draws.done, torch.logit(draws["change"]), nothing), nothing + 1
+        if self.name == "contrast":
+            return nothing, torch.where(draws.done, _log_uniform(self.arguments["scale"], u[:, 1]), nothing + 1)
+        return None
 
     def paint(self, x: Tensor, u: Tensor, black: Tensor, white: Tensor) -> Tensor:
         """Change float pictures [N, 3, H, W] in place. `black`, `white`: float [3], of the normalised values."""
@@ -147,40 +94,26 @@ class ExtraTransform:
 
 
 def build_extra(component: Component, field: str) -> ExtraTransform:
-    """Raises LearnerError for a name or an argument that is not known, or a value of the wrong kind."""
-    make = _DEFAULTS.get(component.name)
-    if make is None:
-        raise LearnerError(field, f"there is no transform {component.name!r}; known: {', '.join(_DEFAULTS)}")
-    defaults = make().arguments
-    unknown = sorted(set(component.arguments) - set(defaults))
-    if unknown:
-        raise LearnerError(
-            field, f"{component.name} has no argument {', '.join(unknown)}; it has {', '.join(defaults)}"
-        )
-    arguments = {**defaults, **component.arguments}
-    for name, value in arguments.items():
-        numbers = [value] if isinstance(value, int | float) else value
-        is_right = isinstance(numbers, Sequence) and len(numbers) in (1, 2) and all(_is_finite(n) for n in numbers)
-        if not is_right or isinstance(value, str):
-            raise LearnerError(f"{field}.{name}", f"{value!r} is neither a number nor [low, high]")
-    if not 0 <= arguments["p"] <= 1:
-        raise LearnerError(f"{field}.p", f"{arguments['p']} is not a probability in [0, 1]")
-    return ExtraTransform(component.name, arguments)
+    """Raises LearnerError for a name or an argument that is not known, or a value that is not possible."""
+    full = checked(component, field)
+    return ExtraTransform(full.name, full.arguments)
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-_WHOLE = ("direction", "channel", "n_holes", "length")
+def _ends(value: Range) -> tuple[float, float]:
+    return (value, value) if isinstance(value, int | float) else (value[0], value[-1])
 
 
 def _drawn(name: str, value: Range, u: Tensor) -> Tensor:
     """Whole numbers include both ends of their range."""
-    low, high = (value, value) if isinstance(value, int | float) else (value[0], value[-1])
+    low, high = _ends(value)
     if name in _WHOLE:
         return (low + (u * (high - low + 1)).floor()).clamp(low, high)
     return low + u * (high - low)
+
+
+def _log_uniform(value: Range, u: Tensor) -> Tensor:
+    low, high = _ends(value)
+    return torch.exp(math.log(low) + u * (math.log(high) - math.log(low)))
 
 
 def _noise(seed: float, shape: Sequence[int]) -> Tensor:
@@ -188,13 +121,32 @@ def _noise(seed: float, shape: Sequence[int]) -> Tensor:
     return torch.rand(tuple(shape), generator=generator)
 
 
-def _dihedral(draws: Draws, u: Tensor) -> Tensor:
+# --- geometric ones: float64 [N, 3, 3]
+
+
+def _flip(draws: Draws) -> Tensor:
+    return geometry.dihedral(torch.ones(len(draws.done), dtype=torch.int64))
+
+
+def _dihedral(draws: Draws) -> Tensor:
     return geometry.dihedral((draws.rest[:, 0] * 8).long())
 
 
-def _squish(draws: Draws, u: Tensor) -> Tensor:
-    scale = draws["scale"].clamp_min(1e-3)
-    matrix = geometry.identity(len(u))
+def _rotate(draws: Draws) -> Tensor:
+    return geometry.rotation(draws["degrees"], draws.aspect)
+
+
+def _zoom(draws: Draws) -> Tensor:
+    return geometry.zoom(draws["scale"], draws["row_pct"], draws["col_pct"])
+
+
+def _symmetric_warp(draws: Draws) -> Tensor:
+    return geometry.symmetric_warp(draws.several("magnitude", 4))
+
+
+def _squish(draws: Draws) -> Tensor:
+    scale = draws["scale"]
+    matrix = geometry.identity(len(scale))
     across, down = torch.where(scale <= 1, scale, 1.0), torch.where(scale > 1, 1 / scale, 1.0)
     matrix[:, 0, 0], matrix[:, 1, 1] = across, down
     matrix[:, 0, 2] = (1 - across) * (2 * draws["col_pct"] - 1)
@@ -208,26 +160,28 @@ def _corners(moves: Tensor) -> Tensor:
     return geometry.homography(corners[..., 0], corners[..., 1])
 
 
-def _perspective(draws: Draws, u: Tensor) -> Tensor:
-    # The eight coordinates are drawn apart, each in the range of the one magnitude.
-    spread = draws["magnitude"].abs().view(-1, 1)
-    return _corners(((draws.rest[:, :8] * 2 - 1) * spread).view(-1, 4, 2))
+def _perspective(draws: Draws) -> Tensor:
+    return _corners(draws.several("magnitude", 8).view(-1, 4, 2))
 
 
-def _skew(draws: Draws, u: Tensor) -> Tensor:
-    moves = torch.zeros(len(u), 8, dtype=torch.float64)
-    moves.scatter_(1, draws["direction"].long().clamp(0, 7).view(-1, 1), draws["magnitude"].view(-1, 1) * 2)
+def _skew(draws: Draws) -> Tensor:
+    moves = torch.zeros(len(draws.done), 8, dtype=torch.float64)
+    moves.scatter_(1, draws["direction"].long().view(-1, 1), draws["magnitude"].view(-1, 1))
     return _corners(moves.view(-1, 4, 2))
 
 
-def _tilt(draws: Draws, u: Tensor) -> Tensor:
-    magnitude = torch.zeros(len(u), 4, dtype=torch.float64)
-    magnitude.scatter_(1, draws["direction"].long().clamp(0, 3).view(-1, 1), draws["magnitude"].view(-1, 1))
+def _tilt(draws: Draws) -> Tensor:
+    magnitude = torch.zeros(len(draws.done), 4, dtype=torch.float64)
+    magnitude.scatter_(1, draws["direction"].long().clamp_max(3).view(-1, 1), draws["magnitude"].view(-1, 1))
     return geometry.symmetric_warp(magnitude)
 
 
-_MATRICES: dict[str, _Matrices] = {
+_MATRICES: dict[str, Callable[[Draws], Tensor]] = {
+    "flip_lr": _flip,
     "dihedral": _dihedral,
+    "rotate": _rotate,
+    "zoom": _zoom,
+    "symmetric_warp": _symmetric_warp,
     "squish": _squish,
     "perspective_warp": _perspective,
     "skew": _skew,
@@ -235,21 +189,34 @@ _MATRICES: dict[str, _Matrices] = {
 }
 
 
+# --- others
+
+
+def _jittered(places: Tensor, draws: Draws) -> Tensor:
+    noise = torch.stack([_noise(seed, places.shape[1:]) for seed in draws.rest[:, 0].tolist()]).to(places.device)
+    magnitude = (draws["magnitude"] * draws.done).float().to(places.device).view(-1, 1, 1, 1)
+    return places + (noise * 2 - 1) * magnitude
+
+
+def _shifted(places: Tensor, draws: Draws, padding: int) -> Tensor:
+    """By whole pixels, up to `padding` each way: what a random crop of the padded picture is."""
+    pixels = ((draws.rest[:, :2] * (2 * padding + 1)).floor() - padding) * draws.done.unsqueeze(1)
+    sides = torch.tensor([places.shape[2], places.shape[1]], dtype=torch.float64)
+    return places + (2 * pixels / (sides - 1).clamp_min(1)).float().to(places.device).view(-1, 1, 1, 2)
+
+
 def _cut_out(x: Tensor, draws: Draws, black: Tensor) -> None:
     rows, columns = x.shape[-2:]
-    holes = int(draws["n_holes"].max()) if len(x) else 0
     for picture in torch.nonzero(draws.done).flatten().tolist():
-        length = int(draws["length"][picture])
-        noise = _noise(float(draws.rest[picture, 0]), (holes, 2))
-        for number in range(int(draws["n_holes"][picture])):
-            top = int(noise[number, 0] * rows) - length // 2
-            left = int(noise[number, 1] * columns) - length // 2
+        length, holes = int(draws["length"][picture]), int(draws["n_holes"][picture])
+        for down, across in _noise(float(draws.rest[picture, 0]), (holes, 2)).tolist():
+            top, left = int(down * rows) - length // 2, int(across * columns) - length // 2
             window = x[picture, :, max(top, 0) : max(top + length, 0), max(left, 0) : max(left + length, 0)]
             window.copy_(black.view(3, 1, 1).expand_as(window))
 
 
 def _randomize(x: Tensor, draws: Draws, black: Tensor, white: Tensor) -> None:
     for picture in torch.nonzero(draws.done).flatten().tolist():
-        channel = int(draws["channel"][picture].clamp(0, 2))
+        channel = int(draws["channel"][picture])
         noise = _noise(float(draws.rest[picture, 0]), x.shape[-2:]).to(x.device) * float(draws["thresh"][picture])
         x[picture, channel] = black[channel] + noise * (white[channel] - black[channel])

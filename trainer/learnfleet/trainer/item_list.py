@@ -5,65 +5,97 @@ ImageList.from_folder(path).split_by_rand_pct().label_from_folder().transform(tf
 
 from __future__ import annotations
 
-import csv
-import random
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from learnfleet.trainer.data_factories import existing, read_frame
-from learnfleet.trainer.data_spec import LabelKind, ResizeMethod
+from learnfleet.trainer.data_options import existing, seed_of
+from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.folder import FolderScan, inner_folder
-from learnfleet.trainer.label_list import LabelLists
+from learnfleet.trainer.label_values import column_name, read_frame
+from learnfleet.trainer.split_lists import SplitLists
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MAX_SEED = 2**32
+_TRUE = ("true", "1", "1.0")
+
+
+def get_image_files(path: Path | str, check_ext: bool = True, recurse: bool = False) -> list[Path]:
+    """The picture files in a folder, by name: what `from_name_re` is called with.
+
+    Args:
+        check_ext: False is an error: files that are no pictures are never listed.
+        recurse: also those in the folders below it.
+    """
+    if not check_ext:
+        raise LearnerError("check_ext", "files without the extension of a picture are never listed: leave it out")
+    return list(ImageList.from_folder(path, recurse=recurse).items)
 
 
 class ImageList:
     """Picture files below a folder, before they are split."""
 
-    kind: ClassVar[LabelKind | None] = None  # None: by the labels
-    resize_method: ClassVar[ResizeMethod | None] = None
+    kind: ClassVar[LabelKind | None] = None  # of the targets. None: by the labels
 
     def __init__(self, items: Iterable[Path | str], path: Path | str = ".", df: pd.DataFrame | None = None) -> None:
         self.path, self.items, self.inner_df = existing(path), [Path(item) for item in items], df
 
     @classmethod
     def from_folder(
-        cls, path: Path | str, recurse: bool = True, exclude: Sequence[str] = (), include: Sequence[str] | None = None
+        cls,
+        path: Path | str = ".",
+        extensions: Sequence[str] | None = None,
+        recurse: bool = True,
+        exclude: str | Sequence[str] = (),
+        include: str | Sequence[str] | None = None,
     ) -> Self:
-        """All pictures below a folder, by name. `exclude`, `include`: names of folders directly below it."""
+        """All pictures below a folder, by name.
+
+        Args:
+            extensions: only these, with their dots. None: of all pictures.
+            exclude, include: names of folders directly below it, whole ones: fastai takes parts of names, too.
+        """
         root = existing(path)
         found = [item.path for item in FolderScan(root).pictures(root)]
         if not recurse:
             found = [file for file in found if file.parent == root]
-        tops = [(file, file.relative_to(root).parts[0]) for file in found]
-        return cls([f for f, top in tops if top not in exclude and (include is None or top in include)], root)
+        if extensions is not None:
+            found = [file for file in found if file.suffix.lower() in {ending.lower() for ending in extensions}]
+        return cls(found, root).filter_by_folder(include, exclude)
 
     @classmethod
     def from_df(
-        cls, df: pd.DataFrame, path: Path | str, cols: str | int = 0, folder: str | None = None, suffix: str = ""
+        cls,
+        df: pd.DataFrame,
+        path: Path | str = ".",
+        cols: str | int = 0,
+        folder: Path | str | None = None,
+        suffix: str = "",
     ) -> Self:
         """Files named in a column: path / folder / name + suffix. Labels may then come `label_from_df`."""
-        names, _ = read_frame(df, cols, cols, None)
         root = existing(path)
-        return cls([root / (folder or "") / f"{name}{suffix}" for name in names], root, df)
+        return cls([root / (folder or "") / f"{name}{suffix}" for name in read_frame(df, cols, cols).names], root, df)
 
     @classmethod
     def from_csv(
-        cls, path: Path | str, csv_name: str = "labels.csv", cols: str | int = 0, folder: str = "", suffix: str = ""
+        cls,
+        path: Path | str,
+        csv_name: str = "labels.csv",
+        cols: str | int = 0,
+        folder: Path | str | None = None,
+        suffix: str = "",
+        delimiter: str | None = None,
+        header: Literal["infer"] | None = "infer",
     ) -> Self:
         """As `from_df`, of the table in the file path / csv_name."""
         import pandas as pd
 
-        return cls.from_df(pd.read_csv(Path(path) / csv_name), path, cols, folder, suffix)
+        table = pd.read_csv(Path(path) / csv_name, sep=delimiter or ",", header=header)
+        return cls.from_df(table, path, cols, folder, suffix)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -76,9 +108,27 @@ class ImageList:
         self.items = [item for item in self.items if func(item)]
         return self
 
+    def filter_by_folder(
+        self, include: str | Sequence[str] | None = None, exclude: str | Sequence[str] | None = None
+    ) -> Self:
+        """Only the files whose folder directly below the path has one of these names, or none of those."""
+        wanted, unwanted = (_names(names) for names in (include, exclude))
+
+        def stays(file: Path) -> bool:
+            top = file.relative_to(self.path).parts[0]
+            return (include is None or top in wanted) and top not in unwanted
+
+        return self.filter_by_func(stays)
+
+    def filter_by_rand(self, p: float, seed: int | None = None) -> Self:
+        """Each file with probability `p`."""
+        drawn = np.random.RandomState(seed_of(seed)).rand(len(self.items)) < p
+        self.items = [item for item, stays in zip(self.items, drawn, strict=True) if stays]
+        return self
+
     def use_partial_data(self, sample_pct: float = 0.01, seed: int | None = None) -> Self:
         """A drawn share of the files."""
-        order = np.random.RandomState(_seed(seed)).permutation(len(self.items))
+        order = np.random.RandomState(seed_of(seed)).permutation(len(self.items))
         self.items = [self.items[int(i)] for i in order[: int(sample_pct * len(self.items))]]
         return self
 
@@ -90,7 +140,7 @@ class ImageList:
 
     def split_by_rand_pct(self, valid_pct: float = 0.2, seed: int | None = None) -> SplitLists:
         """The first int(valid_pct * n) of a drawn order validate."""
-        order = np.random.RandomState(_seed(seed)).permutation(len(self)).tolist()
+        order = np.random.RandomState(seed_of(seed)).permutation(len(self)).tolist()
         cut = int(valid_pct * len(self))
         return self.split_by_idxs(sorted(order[cut:]), order[:cut])
 
@@ -98,13 +148,14 @@ class ImageList:
         """Drawn shares of the files; the rest is left out."""
         if not (0 < train_size < 1 and 0 < valid_size < 1 and train_size + valid_size <= 1):
             raise LearnerError("train_size", f"{train_size} and {valid_size} are not shares that fit into 1")
-        order = np.random.RandomState(_seed(seed)).permutation(len(self)).tolist()
+        order = np.random.RandomState(seed_of(seed)).permutation(len(self)).tolist()
         n_train, n_valid = int(train_size * len(self)), int(valid_size * len(self))
         return self.split_by_idxs(order[:n_train], order[len(self) - n_valid :])
 
     def split_by_idxs(self, train_idx: Iterable[int], valid_idx: Iterable[int]) -> SplitLists:
         """By positions in the list."""
-        return SplitLists(self, [self.items[i] for i in train_idx], [self.items[i] for i in valid_idx])
+        train, valid = ([self.items[i] for i in part] for part in (train_idx, valid_idx))
+        return SplitLists(self.path, self.items, train, valid, self.kind, self.inner_df)
 
     def split_by_idx(self, valid_idx: Iterable[int]) -> SplitLists:
         """These positions validate, the others train."""
@@ -139,12 +190,12 @@ class ImageList:
         """Files whose cell of a column is true validate."""
         if self.inner_df is None:
             raise LearnerError("split_from_df", "these items come from no table: use from_df or from_csv")
-        flags, _ = read_frame(self.inner_df, col, col, None)
-        return self.split_by_idx([i for i, flag in enumerate(flags) if flag.strip().lower() in ("true", "1", "1.0")])
+        flags = self.inner_df[column_name(self.inner_df, col)]
+        return self.split_by_idx([i for i, flag in enumerate(flags) if str(flag).strip().lower() in _TRUE])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("label_"):
-            raise LearnerError(name, "Your data isn't split: use one of the split methods before labelling")
+            raise LearnerError(name, "Your data isn't split: if nothing is to validate, use `split_none`")
         if name in ("transform", "databunch", "add_test", "add_test_folder"):
             raise LearnerError(name, "Your data is neither split nor labelled: do both first")
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
@@ -156,95 +207,16 @@ class SegmentationItemList(ImageList):
     kind: ClassVar[LabelKind | None] = LabelKind.MASK
 
 
-class SplitLists:
-    """Training and validation files, before they are labelled."""
+class PointsItemList(ImageList):
+    """Not offered: points would have to move with their pictures."""
 
-    def __init__(self, source: ImageList, train: list[Path], valid: list[Path]) -> None:
-        self.source, self.train, self.valid = source, train, valid
-
-    def label_from_folder(self, classes: Sequence[str] | None = None) -> LabelLists:
-        """By the name of the folder each file is in."""
-        return self.label_from_func(lambda item: item.parent.name, classes=classes)
-
-    def label_from_func(
-        self,
-        func: Callable[[Path], Any],
-        classes: Sequence[str] | None = None,
-        label_cls: LabelKind | None = None,
-        log: bool = False,
-    ) -> LabelLists:
-        """What a function of the path gives: text, several texts, numbers, or the path of a mask."""
-        train, valid = ([func(item) for item in part] for part in (self.train, self.valid))
-        return self._labelled(train, valid, classes, label_cls, log)
-
-    def label_from_re(self, pat: str, full_path: bool = False, classes: Sequence[str] | None = None) -> LabelLists:
-        """The first group of a regular expression searched in the name (or path)."""
-
-        def label(item: Path) -> str:
-            text = item.as_posix() if full_path else item.name
-            match = re.search(pat, text)
-            if match is None:
-                raise LearnerError("pat", f'Failed to find "{pat}" in "{text}"')
-            return match[1]
-
-        return self.label_from_func(label, classes)
-
-    def label_from_df(
-        self,
-        cols: str | int | Sequence[str | int] = 1,
-        label_delim: str | None = None,
-        classes: Sequence[str] | None = None,
-        label_cls: LabelKind | None = None,
-        log: bool = False,
-    ) -> LabelLists:
-        """The cells of a column of the table that the files come from; several columns of 0 and 1 are a class each."""
-        if self.source.inner_df is None:
-            raise LearnerError("label_from_df", "these items come from no table: use from_df or from_csv")
-        _, labels = read_frame(self.source.inner_df, 0, cols, label_delim)
-        by_file = dict(zip(self.source.items, labels, strict=True))
-        return self.label_from_func(by_file.__getitem__, classes, label_cls, log)
-
-    def label_from_list(
-        self, labels: Sequence[Any], classes: Sequence[str] | None = None, label_cls: LabelKind | None = None
-    ) -> LabelLists:
-        """One label for each item of the list that was split, in its order."""
-        by_file = dict(zip(self.source.items, labels, strict=True))
-        return self.label_from_func(by_file.__getitem__, classes, label_cls)
-
-    def label_const(self, const: Any = 0, label_cls: LabelKind | None = None) -> LabelLists:
-        """The same label for all."""
-        return self.label_from_func(lambda item: const, label_cls=label_cls)
-
-    def label_empty(self) -> LabelLists:
-        """Nothing is known: targets are 0."""
-        return self._labelled([None] * len(self.train), [None] * len(self.valid), (), LabelKind.NONE, False)
-
-    def _labelled(
-        self,
-        train: list[Any],
-        valid: list[Any],
-        classes: Sequence[str] | None,
-        kind: LabelKind | None,
-        log: bool,
-    ) -> LabelLists:
-        wanted = kind or self.source.kind
-        if log and wanted is None:
-            wanted = LabelKind.FLOAT
-        named = None if classes is None else tuple(str(name) for name in classes)
-        pairs = zip((*self.train, *self.valid), (*train, *valid), strict=True)
-        return LabelLists(self.source.path, list(pairs), len(self.train), wanted, named, log)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("transform", "databunch"):
-            raise LearnerError(name, "Your data isn't labelled: use one of the label methods first")
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    def __init__(self, items: Iterable[Path | str], path: Path | str = ".", df: pd.DataFrame | None = None) -> None:
+        raise LearnerError(
+            "PointsItemList",
+            "points that move with their pictures are not offered: use ImageList with label_cls=FloatList, and no"
+            " transforms that move pictures",
+        )
 
 
-def _seed(seed: int | None) -> int:
-    return random.randrange(_MAX_SEED) if seed is None else seed
-
-
-def read_codes(file: Path) -> list[str]:
-    """Names of classes, one a line or separated by commas."""
-    with file.open(newline="") as lines:
-        return [cell.strip() for row in csv.reader(lines) for cell in row if cell.strip()]
+def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from learnfleet.trainer.data_factories import Options, Size, Transforms, as_transforms, kind_of, listed, sized
-from learnfleet.trainer.data_spec import (
-    BadImagePolicy,
-    DataSpec,
-    LabelKind,
-    ListedItem,
-    PaddingMode,
-    ResizeMethod,
+from learnfleet.trainer.data_options import (
+    Options,
+    Size,
+    Transforms,
+    as_transforms,
+    check_tfm_y,
+    existing,
+    seed_of,
+    sized,
 )
+from learnfleet.trainer.data_spec import BadImagePolicy, DataSpec, LabelKind, Normalization, PaddingMode, ResizeMethod
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.folder import FolderScan, inner_folder
-from learnfleet.trainer.sources import place_beneath
+from learnfleet.trainer.label_values import kind_of, listed
+from learnfleet.trainer.spec_base import Component
+from learnfleet.trainer.transform_components import rand_resize_crop
 
 if TYPE_CHECKING:
     import torch
 
     from learnfleet.trainer.data import ImageDataBunch
+    from learnfleet.trainer.loader_bunch import BatchFunction
+    from learnfleet.trainer.pixels import Stats
+
+Part = Literal["train", "valid", "test"]
 
 
 class LabelLists:
-    """Training and validation files with their labels, before they are loaded."""
+    """Training, validation and test files with their labels, before they are loaded."""
 
     def __init__(
         self,
@@ -38,12 +48,14 @@ class LabelLists:
         classes: tuple[str, ...] | None,
         log: bool,
     ) -> None:
-        labels = [label for _, label in pairs]
-        self.path, self.kind, self.classes, self.log = path, kind or kind_of(labels), classes, log
-        items = [_listed(path, file, label, self.kind) for file, label in pairs]
-        self._items = [*items[:n_train], *(dataclasses.replace(item, part="valid") for item in items[n_train:])]
-        self._transforms: Transforms = None
+        """`pairs`: files and labels, the `n_train` to train on first."""
+        self.path, self.classes, self.log = path, classes, log
+        self.kind = kind or kind_of([label for _, label in pairs])
+        self._pairs, self._n_train = list(pairs), n_train
+        self._test: list[Path] = []
         self._options = Options()
+        self._window: Component | None = None
+        self._valid_margin = 0
 
     def transform(
         self,
@@ -54,24 +66,40 @@ class LabelLists:
         padding_mode: PaddingMode = "reflection",
         tfm_y: bool | None = None,
     ) -> Self:
-        """How training pictures are augmented, and how all get one size (see `DataFactories`).
-
-        Args:
-            tfm_y: masks follow their pictures always, so False for them is an error; other targets cannot follow.
-        """
-        if tfm_y is False and self.kind is LabelKind.MASK:
-            raise LearnerError("tfm_y", "masks always follow their pictures: leave it out")
-        if tfm_y and self.kind is not LabelKind.MASK:
-            raise LearnerError("tfm_y", f"targets of the kind {self.kind} cannot be transformed with their pictures")
-        as_transforms(tfms), sized(size, resize_method, mult)
+        """How training pictures are augmented, and how all get one size (see `Options`)."""
+        check_tfm_y(tfm_y, self.kind)
+        as_transforms(tfms)
+        if size is not None:
+            sized(size, resize_method, mult)
         self._options = Options(
-            ds_tfms=tfms, size=size, resize_method=resize_method, mult=mult, padding_mode=padding_mode
+            ds_tfms=tfms, size=size, resize_method=resize_method, mult=mult, padding_mode=padding_mode, tfm_y=tfm_y
         )
         return self
 
+    def presize(
+        self,
+        size: int,
+        val_xtra_size: int = 32,
+        scale: tuple[float, float] = (0.08, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    ) -> Self:
+        """Train on random windows scaled to `size`, and validate on the middle of pictures `val_xtra_size` larger.
+
+        Args:
+            scale: shares of the picture's area; the larger must be 1.
+            ratio: width / height of the windows.
+        """
+        if not 0 < scale[0] <= 1 or scale[1] != 1:
+            raise LearnerError("scale", f"{scale} is not (a share, 1)")
+        if val_xtra_size < 0:
+            raise LearnerError("val_xtra_size", f"{val_xtra_size} is below 0")
+        self._window = rand_resize_crop(size, 1 / math.sqrt(scale[0]), ratio)
+        self._valid_margin = val_xtra_size
+        return self
+
     def add_test(self, items: Iterable[Path | str]) -> Self:
-        """Files below the folder whose labels are not known."""
-        self._items += [ListedItem(place_beneath(self.path, Path(item)), part="test") for item in items]
+        """Files whose labels are not known."""
+        self._test += [self.path / item for item in items]
         return self
 
     def add_test_folder(self, test_folder: str = "test") -> Self:
@@ -79,40 +107,70 @@ class LabelLists:
         folder = inner_folder(self.path, test_folder, "test_folder")
         return self.add_test(found.path for found in FolderScan(self.path).pictures(folder))
 
-    def spec(self, bs: int = 64, val_bs: int | None = None, seed: int | None = None) -> DataSpec:
-        """As a specification, which a server understands too."""
-        options = dataclasses.replace(self._options, bs=bs, val_bs=val_bs)
-        return options.spec(
-            self.path,
-            seed,
+    def spec(self, options: Options | None = None, seed: int | None = None) -> DataSpec:
+        """As a specification. Its path is `path`, or the nearest folder above it that holds all the files."""
+        root = self._root()
+        items = [listed(root, file, label, self.kind) for file, label in self._pairs]
+        n = self._n_train
+        items[n:] = [dataclasses.replace(item, part="valid") for item in items[n:]]
+        tests = [dataclasses.replace(listed(root, file, None, LabelKind.NONE), part="test") for file in self._test]
+        base = DataSpec(
+            str(root),
+            split_seed=seed_of(seed),
             source="list",
-            items=tuple(self._items),
+            items=(*items, *tests),
             labels=self.kind,
             classes=self.classes,
             log=self.log,
+            valid_margin=self._valid_margin,
         )
+        return self._with_window(options or self._options).spec(base)
+
+    def _with_window(self, options: Options) -> Options:
+        if self._window is None:
+            return options
+        given = options.ds_tfms[0] if isinstance(options.ds_tfms, tuple | list) else options.ds_tfms
+        train = list(given) if isinstance(given, Sequence) and not hasattr(given, "do_flip") else [given]
+        return dataclasses.replace(options, ds_tfms=([*train, self._window], []))
+
+    def _root(self) -> Path:
+        masks = [label for _, label in self._pairs] if self.kind is LabelKind.MASK else []
+        files = [*(file for file, _ in self._pairs), *masks, *self._test]
+        outside = [path for file in files if not (path := self.path / file).is_relative_to(self.path)]
+        return Path(os.path.commonpath([self.path, *(path.resolve() for path in outside)])) if outside else self.path
 
     def databunch(
         self,
+        path: Path | str | None = None,
         bs: int = 64,
         val_bs: int | None = None,
-        seed: int | None = None,
-        device: torch.device | None = None,
         num_workers: int | None = None,
+        dl_tfms: Sequence[BatchFunction] = (),
+        device: torch.device | None = None,
+        no_check: bool = False,
+        seed: int | None = None,
+        normalize: Stats | Normalization | None = None,
         bad_image: BadImagePolicy = BadImagePolicy.SKIP,
     ) -> ImageDataBunch:
-        """The loaders. `seed`: of shuffling and augmentation; None: a random one."""
+        """The loaders (see `Options`).
+
+        Args:
+            path: where a learner writes. None: the folder of the items.
+            seed: of shuffling and augmentation.
+        """
         from learnfleet.trainer.data import ImageDataBunch
 
-        spec = dataclasses.replace(self.spec(bs, val_bs, seed), bad_image=bad_image)
-        return ImageDataBunch.from_spec(spec, seed=spec.split_seed, device=device, threads=num_workers)
-
-
-def _listed(root: Path, file: Path, label: Any, kind: LabelKind) -> ListedItem:
-    if kind is LabelKind.NONE:
-        return ListedItem(place_beneath(root, file))
-    if kind is LabelKind.MASK:
-        if not isinstance(label, str | Path):
-            raise LearnerError("label_from_func", f"{label!r} is not the path of a mask")
-        return ListedItem(place_beneath(root, file), mask=place_beneath(root, Path(label)))
-    return listed(root, file, label, kind)
+        if isinstance(path, int):
+            raise LearnerError("path", f"{path} is no path; the batch size is `bs={path}`")
+        options = dataclasses.replace(
+            self._options,
+            bs=bs,
+            val_bs=val_bs,
+            num_workers=num_workers,
+            dl_tfms=dl_tfms,
+            device=device,
+            no_check=no_check,
+            normalize=normalize,
+            bad_image=bad_image,
+        )
+        return ImageDataBunch.loaded(self.spec(options, seed), options, self.path if path is None else existing(path))

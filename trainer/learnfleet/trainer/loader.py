@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from learnfleet.trainer.chunk import Chunk, ChunkMaker, join_chunks
 from learnfleet.trainer.counter import permutation
 from learnfleet.trainer.data_spec import BadImagePolicy
 from learnfleet.trainer.dataset import ImageDataset
+from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
@@ -41,9 +42,6 @@ class LoaderOptions:
     seed: int = 0
     bad_image: BadImagePolicy = BadImagePolicy.SKIP
     threads: int | None = None  # None: default_threads()
-
-
-BatchFunction = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class Sampler(Protocol):
@@ -88,6 +86,13 @@ class ImageLoader:
         loader.shard(self._shard)
         return loader
 
+    def unsharded(self) -> ImageLoader:
+        """The same batches, whole."""
+        maker = self._maker
+        loader = ImageLoader(self.dataset, maker.pictures, self._options, maker.augment, self.stats, maker.masks)
+        loader.sampler = self.sampler
+        return loader
+
     def take_settings(self, other: ImageLoader) -> None:
         """Go on as a loader whose place this one takes."""
         self.stats, self.batch_fns = other.stats, list(other.batch_fns)
@@ -119,8 +124,9 @@ class ImageLoader:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _shares(self, epoch: int, start_batch: int) -> Iterator[Tensor]:
-        """This rank's positions in each global batch, int64 [n]."""
+        """This rank's positions in each global batch with their keys, int64 [n, 2]."""
         order = self._order(epoch)
+        order = torch.stack((order, order if self.sampler is None else self._keys(order)), dim=1)
         rank, world_size = self._shard.rank, self._shard.world_size
         for number in range(start_batch, len(self)):
             start = number * self.batch_size
@@ -132,11 +138,22 @@ class ImageLoader:
         n = len(self.dataset)
         return permutation(self._options.seed, epoch, n) if self._options.shuffle else torch.arange(n)
 
-    def _submit(self, pool: ThreadPoolExecutor, epoch: int, share: Tensor, stats: Stats) -> list[Future[Chunk]]:
-        return [pool.submit(self._load, epoch, part.tolist(), stats) for part in torch.split(share, _CHUNK)]
+    def _keys(self, order: Tensor) -> Tensor:
+        """A number for each place of an order in which items come again: what is drawn for each time must differ."""
+        by_item = torch.argsort(order, stable=True)
+        sorted_order, places = order[by_item], torch.arange(len(order))
+        begins = torch.ones(len(order), dtype=torch.bool)
+        begins[1:] = sorted_order[1:] != sorted_order[:-1]
+        first = torch.cummax(torch.where(begins, places, 0), dim=0).values
+        times = torch.empty_like(places)
+        times[by_item] = places - first
+        return order + times * len(self.dataset)
 
-    def _load(self, epoch: int, wanted: list[int], stats: Stats) -> Chunk:
-        chunk = self._maker.load(epoch, wanted)
+    def _submit(self, pool: ThreadPoolExecutor, epoch: int, share: Tensor, stats: Stats) -> list[Future[Chunk]]:
+        return [pool.submit(self._load, epoch, part, stats) for part in torch.split(share, _CHUNK)]
+
+    def _load(self, epoch: int, part: Tensor, stats: Stats) -> Chunk:
+        chunk = self._maker.load(epoch, part[:, 0].tolist(), part[:, 1].tolist())
         return self._maker.finish(chunk, stats) if self._finish_in_threads else chunk
 
     def _batch(self, chunk: Chunk, stats: Stats) -> Batch:

@@ -41,6 +41,7 @@ class Resize:
     padding: PaddingMode = "reflection"
     kept_rows: int = 0  # of a prepared picture at least; 0: rows
     kept_columns: int = 0
+    margin: int = 0  # pixels by which a prepared picture is larger each way, before its middle is taken
 
     def prepare(self, source: Source, root: Path | None = None) -> Tensor:
         """Decode and shrink, antialiased: uint8 [3, H, W].
@@ -53,13 +54,18 @@ class Resize:
         """
         if self.method is ResizeMethod.NO:
             return _planes(np.array(decode_image(source, root=root)))
-        rows, columns = self.kept_rows or self.rows, self.kept_columns or self.columns
+        rows, columns = self._prepared
         image = decode_image(source, min_side=math.ceil(_DECODE_GAP * max(rows, columns)), root=root)
         if self.method is ResizeMethod.SQUISH:
             return _planes(self._scaled(image, rows, columns))
         if self.method is ResizeMethod.PAD:
             return _planes(self.padded(image))
         return _planes(self._covering(image, rows, columns))
+
+    @property
+    def _prepared(self) -> tuple[int, int]:
+        """Rows and columns that a prepared picture has at least."""
+        return (self.kept_rows or self.rows) + self.margin, (self.kept_columns or self.columns) + self.margin
 
     def window(self, picture: Tensor, row_pct: float, column_pct: float) -> Window:
         """The part of `picture` at the given shares (in [0, 1)) of its free play."""
@@ -109,12 +115,13 @@ class Resize:
         self, image: Image.Image, resample: Image.Resampling = Image.Resampling.BILINEAR
     ) -> npt.NDArray[np.uint8]:
         """The whole picture in the middle of rows x columns."""
-        scale = min(self.rows / image.height, self.columns / image.width)
-        rows = min(self.rows, max(1, round(image.height * scale)))
-        columns = min(self.columns, max(1, round(image.width * scale)))
-        top, left = (self.rows - rows) // 2, (self.columns - columns) // 2
+        all_rows, all_columns = self._prepared
+        scale = min(all_rows / image.height, all_columns / image.width)
+        rows = min(all_rows, max(1, round(image.height * scale)))
+        columns = min(all_columns, max(1, round(image.width * scale)))
+        top, left = (all_rows - rows) // 2, (all_columns - columns) // 2
         inner = np.asarray(image.resize((columns, rows), resample))
-        margins = [(top, self.rows - rows - top), (left, self.columns - columns - left)] + [(0, 0)] * (inner.ndim - 2)
+        margins = [(top, all_rows - rows - top), (left, all_columns - columns - left)] + [(0, 0)] * (inner.ndim - 2)
         return np.pad(inner, margins, mode=_PAD_MODES[self.padding])
 
     @staticmethod

@@ -22,7 +22,9 @@ _MASK_STRENGTH = 0.5
 _TILE_INCHES = 2.4
 
 
-def batch_figure(data: Bunch, rows: int, ds_type: DatasetType, reverse: bool) -> Figure:
+def batch_figure(
+    data: Bunch, rows: int, ds_type: DatasetType, reverse: bool, figsize: tuple[float, float] | None = None
+) -> Figure:
     """A square grid of the first rows x rows items of a batch."""
     x, y = data.one_batch(ds_type)
     count = min(rows * rows, len(x))
@@ -30,7 +32,7 @@ def batch_figure(data: Bunch, rows: int, ds_type: DatasetType, reverse: bool) ->
     listing = data.listing
     pictures = [picture_of(x[i], y[i] if listing.kind is LabelKind.MASK else None, len(listing.classes)) for i in order]
     titles = ["" if ds_type is DatasetType.Test else title_of(y[i], data) for i in order]
-    return grid_figure(pictures, titles, max(1, math.ceil(math.sqrt(count))))
+    return grid_figure(pictures, titles, max(1, math.ceil(math.sqrt(count))), figsize=figsize)
 
 
 def picture_of(x: Tensor, mask: Tensor | None = None, n_classes: int = 1) -> npt.NDArray[np.uint8]:
@@ -63,10 +65,16 @@ def title_of(target: Tensor, data: Bunch) -> str:
     return ""
 
 
-def grid_figure(pictures: list[npt.NDArray[np.uint8]], titles: list[str], columns: int, heading: str = "") -> Figure:
+def grid_figure(
+    pictures: list[npt.NDArray[np.uint8]],
+    titles: list[str],
+    columns: int,
+    heading: str = "",
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Pictures with their titles, `columns` a row."""
     rows = max(1, math.ceil(len(pictures) / columns))
-    figure = Figure(figsize=(columns * _TILE_INCHES, rows * _TILE_INCHES), layout="constrained")
+    figure = Figure(figsize=figsize or (columns * _TILE_INCHES, rows * _TILE_INCHES), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes:
         axis.set_axis_off()

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, ListedItem, TableSpec
@@ -60,7 +61,9 @@ def _tabled(spec: DataSpec) -> FolderListing:
     root = existing(Path(spec.path))
     headings, rows = _read_table(root, table)
     fn_col = _column(table.fn_col, headings, "data.table.fn_col")
-    label_cols = [_column(name, headings, "data.table.label_cols") for name in table.label_cols]
+    label_cols = _label_columns(table, headings)
+    if spec.classes is None and spec.labels is LabelKind.MULTI_CATEGORY and len(label_cols) > 1:
+        spec = replace(spec, classes=tuple(headings[column] for column in label_cols))
     found = [_row_found(spec, table, root, row, number, fn_col, label_cols, headings) for number, row in rows]
     if table.valid_col is None:
         train, valid = split_by_pct(found, _valid_pct(spec), spec.split_seed)
@@ -89,6 +92,26 @@ def _read_table(root: Path, table: TableSpec) -> tuple[list[str], list[tuple[int
         if len(row) != len(headings):
             raise LearnerError(field, f"line {number} of {path} has {len(row)} cells, not {len(headings)}")
     return headings, rows
+
+
+def _label_columns(table: TableSpec, headings: Sequence[str]) -> list[int]:
+    return [_column(name, headings, "data.table.label_cols") for name in table.label_cols]
+
+
+def has_numbers(root: Path, table: TableSpec) -> bool:
+    """Whether the labels of a table are numbers to predict, and not names of classes or (in several columns) 0 and 1.
+
+    Raises LearnerError for a table that cannot be read.
+    """
+    headings, rows = _read_table(root, table)
+    cells = [row[column].strip() for _, row in rows for column in _label_columns(table, headings)]
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        return False
+    if len(table.label_cols) > 1:
+        return not all(number in (0, 1) for number in numbers)
+    return not all(number.is_integer() for number in numbers)
 
 
 def _column(name: str | int, headings: Sequence[str], field: str) -> int:

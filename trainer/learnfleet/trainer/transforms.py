@@ -25,7 +25,6 @@ _CROP_ROW, _CROP_COLUMN, _FLIP, _WARP, _ROTATE, _DEGREES, _ZOOM, _SCALE, _ZOOM_R
 _BRIGHTNESS, _CHANGE, _CONTRAST, _FACTOR = range(10, 14)
 _MAGNITUDES = slice(14, 18)
 _N_STREAMS = 18
-_NO_MOVE = ("cutout", "rgb_randomize", "rand_resize_crop")
 
 
 def get_transforms(
@@ -37,7 +36,7 @@ def get_transforms(
     max_warp: float = 0.2,
     p_affine: float = 0.75,
     p_lighting: float = 0.75,
-    xtra_tfms: Sequence[Component] = (),
+    xtra_tfms: Sequence[Component] | None = None,
 ) -> TransformSpec:
     """What to do to training pictures, for `ds_tfms=` (fastai's names and defaults). Validation is always a plain crop.
 
@@ -48,10 +47,10 @@ def get_transforms(
         max_lighting: share in [0, 1).
         max_warp: share by which the edges may lengthen, in [0, 1).
         p_affine: probability of warp, rotation and zoom, each by itself. p_lighting: of brightness and contrast.
-        xtra_tfms: further ones, as `cutout()` of `extra_transforms`.
+        xtra_tfms: further ones, as `cutout()`, of `transform_components`.
     """
     return TransformSpec(
-        do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting, tuple(xtra_tfms)
+        do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting, tuple(xtra_tfms or ())
     )
 
 
@@ -85,12 +84,12 @@ class BatchAugment:
     def __init__(
         self, spec: TransformSpec, seed: int, aspect: float = 1.0, padding: PaddingMode = "reflection"
     ) -> None:
-        """`aspect`: rows / columns of the pictures. Raises LearnerError naming a field out of its range."""
+        """`aspect`: rows / columns of the pictures, unless told later. Raises LearnerError naming what is wrong."""
         _check(spec)
         self._spec, self._seed, self._aspect, self._padding = spec, seed, aspect, padding
         self._extra = [build_extra(item, f"data.transforms.extra[{i}]") for i, item in enumerate(spec.extra)]
         moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
-        self._moves = moves or any(item.name not in _NO_MOVE for item in self._extra)
+        self._moves = moves or any(item.moves for item in self._extra)
 
     @property
     def window(self) -> RandomWindow | None:
@@ -106,12 +105,17 @@ class BatchAugment:
         ].tolist()
         return draws
 
-    def parameters(self, epoch: int, indices: Tensor) -> AugmentParameters:
-        """Draw for the pictures `indices` (int64 [N]) in `epoch`."""
+    def parameters(self, epoch: int, indices: Tensor, aspect: float | None = None) -> AugmentParameters:
+        """Draw for the pictures `indices` (int64 [N]) in `epoch`.
+
+        Args:
+            aspect: rows / columns of these pictures, where it is known only now.
+        """
         u = uniform(self._seed, epoch, indices, _N_STREAMS + STREAMS * len(self._extra))
         brightness, contrast = self._lighting(u)
         extra = u[:, _N_STREAMS:] if self._extra else None
-        return AugmentParameters(u[:, :2], self._matrices(u) if self._moves else None, brightness, contrast, extra)
+        matrices = self._matrices(u, aspect or self._aspect) if self._moves else None
+        return AugmentParameters(u[:, :2], matrices, brightness, contrast, extra)
 
     def apply(self, pixels: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
         """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped."""
@@ -145,13 +149,13 @@ class BatchAugment:
         if parameters.extra is not None:
             yield from zip(self._extra, torch.split(parameters.extra, STREAMS, dim=1), strict=True)
 
-    def _matrices(self, u: Tensor) -> Tensor:
+    def _matrices(self, u: Tensor, aspect: float) -> Tensor:
         spec, n = self._spec, len(u)
         matrices = geometry.identity(n)
         if spec.max_rotate > 0:
             turned = u[:, _ROTATE] < spec.p_affine
             degrees = (2.0 * u[:, _DEGREES] - 1.0) * spec.max_rotate
-            matrices = geometry.rotation(degrees * turned, self._aspect)
+            matrices = geometry.rotation(degrees * turned, aspect)
         if spec.max_zoom > 1:
             zoomed = u[:, _ZOOM] < spec.p_affine
             scale = 1.0 + u[:, _SCALE] * (spec.max_zoom - 1.0) * zoomed
@@ -163,7 +167,7 @@ class BatchAugment:
         if spec.do_flip:
             matrices = geometry.compose(matrices, geometry.dihedral(self._symmetry(u[:, _FLIP])))
         for item, own in zip(self._extra, torch.split(u[:, _N_STREAMS:], STREAMS, dim=1), strict=False):
-            moved = item.matrices(own)
+            moved = item.matrices(own, aspect)
             matrices = matrices if moved is None else geometry.compose(matrices, moved)
         return matrices
 
@@ -176,6 +180,17 @@ class BatchAugment:
         brightness = 0.5 + (u[:, _CHANGE] - 0.5) * spec.max_lighting * changed
         # Log-uniform between 1 - l and 1 / (1 - l): halving and doubling are equally likely.
         contrast = torch.exp((1.0 - 2.0 * u[:, _FACTOR]) * math.log(1.0 - spec.max_lighting) * stretched)
+        return self._further_lighting(u, brightness, contrast)
+
+    def _further_lighting(self, u: Tensor, brightness: Tensor, contrast: Tensor) -> tuple[Tensor, Tensor]:
+        """((l + b) c + b') c' of a logit l is (l + b + b' / c) c c': any number of changes is one."""
+        for item, own in zip(self._extra, torch.split(u[:, _N_STREAMS:], STREAMS, dim=1), strict=False):
+            light = item.light(own)
+            if light is not None:
+                added, factor = light
+                changed = torch.sigmoid(torch.logit(brightness) + added / contrast)
+                brightness = torch.where(added == 0, brightness, changed)
+                contrast = contrast * factor
         return brightness, contrast
 
 

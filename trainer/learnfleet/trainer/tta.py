@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from learnfleet.trainer.loader import ImageLoader
 
 NO_TRANSFORMS = TransformSpec(do_flip=False, max_rotate=0.0, max_zoom=1.0, max_lighting=0.0, max_warp=0.0)
-_LEFT_OUT = ("dihedral", "rand_resize_crop")  # beside the flip, zoom and crop that every TransformSpec has
+_LEFT_OUT = (
+    "dihedral",
+    "flip_lr",
+    "zoom",
+    "rand_pad",
+    "rand_resize_crop",
+)  # beside the flip, zoom and crop that every TransformSpec has
 _MASK_DIMENSIONS = 4  # [N, C, H, W]
 _SEEN = 0.5  # of all variants together: below, a pixel is only touched by their borders
 _AT_A_TIME = 8  # items whose masks are turned back at a time
@@ -58,8 +64,8 @@ def variants(scale: float) -> list[Variant]:
 class CentredAugment(BatchAugment):
     """The training transforms, but for the random crop: the middle is taken, as in validation."""
 
-    def parameters(self, epoch: int, indices: Tensor) -> AugmentParameters:
-        found = super().parameters(epoch, indices)
+    def parameters(self, epoch: int, indices: Tensor, aspect: float | None = None) -> AugmentParameters:
+        found = super().parameters(epoch, indices, aspect)
         return dataclasses.replace(found, crops=torch.full((len(indices), 2), 0.5, dtype=torch.float64))
 
 
@@ -75,8 +81,8 @@ class VariantAugment(CentredAugment):
         super().__init__(plain, settings.seed + 1 + number, settings.aspect, settings.padding)
         self._variant = variant
 
-    def parameters(self, epoch: int, indices: Tensor) -> AugmentParameters:
-        found = super().parameters(epoch, indices)
+    def parameters(self, epoch: int, indices: Tensor, aspect: float | None = None) -> AugmentParameters:
+        found = super().parameters(epoch, indices, aspect)
         n, place = len(indices), self._variant
         ones = torch.ones(n, dtype=torch.float64)
         zoom = geometry.zoom(ones * place.scale, ones * place.row_pct, ones * place.column_pct)
