@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from learnfleet.trainer.data_spec import Normalization
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.pixels import IMAGENET, NAMED_STATS, Stats
+from learnfleet.trainer.pixels import CIFAR, IMAGENET, MNIST, NAMED_STATS, Stats
+
+# fastai's names.
+imagenet_stats, cifar_stats, mnist_stats = IMAGENET, CIFAR, MNIST
 
 
 def as_normalization(value: Stats | Normalization | None) -> Normalization:

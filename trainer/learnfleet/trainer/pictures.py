@@ -23,11 +23,26 @@ class PictureStore:
 
     def __init__(self, root: Path, resize: Resize, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self.resize = resize
-        self.on_bad_image: Callable[[BadImage], None] | None = None
+        self._on_bad_image: Callable[[BadImage], None] | None = None
+        self._untold: list[BadImage] = []
         self._root, self._bytes_left = root, cache_bytes
         self._kept: dict[Path, Tensor] = {}
         self._bad: dict[Path, str] = {}
         self._lock = threading.Lock()
+
+    @property
+    def on_bad_image(self) -> Callable[[BadImage], None] | None:
+        """Is told of each broken picture once. One that is set later is told of those that were found before."""
+        return self._on_bad_image
+
+    @on_bad_image.setter
+    def on_bad_image(self, callback: Callable[[BadImage], None] | None) -> None:
+        with self._lock:
+            self._on_bad_image = callback
+            untold = self._untold if callback is not None else []
+            self._untold = [] if callback is not None else self._untold
+        for error in untold:
+            self._tell(error)
 
     def picture(self, path: Path) -> Tensor:
         """Uint8 [3, H, W], to be cropped and not to be changed. Raises BadImage, always for the same pictures.
@@ -57,5 +72,11 @@ class PictureStore:
         with self._lock:
             is_new = path not in self._bad
             self._bad[path] = error.reason
-        if is_new and self.on_bad_image is not None:
-            self.on_bad_image(error)
+        if is_new:
+            self._tell(error)
+
+    def _tell(self, error: BadImage) -> None:
+        if self._on_bad_image is not None:
+            self._on_bad_image(error)
+        else:
+            self._untold.append(error)
