@@ -19,7 +19,7 @@ from learnfleet.trainer.transforms import get_transforms
 
 
 def a_bunch(root: Path, bs: int = 4, **options: object) -> ImageDataBunch:
-    defaults: dict[str, object] = {"ds_tfms": get_transforms(), "size": 16, "bs": bs}
+    defaults: dict[str, object] = {"ds_tfms": get_transforms(), "size": 16, "bs": bs, "no_check": True}
     return ImageDataBunch.from_folder(root, **{**defaults, **options})  # type: ignore[arg-type]
 
 

@@ -84,11 +84,10 @@ class Bunch(LoaderBunch[ImageLoader, ImageDataset]):
 
     def sanity_check(self) -> None:
         """Load the first training batch, and warn of what is wrong: the data may still be mended."""
-        if not len(self.train_dl):
-            _log.warning("training on this data will fail: %s", self._why_empty(DatasetType.Train))
-            return
-        broken = self._broken_of_first(self.batch_size)
-        if broken:
+        broken = self._broken_of_first(self.batch_size) if len(self.train_dl) else {}
+        if not broken:
+            super().sanity_check()
+        else:
             _log.warning(
                 "%d of the first %d training pictures are broken (items %s): %s",
                 len(broken),
@@ -96,11 +95,6 @@ class Bunch(LoaderBunch[ImageLoader, ImageDataset]):
                 ", ".join(str(index) for index in list(broken)[:_NAMED]),
                 next(iter(broken.values())),
             )
-            return
-        try:
-            self.one_batch()
-        except (BadImage, LearnerError) as error:
-            _log.warning("It's not possible to collate samples of your dataset together in a batch: %s", error)
 
     def _broken_of_first(self, count: int) -> dict[int, BadImage | LearnerError]:
         found: dict[int, BadImage | LearnerError] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,8 +82,10 @@ def _check(learner: Learner, request: Fit) -> None:
     if request.epochs < 1:
         raise LearnerError("epochs", f"{request.epochs} is not possible: train for at least 1 epoch")
     if len(loader) == 0:
+        items = getattr(loader, "dataset", None)
+        count = f"the {len(items)} training items" if isinstance(items, Sized) else "there are training items"
         raise LearnerError(
-            "data.bs", f"not one full batch: the batch size is {loader.batch_size}, more than there are training items"
+            "data.bs", f"not one full batch: the batch size is {loader.batch_size}, more than {count}; lower it"
         )
     if loader.batch_size < size:
         raise LearnerError("data.bs", f"{loader.batch_size} pictures a batch cannot be shared by {size} workers")

@@ -15,7 +15,7 @@ from torch import Tensor
 from learnfleet.trainer.batch import Batch, Shard
 from learnfleet.trainer.chunk import Chunk, ChunkMaker, join_chunks
 from learnfleet.trainer.counter import permutation
-from learnfleet.trainer.data_spec import BadImagePolicy
+from learnfleet.trainer.data_spec import BadImagePolicy, LabelKind
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.masks import MaskStore
@@ -85,6 +85,10 @@ class ImageLoader:
         loader = ImageLoader(self.dataset, self._maker.pictures, self._options, augment, self.stats, self._maker.masks)
         loader.shard(self._shard)
         return loader
+
+    def labels(self) -> Tensor | None:
+        """The class of every item, int64 [N]; None where an item is not of one class."""
+        return self._labels if self.dataset.kind is LabelKind.CATEGORY else None
 
     def unsharded(self) -> ImageLoader:
         """The same batches, whole."""

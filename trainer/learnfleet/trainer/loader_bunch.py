@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sized
 from contextlib import closing
@@ -12,6 +13,8 @@ from torch import Tensor
 from learnfleet.trainer.batch import Batch, Loader, Shard
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
+
+_log = logging.getLogger(__name__)
 
 BatchFunction = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -165,6 +168,16 @@ class LoaderBunch(ABC, Generic[L, D]):
 
     def _shown(self, x: Any, detach: bool, denorm: bool, cpu: bool) -> Any:
         return each_tensor(self.denormalize(x) if denorm else x, _shower(detach, cpu))
+
+    def sanity_check(self) -> None:
+        """Load the first training batch, and warn of what is wrong: the data may still be mended."""
+        if not len(self.train_dl):
+            _log.warning("training on this data will fail: %s", self._why_empty(DatasetType.Train))
+            return
+        try:
+            self.one_batch()
+        except Exception as error:  # whatever a dataset of somebody else's raises
+            _log.warning("It's not possible to collate samples of your dataset together in a batch: %s", error)
 
     def _why_empty(self, ds_type: DatasetType) -> str:
         loader = self._loaders[ds_type]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from learnfleet.trainer.callback import LearnerCallback
 from learnfleet.trainer.counter import uniform
+from learnfleet.trainer.dataset_loader import DatasetLoader
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.loader import ImageLoader
+from learnfleet.trainer.loader import ImageLoader, Sampler
 from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class WeightedSampler:
 
 
 class OverSamplingCallback(LearnerCallback):
-    """An epoch has as many items of every class as the most frequent has.
+    """An epoch has as many items of every class as the most frequent has, on average: they are drawn with replacement.
 
     Args:
         weights: one a training item. Default: 1 / items of its class.
@@ -47,23 +48,28 @@ class OverSamplingCallback(LearnerCallback):
     def __init__(self, learn: Learner, weights: Sequence[float] | Tensor | None = None) -> None:
         super().__init__(learn)
         self._weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float64)
-        self._loader: ImageLoader | None = None
+        self._loader: ImageLoader | DatasetLoader | None = None
+        self._before: Sampler | None = None
+
+    order: ClassVar[int] = -20  # before the schedules, which count the batches of an epoch
 
     def on_train_begin(self, state: TrainState) -> None:
         loader = state.learner.data.train_dl
-        if not isinstance(loader, ImageLoader):
-            raise LearnerError("callbacks", f"{type(self).__name__} needs the training pictures of an ImageDataBunch")
-        labels = loader.dataset.labels()
-        if labels.ndim != 1 or labels.dtype != torch.int64:
-            raise LearnerError("callbacks", f"{type(self).__name__} needs one class an item")
-        counts = labels.bincount(minlength=loader.dataset.c)
+        labels = loader.labels() if isinstance(loader, ImageLoader | DatasetLoader) else None
+        if labels is None or not isinstance(loader, ImageLoader | DatasetLoader):
+            raise LearnerError("callbacks", f"{type(self).__name__} needs training items that have one class each")
+        counts = labels.bincount()
         weights = (1.0 / counts.clamp_min(1).double())[labels] if self._weights is None else self._weights
         if len(weights) != len(labels) or bool((weights < 0).any()) or not float(weights.sum()) > 0:
             raise LearnerError(
                 "weights", f"{len(weights)} weights for {len(labels)} items; give one each, not negative"
             )
-        self._loader = loader
+        self._loader, self._before = loader, loader.sampler
         loader.sampler = WeightedSampler(weights, self._length(counts[counts > 0]), state.learner.seed)
+        if not len(loader):
+            raise LearnerError(
+                "data.bs", f"{loader.batch_size} is more than the {len(loader.sampler)} items that an epoch then has"
+            )
         state.n_batches = len(loader)
 
     @staticmethod
@@ -72,7 +78,8 @@ class OverSamplingCallback(LearnerCallback):
 
     def on_train_end(self, state: TrainState) -> None:
         if self._loader is not None:
-            self._loader.sampler = None
+            self._loader.sampler = self._before
+            self._loader = None
 
 
 class UnderSamplingCallback(OverSamplingCallback):
