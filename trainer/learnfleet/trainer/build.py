@@ -6,9 +6,11 @@ import torch
 
 from learnfleet.trainer.batch import Shard
 from learnfleet.trainer.bodies import Body, build_body
+from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.cnn import add_head, family_split
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.gradients import AccumulateScheduler
 from learnfleet.trainer.head import apply_init, init_named
 from learnfleet.trainer.layer_groups import boundaries_named
 from learnfleet.trainer.learner import Learner
@@ -42,6 +44,7 @@ def build_learner(
         )
         data.shard(Shard(rank, world_size))
         learner = assemble(spec, body, data, metrics)
+    _equip(learner, spec)
     here = learner.world
     if (here.rank, here.size) != (rank, world_size):
         raise LearnerError(
@@ -109,8 +112,19 @@ def assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[
     _split(learner, spec, body)
     if body.has_weights:
         learner.freeze()
+    if spec.precision != "fp32":
+        learner.to_fp16() if spec.precision == "fp16" else learner.to_bf16()
     learner.spec, learner.own_parts = spec, ()
     return learner
+
+
+def _equip(learner: Learner, spec: LearnerSpec) -> None:
+    """What takes part in training alone."""
+    if spec.clip_grad is not None:
+        learner.clip_grad(spec.clip_grad)
+    if spec.accumulate > 1:
+        learner.add_callbacks(AccumulateScheduler(learner, spec.accumulate))
+    learner.add_callbacks(*(build_callback(item.name, item.arguments, learner) for item in spec.callbacks))
 
 
 def _split(learner: Learner, spec: LearnerSpec, body: Body) -> None:

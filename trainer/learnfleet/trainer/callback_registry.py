@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from learnfleet.trainer.arguments import arguments_of, check_arguments
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.gradients import AccumulateScheduler, BnFreeze, GradientAccumulation, GradientClipping
+from learnfleet.trainer.mixed_precision import MixedPrecision
 from learnfleet.trainer.named_callbacks import NAMED
 from learnfleet.trainer.schedules import FlatCosAnnealScheduler, OneCycleScheduler, general_scheduler
 
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "learnfleet.callbacks"
 
 _BUILT_IN: dict[str, Callable[..., Callback]] = {
+    "accumulate": AccumulateScheduler,
+    "bn_freeze": BnFreeze,
     "flat_cos": FlatCosAnnealScheduler,
     "general_scheduler": general_scheduler,
+    "gradient_accumulation": GradientAccumulation,
+    "gradient_clipping": GradientClipping,
+    "mixed_precision": MixedPrecision,
     "one_cycle": OneCycleScheduler,
     **NAMED,
 }

@@ -6,7 +6,9 @@ All functions work without an initialised process group, where they are the iden
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -16,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from learnfleet.trainer.errors import describe_error, error_described
+from learnfleet.trainer.errors import LearnerError, describe_error, error_described
 
 T = TypeVar("T")
 
@@ -116,6 +118,10 @@ class World:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)
 
+    def without_exchange(self, wrapped: nn.Module) -> AbstractContextManager[object]:
+        """Gradients of a model from `wrap` stay each rank's own here, and are added to those of the next exchange."""
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over the ranks. All ranks start from rank 0's weights and buffers."""
         if self.size == 1:
@@ -131,6 +137,26 @@ class World:
             find_unused_parameters=self.size > 2,
             gradient_as_bucket_view=True,
         )
+
+
+def setup_distrib(gpu: int | None = None) -> int | None:
+    """Join the processes that were started together, unless that is done already (fastai v1). Returns `gpu`.
+
+    Raises LearnerError where this process is not one of several.
+    """
+    if gpu is not None:
+        torch.cuda.set_device(gpu)
+    if dist.is_initialized():
+        return gpu
+    missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise LearnerError(
+            "to_distributed",
+            f"this process is not one of several: {', '.join(missing)} are not in the environment. Start the script"
+            " with `torchrun --nproc_per_node=2 script.py`",
+        )
+    dist.init_process_group("gloo" if gpu is None else "nccl", init_method="env://")
+    return gpu
 
 
 def current_world() -> World:

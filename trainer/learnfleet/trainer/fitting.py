@@ -57,7 +57,7 @@ def run_fit(learner: Learner, request: Fit) -> TrainState:
     if request.stop_requested is not None:
         state.stop_requested = request.stop_requested
     try:
-        state.model = learner.world.wrap(learner.model)
+        state.model = learner.wrapped_model()
         _begin(state, events, request)
         loop.fit(state, events)
     except Exception as error:  # a KeyboardInterrupt is no fault of the fit

@@ -132,7 +132,7 @@ def forward(state: TrainState, events: Events, batch: Batch) -> Any:
     """Raw outputs of one batch, as validation makes them: callbacks may change the input and the output."""
     state.take(batch, train=False)
     events("on_batch_begin", state)
-    state.last_output = state.model(*as_arguments(state.last_input))
+    state.last_output = state.learner.precision.run(state.model, state.last_input)
     events("on_loss_begin", state)
     return state.last_output
 

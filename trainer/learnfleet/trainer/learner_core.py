@@ -14,6 +14,7 @@ from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.head import BATCH_NORMS
 from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
 from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
@@ -22,6 +23,7 @@ from learnfleet.trainer.metric_callbacks import split_callbacks
 from learnfleet.trainer.metrics import as_metrics
 from learnfleet.trainer.opt_funcs import Adam, OptFuncLike, as_opt_func
 from learnfleet.trainer.optimizer import LayerOptimizer
+from learnfleet.trainer.precision import Precision
 from learnfleet.trainer.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ class LearnerCore:
         self.world: World = current_world()
         self.opt: LayerOptimizer | None = None
         self.recorder = Recorder(add_time)
+        self.precision = Precision()
+        self.holds_frozen_bn = self.is_parallel = False
         self.frozen_to = self.global_step = self.lifetime_epoch = 0
         self.spec: LearnerSpec | None = None
         self.own_parts: tuple[str, ...] = (OWN_MODEL,)  # that no name leads to, see `learner_export`
@@ -161,6 +165,11 @@ class LearnerCore:
         if not self.train_bn:
             for group in self.layer_groups[: self.frozen_to]:
                 group.hold_statistics()
+        if self.holds_frozen_bn:
+            for module in self.model.modules():
+                own = list(module.parameters(recurse=False)) if isinstance(module, BATCH_NORMS) else []
+                if own and not any(parameter.requires_grad for parameter in own):
+                    module.eval()
 
     def create_opt(self) -> LayerOptimizer:
         """A new optimiser over what is trainable now."""

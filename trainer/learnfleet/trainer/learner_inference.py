@@ -99,7 +99,8 @@ class LearnerInference(LearnerCore):
             x = _inputs_of(batch)
             moved = tuple(part.to(self.device) for part in as_arguments(x))
             activation = activ or activation_of(self.loss_func)
-            outputs = run_without_grad(self.model, moved, activation, with_dropout=with_dropout)
+            with self.precision.autocast():
+                outputs = run_without_grad(self.model, moved, activation, with_dropout=with_dropout)
         if not reconstruct:
             return outputs
         kind, thresh = kind_of(self.whole, outputs), thresh_of(self.loss_func)

@@ -66,30 +66,48 @@ def train_batches(state: TrainState, events: Events) -> None:
 
 def train_batch(state: TrainState, events: Events, batch: Batch) -> None:
     """One training step. Every random choice in it is a function of (seed, step, rank): there is no RNG to save."""
-    learner, world = state.learner, state.learner.world
-    seed_generators(step_seed(learner.seed, learner.global_step, world.rank), learner.device)
+    learner = state.learner
+    seed_generators(step_seed(learner.seed, learner.global_step, learner.world.rank), learner.device)
     state.take(batch, train=True)
-    loss: Tensor | None = None
     try:
         events("on_batch_begin", state)
-        state.last_output = state.model(*as_arguments(state.last_input))
-        events("on_loss_begin", state)
-        loss = state.loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
-        events("on_backward_begin", state)
-        if not state.skip_bwd:
-            backward(state)
-        events("on_backward_end", state)
-        if not state.skip_step:
-            learner.require_optimizer().step()
-        events("on_step_end", state)
-        if not state.skip_zero:
-            learner.require_optimizer().zero_grad()
+        if state.accumulating:
+            with learner.world.without_exchange(state.model):
+                compute_gradients(state, events)
+        else:
+            compute_gradients(state, events)
+            finish_gradients(state)
+        update(state, events)
     except CancelStep:
         learner.require_optimizer().zero_grad()
-    agree(state, loss, batch.n)
+    agree(state, state.measured_loss, batch.n)
     events("on_batch_end", state)
     state.batch += 1
     learner.global_step += 1
+
+
+def compute_gradients(state: TrainState, events: Events) -> None:
+    """Forward, loss, backward."""
+    learner = state.learner
+    state.last_output = learner.precision.run(state.model, state.last_input)
+    events("on_loss_begin", state)
+    with learner.precision.autocast_loss():
+        state.loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
+    state.measured_loss = state.loss
+    events("on_backward_begin", state)
+    if not state.skip_bwd:
+        backward(state)
+
+
+def update(state: TrainState, events: Events) -> None:
+    """What is done with the gradients."""
+    optimizer = state.learner.require_optimizer()
+    events("on_backward_end", state)
+    if not (state.skip_step or state.accumulating or state.overflow):
+        optimizer.step()
+    events("on_step_end", state)
+    if not (state.skip_zero or state.accumulating):
+        optimizer.zero_grad()
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
@@ -106,17 +124,33 @@ def backward(state: TrainState) -> None:
     """Gradients of the mean loss over the global batch, however unevenly the ranks share it."""
     assert state.loss is not None
     assert state.last_batch is not None
-    world, n_global = state.learner.world, state.learner.data.train_dl.batch_size
-    if world.size == 1:
-        torch.autograd.backward(state.loss)
-    else:  # DDP averages over ranks, each counts by its share
-        torch.autograd.backward(state.loss * (state.last_batch.n * world.size / n_global))
+    size, weight = state.learner.world.size, 1.0
+    if size > 1 or state.weighs_items:  # DDP averages over ranks, each counts by its share
+        weight = state.last_batch.n * size / state.learner.data.train_dl.batch_size
+    if state.scaler is not None:
+        weight *= state.scaler.scale
+    torch.autograd.backward(state.loss if weight == 1 else state.loss * weight)
+
+
+def finish_gradients(state: TrainState) -> None:
+    """Make what has been added up that of the mean loss over its items, unscaled."""
+    if state.scaler is None and state.window == 1:
+        return
+    parameters = state.learner.require_optimizer().parameters()
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
+    if state.scaler is not None:
+        state.overflow = state.scaler.unscale(gradients, state.window, state.learner.world)
+    else:
+        torch._foreach_mul_(gradients, 1 / state.window)
 
 
 def agree(state: TrainState, loss: Tensor | None, n_local: int) -> None:
     """Make the loss that of the global batch, and a stop request of any rank that of all: one small all-reduce."""
     local = loss.item() if loss is not None else float("nan")
-    stop = state.stop_request or state.stop_requested()
+    # Gradients that are still being added up are in no checkpoint, so a stop waits for their step.
+    stop = (state.stop_request or state.stop_requested()) and not state.accumulating
     if state.learner.world.size > 1:
         sums = state.learner.world.sum(torch.tensor([local * n_local, n_local, float(stop)], dtype=torch.float64))
         total, count, stops = sums.tolist()
@@ -160,9 +194,11 @@ def validate_batch(state: TrainState, events: Events, batch: Batch, metrics: Seq
     """Mean loss of one batch; the metrics take note of it."""
     state.take(batch, train=False)
     events("on_batch_begin", state)
-    state.last_output = state.learner.model(*as_arguments(state.last_input))
+    learner = state.learner
+    state.last_output = learner.precision.run(learner.model, state.last_input)
     events("on_loss_begin", state)
-    state.loss = state.learner.loss_func(state.last_output, *as_arguments(state.last_target))
+    with learner.precision.autocast_loss():
+        state.loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
     for metric in metrics:
         metric.update(state.last_output, state.last_target)
     events("on_batch_end", state)

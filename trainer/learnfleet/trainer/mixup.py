@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,8 @@ class MixUpLoss(nn.Module):
 
 class _Mixing(LearnerCallback):
     """Puts the loss that understands mixed targets in place for the time of a fit."""
+
+    in_lr_find: ClassVar[bool] = True
 
     def __init__(self, learn: Learner, alpha: float, stack_y: bool = True) -> None:
         super().__init__(learn)

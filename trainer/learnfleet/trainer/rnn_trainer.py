@@ -29,6 +29,7 @@ class RNNTrainer(LearnerCallback):
     """
 
     resumable_in_epoch: ClassVar[bool] = False
+    in_lr_find: ClassVar[bool] = True
 
     def __init__(self, learn: Learner, alpha: float = 0.0, beta: float = 0.0) -> None:
         super().__init__(learn)

@@ -46,7 +46,7 @@ class Checkpoints(Callback):
         self._note(state.global_step)
 
     def on_batch_end(self, state: TrainState) -> None:
-        if state.train and (state.interrupted or self._is_due(state.global_step + 1)):
+        if state.train and not state.accumulating and (state.interrupted or self._is_due(state.global_step + 1)):
             self._save(JobPosition(self._stage, state.position(batches_more=1)))
             self._note(state.global_step + 1)
 

@@ -12,6 +12,7 @@ from learnfleet.trainer.batch import Batch
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+    from learnfleet.trainer.loss_scaler import LossScaler
     from learnfleet.trainer.metrics import Metric
 
 SMOOTHING = 0.98
@@ -91,7 +92,14 @@ class TrainState:
     # At on_epoch_end: validation loss (None: not validated), then the metrics, then what callbacks have added.
     last_metrics: list[float | None] = field(default_factory=list)
 
+    scaler: LossScaler | None = None  # in float16: of losses and gradients
+    measured_loss: Tensor | None = None  # the loss before any change
+    weighs_items: bool = False  # the loss counts by the batch's items: it is one of several of a step
+    window: float = 1.0  # on_backward_begin: batches, by items, whose gradients the next step takes
+    overflow: bool = False  # from on_backward_end on: the gradients are not finite, and there is no step
+
     # Steering. All but stop_request must be set alike on all ranks: decide from losses, metrics and counters.
+    accumulating: bool = False  # on_batch_begin: keep this batch's gradients for the step of a later one
     skip_bwd: bool = False  # on_backward_begin: no backward pass for this batch
     skip_step: bool = False  # on_backward_end: no optimiser step
     skip_zero: bool = False  # on_step_end: keep the gradients for the next batch
@@ -145,5 +153,7 @@ class TrainState:
         """Begin a batch."""
         self.train = train
         self.last_batch, self.last_input, self.last_target = batch, batch.x, batch.y
-        self.last_output = self.loss = None
+        self.last_output = self.loss = self.measured_loss = None
         self.skip_bwd = self.skip_step = self.skip_zero = False
+        self.accumulating = self.weighs_items = self.overflow = False
+        self.window = 1.0
