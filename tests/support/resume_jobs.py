@@ -1,0 +1,170 @@
+"""One attempt at a job of `resume_lab`, on one rank."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from support.memory_data import MemoryData, a_learner, tiny_model
+from support.pictures import a_data_folder
+from support.ranks import join
+from support.resume_lab import JOB, Scenario, kill_now
+
+from learnfleet.trainer import manifest
+from learnfleet.trainer.callback import EVENTS, Callback
+from learnfleet.trainer.callback_registry import build_callback
+from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
+from learnfleet.trainer.csv_logger import CSVLogger
+from learnfleet.trainer.data import ImageDataBunch
+from learnfleet.trainer.ema import EMACallback
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.losses import build_loss
+from learnfleet.trainer.manifest import newest_valid
+from learnfleet.trainer.mixup import CutMixCallback, MixUpCallback
+from learnfleet.trainer.run import RunContext, run_train
+from learnfleet.trainer.stage_spec import stage_from_json
+from learnfleet.trainer.state import TrainState
+from learnfleet.trainer.track_epoch import TrackEpochCallback
+from learnfleet.trainer.trackers import EarlyStoppingCallback, ReduceLROnPlateauCallback, SaveModelCallback
+from learnfleet.trainer.transforms import get_transforms
+
+Kill = tuple[str, int, int]
+
+
+class KillAt(Callback):
+    """Ends this process at an event, after all callbacks but those that end it."""
+
+    order = 950  # right after the checkpoint was handed to its writer
+
+    def __init__(self, place: str, step: int, folder: Path, number: int) -> None:
+        self._place, self._step, self._folder, self._number = place, step, folder, number
+
+    def at(self, event: str, state: TrainState) -> None:
+        place = "validation" if event == "on_batch_end" and not state.train else event
+        if (state.train or place != event or "batch" not in event) and (place, state.global_step) == (
+            self._place,
+            self._step,
+        ):
+            kill_now(self._folder, self._number)
+
+
+def _forward(event: str) -> Any:
+    def handler(self: KillAt, state: TrainState) -> None:
+        self.at(event, state)
+
+    return handler
+
+
+for _event in EVENTS:
+    setattr(KillAt, _event, _forward(_event))
+
+
+def attempt(folder: Path, number: int, rank: int, scenario: Scenario, kill: Kill | None) -> None:
+    """Run the job from its newest checkpoint, to its end or to the kill."""
+    join(rank, scenario.world_size, folder / f"rendezvous{number}")
+    place, when = (kill[0], kill[1]) if kill and kill[2] == rank else ("", -1)
+    learner = learner_of(scenario, folder)
+    if place not in ("", "stop", "write"):
+        learner.callbacks.append(KillAt(place, when, folder, number))
+    if scenario.waits:
+        _wait_for_every_checkpoint()
+    if place == "write":
+        _die_while_writing(when, folder, number)
+    journal = (folder / f"events{rank}.jsonl").open("a")
+
+    def emit(event_id: str, kind: str, data: dict[str, Any]) -> None:
+        journal.write(json.dumps([event_id, kind, data]) + "\n")
+        journal.flush()
+
+    root = folder / "checkpoints"
+    context = RunContext(
+        JOB,
+        number,
+        emit,
+        lambda: place == "stop" and learner.global_step >= when,
+        root,
+        checkpoint_every_s=None,
+        checkpoint_every_steps=scenario.every_steps,
+        keep_last=1000,
+    )
+    newest = newest_valid(root, JOB) if rank == 0 else None
+    resume_from = learner.world.broadcast_json(str(newest.path) if newest else None)
+    stages = [stage_from_json(stage) for stage in scenario.stages]
+    outcome = run_train(learner, stages, context, Path(resume_from) if resume_from else None)
+    if outcome.stopped:
+        return
+    result = {
+        "model": outcome.checkpoint.model_sha256,
+        "optimizer": outcome.checkpoint.optimizer_sha256,
+        "metrics": outcome.metrics,
+        "exact": outcome.exact,
+    }
+    (folder / f"result{rank}.json").write_text(json.dumps(result))
+
+
+def _wait_for_every_checkpoint() -> None:
+    inner = CheckpointWriter.submit
+
+    def submit(self: CheckpointWriter, snapshot: Snapshot) -> None:
+        inner(self, snapshot)
+        self.wait()
+
+    CheckpointWriter.submit = submit
+
+
+def _die_while_writing(when: int, folder: Path, number: int) -> None:
+    """Let the process die in the `when`-th durable write of a checkpoint, when half of the file is there."""
+    inner, count = manifest.write_synced, 0
+
+    def write(path: Path, content: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == when:
+            path.write_bytes(content[: len(content) // 2])
+            kill_now(folder, number)
+        inner(path, content)
+
+    manifest.write_synced = write
+
+
+def learner_of(scenario: Scenario, folder: Path) -> Learner:
+    """The learner as it is before the job, alike in every attempt."""
+    options = dict(scenario.learner)
+    if "loss" in options:
+        options["loss_func"] = build_loss(options.pop("loss"))
+    learner = a_learner(_data(scenario, folder), tiny_model(), metrics="accuracy", path=folder, **options)
+    learner.callbacks.extend(_callback(name, arguments, learner) for name, arguments in scenario.callbacks)
+    return learner
+
+
+_CLASSES: dict[str, Any] = {
+    "mixup": MixUpCallback,
+    "cutmix": CutMixCallback,
+    "ema": EMACallback,
+    "save_model": SaveModelCallback,
+    "early_stopping": EarlyStoppingCallback,
+    "reduce_lr_on_plateau": ReduceLROnPlateauCallback,
+    "csv_logger": CSVLogger,
+    "track_epoch": TrackEpochCallback,
+}
+
+
+def _callback(name: str, arguments: dict[str, Any], learner: Learner) -> Callback:
+    make = _CLASSES.get(name)
+    return make(learner, **arguments) if make else build_callback(name, arguments, learner)
+
+
+def _data(scenario: Scenario, folder: Path) -> Any:
+    if scenario.data == "memory":
+        return MemoryData(path=folder)
+    root = folder.parent / "pictures"
+    if not root.exists():
+        a_data_folder(root, 8, 4, ("ant", "bee", "wasp"))
+    return ImageDataBunch.from_folder(root, ds_tfms=get_transforms(), size=12, bs=7, seed=3).normalize(
+        ((0.5,) * 3, (0.2,) * 3)
+    )
+
+
+torch.set_num_threads(1)
