@@ -92,10 +92,10 @@ class Callback:
         return {}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Take over what `state_dict` gave. Also before `on_train_begin`, where a job is resumed between two fits."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a resumed fit needs and is too large for JSON."""
+        """What a fit that is resumed before its end needs and is too large for JSON."""
         return {}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -162,6 +162,11 @@ class Events:
             _log.error("a callback failed in on_train_end", exc_info=further)
         if errors and state.exception is None:
             raise errors[0]
+
+    @property
+    def resumable_in_epoch(self) -> bool:
+        """Whether all of them can go on inside an epoch."""
+        return all(callback.resumable_in_epoch for callback in self.callbacks)
 
     def names(self) -> dict[str, Callback]:
         """A stable name for each callback: its class, numbered from the second of a class on."""

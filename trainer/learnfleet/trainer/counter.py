@@ -17,7 +17,7 @@ _MASK = (1 << 64) - 1
 _FLOAT_BITS = 53
 
 # Separate streams: a shuffle, an augmentation and a dropout seed of equal coordinates have nothing in common.
-_UNIFORM, _PERMUTATION, _STEP, _CHOICE = 1, 2, 3, 4
+_UNIFORM, _PERMUTATION, _STEP, _CHOICE, _EPOCH = 1, 2, 3, 4, 5
 
 
 def uniform(seed: int, epoch: int, indices: Tensor, streams: int) -> Tensor:
@@ -41,6 +41,11 @@ def permutation(seed: int, epoch: int, n: int) -> Tensor:
 def step_seed(seed: int, step: int, rank: int) -> int:
     """For `torch.manual_seed` before a training step, in [0, 2**63)."""
     return _key(_STEP, seed, step, rank) >> 1
+
+
+def epoch_seed(seed: int, epoch: int, rank: int, phase: int) -> int:
+    """As `step_seed`, for what is drawn outside of steps: phase 0 begins an epoch, phase 1 its validation."""
+    return _key(_EPOCH, seed, epoch, rank, phase) >> 1
 
 
 def choice(seed: int, epoch: int, index: int, attempt: int, n: int) -> int:

@@ -36,13 +36,24 @@ class Circumstances:
 
 
 def take_snapshot(
-    learner: Learner, extra: dict[str, Any] | None = None, events: Events | None = None, *, with_opt: bool = True
+    learner: Learner,
+    extra: dict[str, Any] | None = None,
+    events: Events | None = None,
+    *,
+    in_fit: bool = True,
+    with_opt: bool = True,
 ) -> Snapshot:
-    """Copy everything to the CPU. `extra` joins the JSON part; `events` brings the state of its callbacks."""
+    """Copy everything to the CPU. `extra` joins the JSON part.
+
+    Args:
+        events: with the callbacks whose state is taken, too.
+        in_fit: their fit goes on; otherwise their tensors, which are of a fit, are left out.
+    """
     optimizer = learner.opt if with_opt else None
     callbacks = events.names() if events else {}
     state = {**describe(learner), "callbacks": {name: item.state_dict() for name, item in callbacks.items()}}
-    tensors = {f"{name}/{key}": value for name, item in callbacks.items() for key, value in item.tensors().items()}
+    large = callbacks if in_fit else {}
+    tensors = {f"{name}/{key}": value for name, item in large.items() for key, value in item.tensors().items()}
     state.update(extra or {})
     return Snapshot(
         model_tensors(learner.model),
@@ -61,6 +72,7 @@ def describe(learner: Learner) -> dict[str, Any]:
         "global_step": learner.global_step,
         "lifetime_epoch": learner.lifetime_epoch,
         "frozen_to": learner.frozen_to,
+        "frozen": [name for name, parameter in learner.model.named_parameters() if not parameter.requires_grad],
         "seed": learner.seed,
         "opt_func": learner.opt_func.name,
         "optimizer": learner.opt.hyper_parameters() if learner.opt else None,
@@ -102,9 +114,17 @@ def restore_learner(learner: Learner, snapshot: Snapshot) -> None:
         raise LearnerError("checkpoint", f"it is of the classes {saved_classes}, the data has {learner.data.classes}")
     restore_model(learner, snapshot.model)
     learner.global_step, learner.lifetime_epoch = snapshot.state["global_step"], snapshot.state["lifetime_epoch"]
-    learner.freeze_to(snapshot.state["frozen_to"])
+    _restore_frozen(learner, snapshot.state)
     if snapshot.optimizer is not None and snapshot.state.get("optimizer") is not None:
         restore_optimizer(learner, snapshot)
+
+
+def _restore_frozen(learner: Learner, state: dict[str, Any]) -> None:
+    """The frozen depth, and each parameter as it was: some may have been frozen by hand."""
+    learner.freeze_to(state["frozen_to"])
+    frozen = set(state["frozen"])
+    for name, parameter in learner.model.named_parameters():
+        parameter.requires_grad_(name not in frozen)
 
 
 def restore_optimizer(learner: Learner, snapshot: Snapshot, *, partly: bool = False) -> None:
@@ -156,6 +176,14 @@ def _of_trainable(learner: Learner, saved: dict[str, Tensor], state: dict[str, A
             "; ".join(parts),
         )
     return {key: value for key, value in saved.items() if key.partition("/")[2] in trained}
+
+
+def restore_between_fits(learner: Learner, snapshot: Snapshot) -> None:
+    """What the learner's own callbacks have kept of earlier fits."""
+    saved = snapshot.state["callbacks"]
+    for name, callback in Events(learner.callbacks).names().items():
+        if name in saved:
+            callback.load_state_dict(saved[name])
 
 
 def restore_callbacks(events: Events, snapshot: Snapshot) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.callback import Events
-from learnfleet.trainer.counter import step_seed
+from learnfleet.trainer.counter import epoch_seed, step_seed
 from learnfleet.trainer.metrics import Metric, results
 from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
 
@@ -40,6 +40,7 @@ def train_epoch(state: TrainState, events: Events) -> None:
     state.learner.hold_frozen_statistics()
     if state.batch == 0:
         state.stop_epoch = False
+        seed_epoch(state, 0)
         events("on_epoch_begin", state)
     try:
         if not state.stop_epoch:
@@ -49,6 +50,7 @@ def train_epoch(state: TrainState, events: Events) -> None:
     if state.interrupted:
         return
     state.stop_epoch = False
+    seed_epoch(state, 1)
     state.last_metrics = [*validate_epoch(state, events)] or [None]
     events("on_epoch_end", state)
     state.epoch, state.batch = state.epoch + 1, 0
@@ -108,6 +110,12 @@ def update(state: TrainState, events: Events) -> None:
     events("on_step_end", state)
     if not (state.skip_zero or state.accumulating):
         optimizer.zero_grad()
+
+
+def seed_epoch(state: TrainState, phase: int) -> None:
+    """So that what callbacks and models draw outside of training steps is a function of (seed, epoch, rank), too."""
+    learner = state.learner
+    seed_generators(epoch_seed(learner.seed, learner.lifetime_epoch, learner.world.rank, phase), learner.device)
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

@@ -20,6 +20,7 @@ from learnfleet.trainer.learner_state import (
     is_exact,
     last_metrics,
     load_state,
+    restore_between_fits,
     restore_callbacks,
     restore_learner,
     take_snapshot,
@@ -105,7 +106,10 @@ class _TrainRun:
         self._earlier_metrics = job["metrics"]
         if not self._exact:
             _log.warning("resumed under other circumstances: this run will not repeat one never interrupted bit by bit")
-        return JobPosition.from_json(job["position"])
+        position = JobPosition.from_json(job["position"])
+        if position == JobPosition(position.stage):
+            restore_between_fits(self._learner, snapshot)
+        return position
 
     def _run_stage(self, index: int, start: JobPosition, snapshot: Snapshot | None) -> bool:
         """Run one stage, from its middle when there is a snapshot. True when it was left because of a stop request."""
@@ -127,9 +131,11 @@ class _TrainRun:
 
     def _run_fit(self, index: int, stage: FittingStage, start: JobPosition, snapshot: Snapshot | None) -> bool:
         def begun(state: TrainState, events: Events) -> bool:
-            self._events = events
             if snapshot is not None:
                 _put_back(state, events, start, snapshot)
+            elif not events.resumable_in_epoch and self._saved_position is None:
+                self._save(JobPosition(index))  # a stop in mid-epoch needs something to go back to
+            self._events = events
             return snapshot is not None
 
         fit = fit_of(stage, self._learner)
@@ -142,6 +148,8 @@ class _TrainRun:
         state = run_fit(self._learner, request)
         self._earlier_metrics = last_metrics(self._learner) or self._earlier_metrics
         self._events = None
+        if not state.interrupted:
+            self._save(JobPosition(index + 1))
         self._report_losses(index)
         return state.interrupted
 
@@ -153,8 +161,11 @@ class _TrainRun:
         return [
             FailOnNonFiniteLoss(),
             EventReporter(self._context.emit, index),
-            Checkpoints(self._context, index, self._save, lambda: writer.busy),
+            Checkpoints(self._context, index, self._save, lambda: writer.busy, self._resumable_in_epoch),
         ]
+
+    def _resumable_in_epoch(self) -> bool:
+        return self._events is not None and self._events.resumable_in_epoch
 
     def _save(self, position: JobPosition) -> None:
         if self._writer is not None:
@@ -180,7 +191,8 @@ class _TrainRun:
                 "metrics": last_metrics(learner) if inside and learner.recorder.rows else self._earlier_metrics,
             },
         }
-        return take_snapshot(learner, extra, self._events)
+        events = self._events or Events(learner.callbacks)
+        return take_snapshot(learner, extra, events, in_fit=inside)
 
     def _outcome(self, *, stopped: bool) -> TrainOutcome:
         """The end, agreed: rank 0 waits for its disk, the others for rank 0."""

@@ -28,33 +28,44 @@ class FailOnNonFiniteLoss(Callback):
 class Checkpoints(Callback):
     """Asks for a checkpoint at the end of every epoch, by time and steps within it, and at an agreed stop.
 
+    Not at the end of the last epoch: callbacks may still change the learner when the fit ends, and what is saved must
+    be what the next stage begins with. That checkpoint is for whoever runs the stages.
+
     Args:
         save: takes the position that a run resumed from the checkpoint is to go on from.
         is_busy: whether the one before is still being written; one that is due by time then waits.
+        in_epochs: whether the fit can be resumed inside an epoch.
     """
 
     order = 900  # after all callbacks whose state it saves
 
     def __init__(
-        self, context: RunContext, stage: int, save: Callable[[JobPosition], None], is_busy: Callable[[], bool]
+        self,
+        context: RunContext,
+        stage: int,
+        save: Callable[[JobPosition], None],
+        is_busy: Callable[[], bool],
+        in_epochs: Callable[[], bool],
     ) -> None:
         self._every_s, self._every_steps = context.checkpoint_every_s, context.checkpoint_every_steps
-        self._stage, self._save, self._is_busy = stage, save, is_busy
+        self._stage, self._save, self._is_busy, self._in_epochs = stage, save, is_busy, in_epochs
         self._saved_at_s, self._saved_at_step = time.monotonic(), 0
 
     def on_train_begin(self, state: TrainState) -> None:
         self._note(state.global_step)
 
     def on_batch_end(self, state: TrainState) -> None:
-        if state.train and not state.accumulating and (state.interrupted or self._is_due(state.global_step + 1)):
+        if not state.train or state.accumulating or not self._in_epochs():
+            return
+        if state.interrupted or self._is_due(state.global_step + 1):
             self._save(JobPosition(self._stage, state.position(batches_more=1)))
             self._note(state.global_step + 1)
 
     def on_epoch_end(self, state: TrainState) -> None:
         is_over = state.stop_training or state.epoch + 1 >= state.n_epochs
-        position = JobPosition(self._stage, state.position(epochs_more=1))
-        self._save(JobPosition(self._stage + 1) if is_over else position)
-        self._note(state.global_step)
+        if not is_over:
+            self._save(JobPosition(self._stage, state.position(epochs_more=1)))
+            self._note(state.global_step)
 
     def _is_due(self, step: int) -> bool:
         if self._every_steps is not None and step - self._saved_at_step >= self._every_steps:
