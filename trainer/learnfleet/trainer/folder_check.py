@@ -11,7 +11,8 @@ from learnfleet.trainer.data_spec import DataSpec, LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage, decode_image
 from learnfleet.trainer.listing import FolderListing, Item
-from learnfleet.trainer.sources import list_data
+from learnfleet.trainer.mask_files import read_mask
+from learnfleet.trainer.sources import list_data, share_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,7 @@ def check_folder(spec: DataSpec) -> list[FolderProblem]:
     Blocks: walks the whole folder, and decodes one good picture of each class and one of the validation set.
     """
     if spec.valid_pct is not None and not 0 < spec.valid_pct < 1:
-        return [
-            FolderProblem("data.folder.valid_pct", f"{spec.valid_pct} is not a share between 0 and 1, both excluded")
-        ]
+        return [FolderProblem(f"data.{spec.source}.valid_pct", f"{spec.valid_pct} is not a share between 0 and 1")]
     try:
         listing = list_data(spec)
     except LearnerError as error:
@@ -47,6 +46,20 @@ def _picture_problems(spec: DataSpec, listing: FolderListing) -> Iterator[Folder
         yield FolderProblem(field, f"names no picture to train on in {spec.path}")
     elif len(broken := _broken_before_first_good(list(listing.train), Path(spec.path))) == len(listing.train):
         yield FolderProblem(field, f"no training picture can be read: {_describe(broken)}")
+    if spec.labels is LabelKind.MASK:
+        yield from _mask_problems(spec, listing)
+
+
+def _mask_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
+    """Of the first training mask: its fault is most likely that of all."""
+    for item in listing.train[:1]:
+        if isinstance(item.label, Path):
+            try:
+                read_mask(item.label, Path(spec.path), len(listing.classes))
+            except BadImage as error:
+                yield FolderProblem("data.masks", f"{item.label.name} cannot be read: {error.reason}")
+            except LearnerError as error:
+                yield FolderProblem(error.field, error.message)
 
 
 def _class_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
@@ -104,10 +117,10 @@ def _broken_before_first_good(items: list[Item], root: Path) -> list[BadImage]:
 
 def _valid_problems(spec: DataSpec, listing: FolderListing) -> Iterator[FolderProblem]:
     by_share = spec.valid_pct is not None or spec.source != "folder"
-    field = "data.folder.valid_pct" if by_share else "data.folder.valid"
+    field = f"data.{spec.source}.{'valid_pct' if by_share else 'valid'}"
     if not listing.valid and by_share:
         n = len(listing.train)
-        yield FolderProblem(field, f"{spec.valid_pct} of {n} pictures is not one picture to validate on; raise it")
+        yield FolderProblem(field, f"{share_of(spec)} of {n} pictures is not one picture to validate on; raise it")
     elif not listing.valid:
         unknown = listing.ignored.unknown_class
         why = f"its {unknown} pictures are of classes that {spec.train!r} does not have" if unknown else "it is empty"

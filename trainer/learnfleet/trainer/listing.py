@@ -95,7 +95,7 @@ def assemble(
     numbers = {name: number for number, name in enumerate(classes)}
     known_train, lost_train = _known(spec, train, numbers)
     known_valid, lost_valid = _known(spec, valid, numbers)
-    if lost_train or (lost_valid and spec.source != "folder"):
+    if lost_train or lost_valid:
         _warn_of_unknown([*lost_train, *lost_valid])
     return FolderListing(
         classes,

@@ -13,15 +13,14 @@ from torch import Tensor
 
 from learnfleet.trainer.data_spec import ResizeMethod
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.images import BadImage, decode_indices
+from learnfleet.trainer.mask_files import read_mask
 from learnfleet.trainer.resize import Resize
 
 
 class MaskStore:
     """The masks of one data set, by path. Safe to use from several threads.
 
-    A mask is resized as its picture is, but each pixel takes the class of its nearest one. A value that is no class
-    raises LearnerError: the 0 and 255 of a black and white picture are not the classes 0 and 1.
+    A mask is resized as its picture is, but each pixel takes the class of its nearest one.
     """
 
     def __init__(self, root: Path, resize: Resize, classes: tuple[str, ...], cache_bytes: int) -> None:
@@ -34,12 +33,7 @@ class MaskStore:
         kept = self._kept.get(path)
         if kept is not None:
             return kept
-        values = decode_indices(path, root=self._root)
-        greatest = int(values.max(initial=0))
-        if greatest >= len(self._classes):
-            raise LearnerError(
-                "data.masks", f"{path.name} has pixels of value {greatest}, but there are {len(self._classes)} classes"
-            )
+        values = read_mask(path, self._root, len(self._classes))
         mask = torch.from_numpy(self._resized(path, values, shape)).unsqueeze(0)
         with self._lock:
             if mask.nbytes <= self._bytes_left and path not in self._kept:
@@ -52,10 +46,23 @@ class MaskStore:
         resize = self._resize
         if resize.method is ResizeMethod.NO:
             if values.shape != shape:
-                raise BadImage(path, f"the mask has {values.shape} pixels, its picture {shape}")
+                raise _of_another_shape(path, values.shape, shape)
             return values
         if resize.method is ResizeMethod.PAD:
             return resize.padded(image, Image.Resampling.NEAREST)
         if resize.method is ResizeMethod.CROP:
             image = resize.without_ends(image)
+            if not _is_alike((image.height, image.width), shape):
+                raise _of_another_shape(path, values.shape, shape)
         return np.array(image.resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+
+
+def _is_alike(mask: tuple[int, ...], picture: tuple[int, int]) -> bool:
+    """Whether a mask has the aspect ratio of a scaled picture, give or take the rounding of its sides."""
+    scale = max(picture[0] / mask[0], picture[1] / mask[1])
+    return all(abs(side * scale - wanted) <= 2 + 0.02 * wanted for side, wanted in zip(mask, picture, strict=True))
+
+
+def _of_another_shape(path: Path, mask: tuple[int, ...], picture: tuple[int, int]) -> LearnerError:
+    found, wanted = (f"{rows} x {columns}" for rows, columns in (mask, picture))
+    return LearnerError("data.masks", f"{path.name} has {found} pixels (rows x columns), its picture {wanted}")

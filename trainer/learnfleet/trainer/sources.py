@@ -66,7 +66,7 @@ def _tabled(spec: DataSpec) -> FolderListing:
         spec = replace(spec, classes=tuple(headings[column] for column in label_cols))
     found = [_row_found(spec, table, root, row, number, fn_col, label_cols, headings) for number, row in rows]
     if table.valid_col is None:
-        train, valid = split_by_pct(found, _valid_pct(spec), spec.split_seed)
+        train, valid = split_by_pct(found, share_of(spec), spec.split_seed)
     else:
         column = _column(table.valid_col, headings, "data.table.valid_col")
         is_valid = [row[column].strip().lower() in _TRUE for _, row in rows]
@@ -173,7 +173,7 @@ def _walked(spec: DataSpec) -> FolderListing:
             raise LearnerError("data.masks", f"{missing[0].path.name} and {len(missing) - 1} others have no mask")
     else:
         found = [Found(item.path, (label_by_pattern(spec, item.path),)) for item in scan.pictures(root)]
-    train, valid = split_by_pct(found, _valid_pct(spec), spec.split_seed)
+    train, valid = split_by_pct(found, share_of(spec), spec.split_seed)
     return scan.listing(spec, train, valid, test_pictures(spec, scan))
 
 
@@ -196,7 +196,8 @@ def label_by_pattern(spec: DataSpec, path: Path) -> str:
     return match[1]
 
 
-def _valid_pct(spec: DataSpec) -> float:
+def share_of(spec: DataSpec) -> float:
+    """The share that validates, of a source without a split of its own."""
     return _DEFAULT_VALID_PCT if spec.valid_pct is None else spec.valid_pct
 
 
