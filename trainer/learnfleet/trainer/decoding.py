@@ -39,6 +39,12 @@ def thresh_of(loss: Loss) -> float:
     return float(getattr(loss, "thresh", DEFAULT_THRESH))
 
 
+def void_of(loss: Loss) -> int | None:
+    """The class that counts nowhere: the loss's `ignore_index`, where it is a class."""
+    ignored = int(getattr(loss, "ignore_index", -1))
+    return ignored if ignored >= 0 else None
+
+
 def predicted_classes(activated: Tensor, thresh: float = DEFAULT_THRESH) -> Tensor:
     """The most probable class, int64: [N] of [N, C], and [N, H, W] of [N, C, H, W]; of a single output 0 or 1."""
     if activated.shape[1] == 1:

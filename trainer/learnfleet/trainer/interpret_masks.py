@@ -22,7 +22,7 @@ from learnfleet.trainer.confusion import (
     row_shares,
 )
 from learnfleet.trainer.dataset import DatasetType
-from learnfleet.trainer.decoding import predicted_classes, thresh_of
+from learnfleet.trainer.decoding import predicted_classes, thresh_of, void_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import compact
 from learnfleet.trainer.interpret import Interpretation, TopLoss, TopLosses, predicted
@@ -68,8 +68,7 @@ class SegmentationInterpretation(Interpretation):
         targets = compact(y_true.reshape(masks.shape))
         super().__init__(learn, preds, targets, per_item, ds_type, indices)
         self.pred_class = compact(masks)
-        ignored = int(getattr(learn.loss_func, "ignore_index", -1))
-        self.void_code = void_code if void_code is not None else ignored if ignored >= 0 else None
+        self.void_code = void_code if void_code is not None else void_of(learn.loss_func)
 
     @classmethod
     def from_learner(
@@ -188,7 +187,8 @@ class SegmentationInterpretation(Interpretation):
             sz: inches across.
         """
         row = self._row_of(i)
-        figure = plots_masks.masks_figure([self._tiles(row)], classes or self.classes, figsize=(sz, sz / 3 + 0.6))
+        named = classes or self.classes
+        figure = plots_masks.masks_figure([self._tiles(row)], named, void=self.void_code, width=sz)
         return plots.asked_for(figure, return_fig)
 
     def _row_of(self, index: int) -> int:
@@ -227,7 +227,7 @@ class SegmentationInterpretation(Interpretation):
         tiles = [self._tiles(row) for row in rows]
         if not show_text:
             tiles = [[plots_masks.MaskTile(tile.picture, tile.mask) for tile in row] for row in tiles]
-        return plots_masks.masks_figure(tiles, self.classes, alpha=alpha, figsize=figsize)
+        return plots_masks.masks_figure(tiles, self.classes, alpha=alpha, void=self.void_code, figsize=figsize)
 
 
 def _display(figure: Figure) -> None:

@@ -186,7 +186,7 @@ def _show(axes: Axes, tile: Tile) -> None:
     rows, columns = tile.picture.shape[:2]
     small = max(rows, columns) < _TILE_PIXELS
     axes.imshow(tile.picture, cmap="gray", interpolation="nearest" if small else "antialiased")
-    if tile.heat is not None:
+    if tile.heat is not None and tile.heat.values.max() > 0:  # a map of zeros would only darken the picture
         place = (-0.5, columns - 0.5, rows - 0.5, -0.5)
         heat = tile.heat
         axes.imshow(heat.values, alpha=heat.alpha, extent=place, interpolation="bilinear", cmap=heat.cmap)

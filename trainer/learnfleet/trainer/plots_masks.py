@@ -18,6 +18,7 @@ from learnfleet.trainer.plots import Picture, shorten
 _TURN = 0.618034  # of the colour circle: neighbours in number are far apart in hue
 _NO_CLASS = (128, 128, 128)
 _LEGEND_UP_TO = 40
+_TILE_INCHES, _LEGEND_INCHES = 3.9, 1.6
 Mask = npt.NDArray[np.int64]  # [H, W]
 
 
@@ -30,22 +31,26 @@ class MaskTile:
     title: str = ""
 
 
-def class_colors(n: int) -> npt.NDArray[np.uint8]:
-    """A colour for each of n classes, uint8 [n, 3], always the same ones."""
+def class_colors(n: int, void: int | None = None) -> npt.NDArray[np.uint8]:
+    """A colour for each of n classes, uint8 [n, 3], always the same ones; grey for the class `void`."""
     if n <= 20:
-        table = colormaps["tab20"](np.arange(n) % 10 * 2 + np.arange(n) // 10)
-        return np.asarray(table[:, :3] * 255, dtype=np.uint8)
-    colors = [colorsys.hsv_to_rgb(i * _TURN % 1, 0.55 + 0.4 * (i % 2), 0.95 - 0.15 * (i % 3)) for i in range(n)]
-    return (np.array(colors) * 255).astype(np.uint8)
+        table = colormaps["tab20"](np.arange(n) % 10 * 2 + np.arange(n) // 10)[:, :3]
+    else:
+        turns = [colorsys.hsv_to_rgb(i * _TURN % 1, 0.55 + 0.4 * (i % 2), 0.95 - 0.15 * (i % 3)) for i in range(n)]
+        table = np.array(turns)
+    colors = np.asarray(table * 255, dtype=np.uint8)
+    if void is not None and 0 <= void < n:
+        colors[void] = _NO_CLASS
+    return colors
 
 
-def overlay(picture: Picture, mask: Mask, n_classes: int, alpha: float = 0.6) -> Picture:
+def overlay(picture: Picture, mask: Mask, colors: npt.NDArray[np.uint8], alpha: float = 0.6) -> Picture:
     """The picture with the colours of the mask; values that are no class are grey."""
-    table = np.vstack((class_colors(n_classes), np.array([_NO_CLASS], dtype=np.uint8)))
-    known = (mask >= 0) & (mask < n_classes)
-    colors = table[np.where(known, mask, n_classes)]
+    n = len(colors)
+    table = np.vstack((colors, np.array([_NO_CLASS], dtype=np.uint8)))
+    painted = table[np.where((mask >= 0) & (mask < n), mask, n)]
     picture = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
-    mixed: Picture = (picture * (1 - alpha) + colors * alpha).round().astype(np.uint8)
+    mixed: Picture = (picture * (1 - alpha) + painted * alpha).round().astype(np.uint8)
     return mixed
 
 
@@ -55,35 +60,41 @@ def masks_figure(
     title: str = "",
     *,
     alpha: float = 0.6,
+    void: int | None = None,
+    width: float | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """A table of tiles, with the colours of the classes that occur in them."""
-    columns = max(map(len, rows), default=1)
+    """A table of tiles, with the colours of the classes that occur in them; grey for the class `void`.
+
+    Args:
+        width: inches; the height follows from the pictures. figsize: both. None: what the tiles need.
+    """
+    columns, colors = max(map(len, rows), default=1), class_colors(len(classes), void)
     aspect = max((tile.picture.shape[0] / tile.picture.shape[1] for row in rows for tile in row), default=1.0)
-    size = figsize or (3.9 * columns + 1.6, max(len(rows), 1) * (3.8 * aspect + 0.35) + 0.5)
-    figure = Figure(figsize=size, layout="constrained", dpi=100)
+    width = width or _TILE_INCHES * columns + _LEGEND_INCHES
+    height = max(len(rows), 1) * ((width - _LEGEND_INCHES) / columns * aspect + 0.35) + (0.5 if title else 0.1)
+    figure = Figure(figsize=figsize or (width, max(height, 2.5)), layout="constrained", dpi=100)
     grid = figure.subplots(max(len(rows), 1), columns, squeeze=False)
     for axes in grid.flatten().tolist():
         axes.set_axis_off()
     for axes_row, row in zip(grid, rows, strict=False):
         for axes, tile in zip(axes_row, row, strict=False):
-            _show(axes, tile, len(classes), alpha)
-    _legend(figure, [tile.mask for row in rows for tile in row if tile.mask is not None], classes)
+            _show(axes, tile, colors, alpha)
+    _legend(figure, [tile.mask for row in rows for tile in row if tile.mask is not None], classes, colors)
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
     return figure
 
 
-def _show(axes: Axes, tile: MaskTile, n_classes: int, alpha: float) -> None:
-    shown = tile.picture if tile.mask is None else overlay(tile.picture, tile.mask, n_classes, alpha)
+def _show(axes: Axes, tile: MaskTile, colors: npt.NDArray[np.uint8], alpha: float) -> None:
+    shown = tile.picture if tile.mask is None else overlay(tile.picture, tile.mask, colors, alpha)
     axes.imshow(shown, cmap="gray", interpolation="nearest")
     axes.set_title(tile.title, fontsize=10)
 
 
-def _legend(figure: Figure, masks: Sequence[Mask], classes: Sequence[str]) -> None:
+def _legend(figure: Figure, masks: Sequence[Mask], classes: Sequence[str], colors: npt.NDArray[np.uint8]) -> None:
     seen = sorted({int(value) for mask in masks for value in np.unique(mask)})
     known = [value for value in seen if 0 <= value < len(classes)][:_LEGEND_UP_TO]
-    colors = class_colors(len(classes)) / 255
-    patches = [Patch(color=tuple(colors[value]), label=shorten(str(classes[value]))) for value in known]
+    patches = [Patch(color=tuple(colors[value] / 255), label=shorten(str(classes[value]))) for value in known]
     if patches:
         figure.legend(handles=patches, loc="outside right upper", fontsize=8, frameon=False)

@@ -13,7 +13,7 @@ from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.dataset_items import as_picture, first_batches
-from learnfleet.trainer.decoding import decode, decode_target, thresh_of
+from learnfleet.trainer.decoding import decode, decode_target, thresh_of, void_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import kind_of, run_without_grad
 from learnfleet.trainer.losses import activation_of
@@ -75,4 +75,4 @@ def _mask_pairs(learner: Learner, ds_type: DatasetType, found: tuple[Tensor, Ten
         mask = decode(LabelKind.MASK, output, classes, thresh_of(learner.loss_func))[1][0].numpy()
         true = None if ds_type is DatasetType.Test else target.reshape(target.shape[-2:]).numpy()
         table.append([plots_masks.MaskTile(picture, true), plots_masks.MaskTile(picture, mask)])
-    return plots_masks.masks_figure(table, classes, _HEADING)
+    return plots_masks.masks_figure(table, classes, _HEADING, void=void_of(learner.loss_func))

@@ -14,6 +14,7 @@ from torch import Tensor
 from learnfleet.trainer import plots
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType, describe
+from learnfleet.trainer.plots_masks import class_colors
 
 if TYPE_CHECKING:
     from learnfleet.trainer.bunch import Bunch
@@ -47,10 +48,7 @@ def picture_of(x: Tensor, mask: Tensor | None = None, n_classes: int = 1) -> npt
 
 def class_colours(n: int) -> npt.NDArray[np.float32]:
     """A colour in [0, 255] for each of n classes, float32 [n, 3]; neighbours differ."""
-    from matplotlib import colormaps
-
-    colours = colormaps["tab20"](np.arange(n) % 20)[:, :3] * 255
-    return np.asarray(colours, dtype=np.float32)
+    return class_colors(n).astype(np.float32)
 
 
 def title_of(target: Tensor, data: Bunch) -> str:

@@ -257,7 +257,7 @@ def turned_back(values: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor
     rows, columns = values.shape[-2:]
     for start in range(0, len(values), _AT_A_TIME):
         part = slice(start, start + _AT_A_TIME)
-        places = geometry.grid(torch.linalg.inv(matrices[part]), rows, columns, values.device)
+        places = geometry.grid(torch.linalg.inv(matrices[part]).contiguous(), rows, columns, values.device)
         cover[part] = geometry.resample(cover[part], places, "zeros")
         values[part] = geometry.resample(values[part], places, "zeros")
     return values, cover
