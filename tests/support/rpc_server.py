@@ -21,7 +21,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Checkpoint, Job, JobState
 from learnfleet.server.rpc.hub import EventHub
-from learnfleet.server.rpc.ports import Argument, Capacity, PredictionResult
+from learnfleet.server.rpc.ports import Argument, Capacity, PredictionResult, PredictOptions
 from learnfleet.server.rpc.server import build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
@@ -36,17 +36,32 @@ from learnfleet.v1 import (
 START_TIMEOUT_S = 20
 
 
+_COMPONENTS: dict[str, dict[str, tuple[Argument, ...]]] = {
+    "metrics": {"accuracy": (), "top_k_accuracy": (Argument("k", "int", 5),)},
+    "losses": {
+        "cross_entropy": (Argument("axis", "int", -1),),
+        "smoothed": (Argument("eps", "float", 0.1),),
+        "bce_with_logits": (),
+        "mse": (),
+    },
+    "callbacks": {
+        "mixup": (Argument("alpha", "float", 0.4),),
+        "early_stopping": (Argument("mode", "str", "auto", choices=("auto", "min", "max")),),
+        "one_cycle": (Argument("lr_max", "float", None, required=True, many=True),),
+    },
+    "optimizers": {"adam": (Argument("eps", "float", 1e-8),), "sgd": ()},
+    "transforms": {"cutout": (Argument("length", "float", 40, many=True),)},
+}
+
+
 class FakeCatalog:
     """A cluster of four CPU workers that knows two architectures."""
 
     async def architectures(self) -> frozenset[str]:
         return frozenset({"resnet18", "timm/tf_efficientnet_lite0"})
 
-    async def metrics(self) -> Mapping[str, tuple[Argument, ...]]:
-        return {"accuracy": (), "top_k_accuracy": (Argument("k", "int", 5),)}
-
-    async def losses(self) -> Mapping[str, tuple[Argument, ...]]:
-        return {"cross_entropy": (), "smoothed": (Argument("eps", "float", 0.1),)}
+    async def components(self, kind: str) -> Mapping[str, tuple[Argument, ...]]:
+        return _COMPONENTS[kind]
 
     async def capacity(self) -> Capacity:
         return Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
@@ -69,7 +84,7 @@ class FakeRuntime:
     def is_warm(self, learner_id: str) -> bool:
         return learner_id == "warm"
 
-    async def predict(self, model: str, image: bytes) -> PredictionResult:
+    async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         if self.error is not None:
             raise self.error
         return PredictionResult(("cat", "dog", "owl"), (0.2, 0.7, 0.1), model, 0.1, 0.2, 0.3)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from learnfleet.client.components import Component
 from learnfleet.client.connection import Connection
 from learnfleet.client.job import Job
 from learnfleet.client.learner import RemoteLearner, RunSettings, predict
 from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
-from learnfleet.client.specs import ImageDataBunch, LearnerSpec, Metric
+from learnfleet.client.specs import ImageDataBunch, LearnerSpec, UnetOptions
 from learnfleet.v1 import job_pb2, job_service_pb2, training_service_pb2
 
 DEFAULT_ADDRESS = "127.0.0.1:8470"
@@ -56,12 +58,21 @@ class Client:
         bn_final: bool = False,
         concat_pool: bool = True,
         *,
-        metrics: Sequence[Metric] = (),
+        cut: int | None = None,
+        split_on: Sequence[str] = (),
+        init: str = "kaiming_normal",
+        metrics: Sequence[Component] = (),
         opt_func: str = "adam",
-        wd: float = 1e-2,
+        opt_arguments: Mapping[str, Any] | None = None,
+        loss_func: Component | None = None,
+        wd: float | Sequence[float] = 1e-2,
         true_wd: bool = True,
         bn_wd: bool = True,
         train_bn: bool = True,
+        callbacks: Sequence[Component] = (),
+        precision: str = "fp32",
+        clip_grad: float | None = None,
+        accumulate: int = 1,
         seed: int = 0,
         num_workers: int = 1,
         gpus_per_worker: int = 0,
@@ -70,13 +81,17 @@ class Client:
         checkpoint_every_steps: int | None = None,
         silent: bool = False,
     ) -> RemoteLearner:
-        """Describe a learner (fastai `cnn_learner`). It comes to be on the server with its first fit.
+        """Describe a learner (fastai `cnn_learner`). It comes to be on the server with its first job.
 
         Args:
-            base_arch: a torchvision name, or `timm/<name>`.
+            base_arch: a torchvision name, `timm/<name>` or `pytorchcv/<name>`.
             pretrained: True takes the library's weights (a download on the workers), a path a weights file on the
                 server; the body is then frozen.
-            metrics: names, or (name, arguments).
+            cut: the body is the network's first so many children.
+            split_on: names of the modules that layer groups begin at.
+            metrics, loss_func, callbacks: names, or (name, arguments).
+            precision: "fp32", "fp16" or "bf16".
+            accumulate: batches whose gradients make one optimiser step.
             num_workers: DDP processes, each with `gpus_per_worker` (0 or 1) GPUs.
             name: last part of the learner's name on the server. Default: made up there.
             checkpoint_every_s, checkpoint_every_steps: how often state is saved beside every epoch's end.
@@ -84,21 +99,91 @@ class Client:
         spec = LearnerSpec(
             data=data,
             architecture=base_arch,
-            metrics=tuple(metrics),
-            pretrained=pretrained,
             lin_ftrs=None if lin_ftrs is None else tuple(lin_ftrs),
             ps=ps if isinstance(ps, int | float) else tuple(ps),
             concat_pool=concat_pool,
             bn_final=bn_final,
+            init=init,
+            cut=cut,
+            split_on=tuple(split_on),
+            metrics=tuple(metrics),
+            pretrained=pretrained,
             opt_func=opt_func,
+            opt_arguments=dict(opt_arguments or {}),
+            loss_func=loss_func,
             wd=wd,
             true_wd=true_wd,
             bn_wd=bn_wd,
             train_bn=train_bn,
+            callbacks=tuple(callbacks),
+            precision=precision,
+            clip_grad=clip_grad,
+            accumulate=accumulate,
             seed=seed,
         )
         settings = RunSettings(num_workers, gpus_per_worker, checkpoint_every_s, checkpoint_every_steps, silent)
-        return RemoteLearner(self._connection, f"learners/{name}" if name else "", spec, settings)
+        return self.new_learner(spec, name, settings)
+
+    def unet_learner(
+        self,
+        data: ImageDataBunch,
+        arch: str,
+        pretrained: bool | str | Path = True,
+        blur_final: bool = True,
+        norm_type: str = "",
+        blur: bool = False,
+        self_attention: bool = False,
+        y_range: tuple[float, float] | None = None,
+        last_cross: bool = True,
+        bottle: bool = False,
+        cut: int | None = None,
+        *,
+        metrics: Sequence[Component] = (),
+        opt_func: str = "adam",
+        opt_arguments: Mapping[str, Any] | None = None,
+        loss_func: Component | None = None,
+        wd: float | Sequence[float] = 1e-2,
+        true_wd: bool = True,
+        bn_wd: bool = True,
+        train_bn: bool = True,
+        callbacks: Sequence[Component] = (),
+        precision: str = "fp32",
+        clip_grad: float | None = None,
+        accumulate: int = 1,
+        seed: int = 0,
+        num_workers: int = 1,
+        gpus_per_worker: int = 0,
+        name: str = "",
+        checkpoint_every_s: float | None = None,
+        checkpoint_every_steps: int | None = None,
+        silent: bool = False,
+    ) -> RemoteLearner:
+        """Describe a learner that gives a class for every pixel (fastai `unet_learner`), of pictures with masks.
+
+        Otherwise as `cnn_learner`.
+        """
+        spec = LearnerSpec(
+            data=data,
+            architecture=arch,
+            unet=UnetOptions(blur_final, norm_type, blur, self_attention, y_range, last_cross, bottle),
+            cut=cut,
+            metrics=tuple(metrics),
+            pretrained=pretrained,
+            opt_func=opt_func,
+            opt_arguments=dict(opt_arguments or {}),
+            loss_func=loss_func,
+            wd=wd,
+            true_wd=true_wd,
+            bn_wd=bn_wd,
+            train_bn=train_bn,
+            callbacks=tuple(callbacks),
+            precision=precision,
+            clip_grad=clip_grad,
+            accumulate=accumulate,
+            seed=seed,
+        )
+        settings = RunSettings(num_workers, gpus_per_worker, checkpoint_every_s, checkpoint_every_steps, silent)
+        return self.new_learner(spec, name, settings)
 
     def learner(self, name: str, settings: RunSettings = RunSettings()) -> RemoteLearner:  # noqa: B008
         """An existing learner, by `learners/{learner}`. Raises NotFoundError."""
@@ -139,6 +224,18 @@ class Client:
             if not token:
                 return
 
-    def predict(self, model: str, item: str | Path | bytes, top_k: int = 0) -> Prediction:
-        """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture file, or about its bytes."""
-        return predict(self._connection, model, item, top_k)
+    def predict(
+        self,
+        model: str,
+        item: str | Path | bytes,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+    ) -> Prediction:
+        """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture file, or about its bytes.
+
+        Args:
+            thresh: of several labels, those at least so probable are predicted.
+            tta: average over zoomed and mirrored variants.
+        """
+        return predict(self._connection, model, item, top_k, thresh, tta)

@@ -114,12 +114,21 @@ class Examining(Remote):
         job = self._begun(self.connection.call(self.connection.interpretation.ShowResults, request))
         return self._picture(job, timeout)
 
-    def interpret(self, top_losses: int = 9, min_confused: int = 1, timeout: float | None = None) -> Interpretation:
-        """Find what it gets wrong on its validation pictures."""
+    def interpret(
+        self,
+        top_losses: int = 9,
+        min_confused: int = 1,
+        timeout: float | None = None,
+        ds_type: DatasetType = DatasetType.Valid,
+        tta: bool = False,
+    ) -> Interpretation:
+        """Find what it gets wrong on a data set. `tta`: predict by test-time augmentation."""
         request = interpretation_service_pb2.InterpretRequest(
             learner=self.require_name(),
             top_losses=top_losses,
             min_confused=min_confused,
+            dataset=ds_type.to_proto(),
+            tta=tta,
             resources=self.settings.resources(),
             request_id=str(uuid.uuid4()),
         )

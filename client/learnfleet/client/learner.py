@@ -7,14 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from learnfleet.client.components import Component
 from learnfleet.client.connection import Connection
 from learnfleet.client.examining import Examining
 from learnfleet.client.job import Job
 from learnfleet.client.live import follow
 from learnfleet.client.recorder import Recorder
 from learnfleet.client.remote import RunSettings as RunSettings
-from learnfleet.client.results import CheckpointInfo, JobInfo, LearnerInfo, ModelVersion, Prediction
-from learnfleet.client.specs import Fit, FitOneCycle, FreezeTo, Lr, Stage
+from learnfleet.client.results import CheckpointInfo, JobInfo, LearnerInfo, LrFinding, ModelVersion, Prediction
+from learnfleet.client.stage_specs import (
+    Fit,
+    FitFlatCos,
+    FitOneCycle,
+    FitSgdr,
+    FreezeTo,
+    Lr,
+    LrFind,
+    Stage,
+    Wd,
+    fine_tune_stages,
+)
 from learnfleet.v1 import prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
@@ -22,12 +34,23 @@ from learnfleet.v1 import training_service_pb2 as pb
 class RemoteLearner(Examining):
     """Made by `Client.cnn_learner` (a new one, on the server from its first job on) or `Client.learner`."""
 
-    def fit(self, epochs: int, lr: Lr = slice(3e-3), wd: float | None = None, *, wait: bool = True) -> Job:
+    def fit(
+        self,
+        epochs: int,
+        lr: Lr = slice(3e-3),
+        wd: Wd = None,
+        callbacks: Sequence[Component] = (),
+        *,
+        wait: bool = True,
+    ) -> Job:
         """Train with a constant learning rate. Blocks with a live table, or returns the job at once (`wait=False`).
+
+        Args:
+            callbacks: of this fit only, by name: "csv_logger", or ("mixup", {"alpha": 0.4}).
 
         Raises InvalidArgumentError, JobFailedError, JobCancelledError.
         """
-        return self.train([Fit(epochs, lr, wd)], wait=wait)
+        return self.train([Fit(epochs, lr, wd, tuple(callbacks))], wait=wait)
 
     def fit_one_cycle(
         self,
@@ -37,12 +60,63 @@ class RemoteLearner(Examining):
         div_factor: float = 25.0,
         pct_start: float = 0.3,
         final_div: float | None = None,
-        wd: float | None = None,
+        wd: Wd = None,
+        callbacks: Sequence[Component] = (),
+        tot_epochs: int | None = None,
+        start_epoch: int | None = None,
         *,
         wait: bool = True,
     ) -> Job:
         """Train with the one-cycle policy for `cyc_len` epochs. As `fit` otherwise."""
-        return self.train([FitOneCycle(cyc_len, max_lr, moms, div_factor, pct_start, final_div, wd)], wait=wait)
+        own = tuple(callbacks)
+        stage = FitOneCycle(cyc_len, max_lr, moms, div_factor, pct_start, final_div, wd, own, tot_epochs, start_epoch)
+        return self.train([stage], wait=wait)
+
+    def fit_fc(
+        self,
+        tot_epochs: int = 1,
+        lr: Lr = slice(3e-3),
+        moms: tuple[float, float] = (0.95, 0.85),
+        start_pct: float = 0.72,
+        wd: Wd = None,
+        callbacks: Sequence[Component] = (),
+        curve: str = "cosine",
+        *,
+        wait: bool = True,
+    ) -> Job:
+        """Train with a constant learning rate that is annealed at the end. As `fit` otherwise."""
+        return self.train([FitFlatCos(tot_epochs, lr, moms, start_pct, curve, wd, tuple(callbacks))], wait=wait)
+
+    def fit_sgdr(
+        self,
+        n_cycles: int,
+        cycle_len: int,
+        lr_max: Lr = slice(3e-3),
+        cycle_mult: int = 2,
+        wd: Wd = None,
+        callbacks: Sequence[Component] = (),
+        *,
+        wait: bool = True,
+    ) -> Job:
+        """Train in cosine cycles with warm restarts. As `fit` otherwise."""
+        return self.train([FitSgdr(n_cycles, cycle_len, lr_max, cycle_mult, wd, tuple(callbacks))], wait=wait)
+
+    def fine_tune(self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1, *, wait: bool = True) -> Job:
+        """Train the head, then everything with discriminative rates (fastai v2), as one job. As `fit` otherwise."""
+        return self.train(fine_tune_stages(epochs, base_lr, freeze_epochs), wait=wait)
+
+    def lr_find(
+        self,
+        start_lr: Lr = 1e-7,
+        end_lr: Lr = 10.0,
+        num_it: int = 100,
+        stop_div: bool = True,
+        wd: float | None = None,
+        timeout: float | None = None,
+    ) -> LrFinding:
+        """Search a learning rate; the learner stays as it was. Rates, losses and suggestions by rule."""
+        job = self.train([LrFind(start_lr, end_lr, num_it, stop_div, wd)], wait=False)
+        return job.wait(timeout).result.lr_findings[0]
 
     def freeze(self) -> None:
         """Train only the head from the next fit on (the request goes to the server with it)."""
@@ -78,9 +152,16 @@ class RemoteLearner(Examining):
             self.recorder.take(event)
         return job.refresh().check()
 
-    def predict(self, item: str | Path | bytes, top_k: int = 0) -> Prediction:
-        """Classify one picture with the present state. Raises InvalidArgumentError, FailedPreconditionError."""
-        return predict(self.connection, self.name, item, top_k)
+    def predict(
+        self, item: str | Path | bytes, top_k: int = 0, thresh: float | None = None, tta: bool = False
+    ) -> Prediction:
+        """Ask about one picture with the present state. Raises InvalidArgumentError, FailedPreconditionError.
+
+        Args:
+            thresh: of several labels, those at least so probable are predicted.
+            tta: average over zoomed and mirrored variants.
+        """
+        return predict(self.connection, self.name, item, top_k, thresh, tta)
 
     def save(self, name: str) -> CheckpointInfo:
         """Give the present state a name; one that is used is replaced."""
@@ -106,8 +187,15 @@ class RemoteLearner(Examining):
         return LearnerInfo.from_proto(self.connection.call(self.connection.training.GetLearner, request))
 
 
-def predict(connection: Connection, model: str, item: str | Path | bytes, top_k: int = 0) -> Prediction:
+def predict(
+    connection: Connection,
+    model: str,
+    item: str | Path | bytes,
+    top_k: int = 0,
+    thresh: float | None = None,
+    tta: bool = False,
+) -> Prediction:
     """Ask a model or learner about one picture file, or about its bytes."""
     content = item if isinstance(item, bytes) else Path(item).read_bytes()
-    request = prediction_service_pb2.PredictRequest(model=model, image=content, top_k=top_k)
+    request = prediction_service_pb2.PredictRequest(model=model, image=content, top_k=top_k, thresh=thresh, tta=tta)
     return Prediction.from_proto(connection.call(connection.prediction.Predict, request))

@@ -137,6 +137,11 @@ def _result(message: job_pb2.JobResult) -> JobResult:
     )
 
 
+def _data_path(data: learner_pb2.DataSpec) -> str:
+    source = data.WhichOneof("source")
+    return str(getattr(data, source).path) if source else ""
+
+
 @dataclass(frozen=True)
 class LearnerInfo:
     """A learner as it stood when it was asked for."""
@@ -157,7 +162,7 @@ class LearnerInfo:
         return cls(
             message.name,
             message.spec.architecture,
-            message.spec.data.folder.path,
+            _data_path(message.spec.data),
             tuple(message.classes),
             message.frozen_to,
             message.checkpoint,
@@ -166,6 +171,13 @@ class LearnerInfo:
             message.warm,
             message.active_job,
         )
+
+
+def label_kind(number: int) -> str:
+    """ "category" for LABEL_KIND_CATEGORY."""
+    known = learner_pb2.LabelKind.values()
+    name = learner_pb2.LabelKind.Name(number) if number in known else str(number)
+    return "category" if number == 0 else name.removeprefix("LABEL_KIND_").lower()
 
 
 @dataclass(frozen=True)
@@ -177,6 +189,10 @@ class Prediction:
     probabilities: tuple[float, ...]
     top: tuple[tuple[str, float], ...]  # likeliest classes, best first
     model_used: str
+    kind: str = "category"  # or "multi_category", "float", "mask"
+    labels: tuple[str, ...] = ()  # of "multi_category"
+    values: tuple[float, ...] = ()  # of "float"
+    mask_png: bytes = b""  # of "mask": a grey PNG of class indices
 
     @property
     def probability(self) -> float:
@@ -195,6 +211,10 @@ class Prediction:
             tuple(prediction.probabilities),
             tuple((item.class_name, item.probability) for item in prediction.top),
             message.model_used,
+            label_kind(prediction.kind),
+            tuple(prediction.labels),
+            tuple(prediction.values),
+            prediction.mask,
         )
 
 
@@ -255,6 +275,28 @@ class TopLoss:
 
 
 @dataclass(frozen=True)
+class ClassReport:
+    """How the model fares on one class; None for what is not defined."""
+
+    class_name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    iou: float | None
+    support: int
+
+    @classmethod
+    def from_proto(cls, message: interpretation_service_pb2.ClassReport) -> ClassReport:
+        values = (
+            message.precision if message.HasField("precision") else None,
+            message.recall if message.HasField("recall") else None,
+            message.f1 if message.HasField("f1") else None,
+            message.iou if message.HasField("iou") else None,
+        )
+        return cls(message.class_name, *values, message.support)
+
+
+@dataclass(frozen=True)
 class Interpretation:
     """What a model gets wrong (fastai ClassificationInterpretation)."""
 
@@ -270,15 +312,21 @@ class Interpretation:
     top_losses: tuple[TopLoss, ...]  # worst first
     pictures: tuple[Picture, ...]
     skipped_images: int
+    kind: str = "category"  # or "multi_category", "mask", "float"
+    class_report: tuple[ClassReport, ...] = ()
+    label_confusion: tuple[tuple[tuple[int, ...], ...], ...] = ()  # of several labels a picture: 2 x 2 for each label
 
-    def plot_confusion_matrix(self) -> Picture:
-        return self._picture("confusion_matrix")
+    def plot_confusion_matrix(self, normalize: bool = False) -> Picture:
+        return self._picture("confusion_matrix_normalized" if normalize else "confusion_matrix")
 
-    def plot_top_losses(self) -> Picture:
-        return self._picture("top_losses")
+    def plot_top_losses(self, heatmap: bool = False) -> Picture:
+        return self._picture("top_losses_heatmap" if heatmap else "top_losses")
 
     def _picture(self, name: str) -> Picture:
-        return next(picture for picture in self.pictures if picture.name == name)
+        found = {picture.name: picture for picture in self.pictures}
+        if name not in found:
+            raise ValueError(f"{name!r} was not drawn; there are {', '.join(found) or 'no pictures'}")
+        return found[name]
 
     @classmethod
     def from_proto(cls, message: interpretation_service_pb2.Interpretation) -> Interpretation:
@@ -298,4 +346,9 @@ class Interpretation:
             ),
             pictures=tuple(Picture.from_proto(picture) for picture in message.pictures),
             skipped_images=message.skipped_images,
+            kind=label_kind(message.kind),
+            class_report=tuple(ClassReport.from_proto(item) for item in message.class_report),
+            label_confusion=tuple(
+                tuple(tuple(row.counts) for row in matrix.rows) for matrix in message.label_confusion
+            ),
         )

@@ -27,7 +27,7 @@ from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import learner_pb2 as learnfleet_dot_v1_dot_learner__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*learnfleet/v1/interpretation_service.proto\x12\rlearnfleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\x8e\x01\n\x10InterpretRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x12\n\ntop_losses\x18\x02 \x01(\x05\x12\x14\n\x0cmin_confused\x18\x03 \x01(\x05\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"(\n\x18GetInterpretationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xa0\x03\n\x0eInterpretation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07learner\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x05 \x03(\t\x12\x10\n\x08\x65xamples\x18\x06 \x01(\x03\x12\x10\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01\x12\x0c\n\x04loss\x18\x08 \x01(\x01\x12\x38\n\x10\x63onfusion_matrix\x18\t \x01(\x0b\x32\x1e.learnfleet.v1.ConfusionMatrix\x12\x32\n\rmost_confused\x18\n \x03(\x0b\x32\x1b.learnfleet.v1.ConfusedPair\x12*\n\ntop_losses\x18\x0b \x03(\x0b\x32\x16.learnfleet.v1.TopLoss\x12(\n\x08pictures\x18\x0c \x03(\x0b\x32\x16.learnfleet.v1.Picture\x12\x16\n\x0eskipped_images\x18\r \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x0f\x43onfusionMatrix\x12\x30\n\x04rows\x18\x01 \x03(\x0b\x32\".learnfleet.v1.ConfusionMatrix.Row\x1a\x15\n\x03Row\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\x03\"@\n\x0c\x43onfusedPair\x12\x0e\n\x06\x61\x63tual\x18\x01 \x01(\t\x12\x11\n\tpredicted\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"l\n\x07TopLoss\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tpredicted\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x04 \x01(\t\x12\x0c\n\x04loss\x18\x05 \x01(\x01\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\"\xf3\x01\n\x10ShowBatchRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12+\n\x07\x64\x61taset\x18\x04 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12+\n\tresources\x18\x06 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x08\n\x06target\"\xa1\x01\n\x12ShowResultsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x0c\n\x04rows\x18\x03 \x01(\x05\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t2\xbe\x02\n\x15InterpretationService\x12@\n\tInterpret\x12\x1f.learnfleet.v1.InterpretRequest\x1a\x12.learnfleet.v1.Job\x12[\n\x11GetInterpretation\x12\'.learnfleet.v1.GetInterpretationRequest\x1a\x1d.learnfleet.v1.Interpretation\x12@\n\tShowBatch\x12\x1f.learnfleet.v1.ShowBatchRequest\x1a\x12.learnfleet.v1.Job\x12\x44\n\x0bShowResults\x12!.learnfleet.v1.ShowResultsRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*learnfleet/v1/interpretation_service.proto\x12\rlearnfleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\xc8\x01\n\x10InterpretRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x12\n\ntop_losses\x18\x02 \x01(\x05\x12\x14\n\x0cmin_confused\x18\x03 \x01(\x05\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12+\n\x07\x64\x61taset\x18\x06 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x0b\n\x03tta\x18\x07 \x01(\x08\"(\n\x18GetInterpretationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xe0\x04\n\x0eInterpretation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07learner\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x05 \x03(\t\x12\x10\n\x08\x65xamples\x18\x06 \x01(\x03\x12\x10\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01\x12\x0c\n\x04loss\x18\x08 \x01(\x01\x12\x38\n\x10\x63onfusion_matrix\x18\t \x01(\x0b\x32\x1e.learnfleet.v1.ConfusionMatrix\x12\x32\n\rmost_confused\x18\n \x03(\x0b\x32\x1b.learnfleet.v1.ConfusedPair\x12*\n\ntop_losses\x18\x0b \x03(\x0b\x32\x16.learnfleet.v1.TopLoss\x12(\n\x08pictures\x18\x0c \x03(\x0b\x32\x16.learnfleet.v1.Picture\x12\x16\n\x0eskipped_images\x18\r \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04kind\x18\x0f \x01(\x0e\x32\x18.learnfleet.v1.LabelKind\x12\x30\n\x0c\x63lass_report\x18\x10 \x03(\x0b\x32\x1a.learnfleet.v1.ClassReport\x12\x37\n\x0flabel_confusion\x18\x11 \x03(\x0b\x32\x1e.learnfleet.v1.ConfusionMatrix\x12+\n\x07\x64\x61taset\x18\x12 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\"\xaa\x01\n\x0b\x43lassReport\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x16\n\tprecision\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06recall\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x66\x31\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03iou\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x0f\n\x07support\x18\x06 \x01(\x03\x42\x0c\n\n_precisionB\t\n\x07_recallB\x05\n\x03_f1B\x06\n\x04_iou\"Z\n\x0f\x43onfusionMatrix\x12\x30\n\x04rows\x18\x01 \x03(\x0b\x32\".learnfleet.v1.ConfusionMatrix.Row\x1a\x15\n\x03Row\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\x03\"@\n\x0c\x43onfusedPair\x12\x0e\n\x06\x61\x63tual\x18\x01 \x01(\t\x12\x11\n\tpredicted\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"l\n\x07TopLoss\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tpredicted\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x04 \x01(\t\x12\x0c\n\x04loss\x18\x05 \x01(\x01\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\"\xf3\x01\n\x10ShowBatchRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12+\n\x07\x64\x61taset\x18\x04 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x0c\n\x04rows\x18\x05 \x01(\x05\x12+\n\tresources\x18\x06 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x08\n\x06target\"\xa1\x01\n\x12ShowResultsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x0c\n\x04rows\x18\x03 \x01(\x05\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t2\xbe\x02\n\x15InterpretationService\x12@\n\tInterpret\x12\x1f.learnfleet.v1.InterpretRequest\x1a\x12.learnfleet.v1.Job\x12[\n\x11GetInterpretation\x12\'.learnfleet.v1.GetInterpretationRequest\x1a\x1d.learnfleet.v1.Interpretation\x12@\n\tShowBatch\x12\x1f.learnfleet.v1.ShowBatchRequest\x1a\x12.learnfleet.v1.Job\x12\x44\n\x0bShowResults\x12!.learnfleet.v1.ShowResultsRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'learnfleet.v1.interpretatio
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INTERPRETREQUEST']._serialized_start=149
-  _globals['_INTERPRETREQUEST']._serialized_end=291
-  _globals['_GETINTERPRETATIONREQUEST']._serialized_start=293
-  _globals['_GETINTERPRETATIONREQUEST']._serialized_end=333
-  _globals['_INTERPRETATION']._serialized_start=336
-  _globals['_INTERPRETATION']._serialized_end=752
-  _globals['_CONFUSIONMATRIX']._serialized_start=754
-  _globals['_CONFUSIONMATRIX']._serialized_end=844
-  _globals['_CONFUSIONMATRIX_ROW']._serialized_start=823
-  _globals['_CONFUSIONMATRIX_ROW']._serialized_end=844
-  _globals['_CONFUSEDPAIR']._serialized_start=846
-  _globals['_CONFUSEDPAIR']._serialized_end=910
-  _globals['_TOPLOSS']._serialized_start=912
-  _globals['_TOPLOSS']._serialized_end=1020
-  _globals['_SHOWBATCHREQUEST']._serialized_start=1023
-  _globals['_SHOWBATCHREQUEST']._serialized_end=1266
-  _globals['_SHOWRESULTSREQUEST']._serialized_start=1269
-  _globals['_SHOWRESULTSREQUEST']._serialized_end=1430
-  _globals['_INTERPRETATIONSERVICE']._serialized_start=1433
-  _globals['_INTERPRETATIONSERVICE']._serialized_end=1751
+  _globals['_INTERPRETREQUEST']._serialized_end=349
+  _globals['_GETINTERPRETATIONREQUEST']._serialized_start=351
+  _globals['_GETINTERPRETATIONREQUEST']._serialized_end=391
+  _globals['_INTERPRETATION']._serialized_start=394
+  _globals['_INTERPRETATION']._serialized_end=1002
+  _globals['_CLASSREPORT']._serialized_start=1005
+  _globals['_CLASSREPORT']._serialized_end=1175
+  _globals['_CONFUSIONMATRIX']._serialized_start=1177
+  _globals['_CONFUSIONMATRIX']._serialized_end=1267
+  _globals['_CONFUSIONMATRIX_ROW']._serialized_start=1246
+  _globals['_CONFUSIONMATRIX_ROW']._serialized_end=1267
+  _globals['_CONFUSEDPAIR']._serialized_start=1269
+  _globals['_CONFUSEDPAIR']._serialized_end=1333
+  _globals['_TOPLOSS']._serialized_start=1335
+  _globals['_TOPLOSS']._serialized_end=1443
+  _globals['_SHOWBATCHREQUEST']._serialized_start=1446
+  _globals['_SHOWBATCHREQUEST']._serialized_end=1689
+  _globals['_SHOWRESULTSREQUEST']._serialized_start=1692
+  _globals['_SHOWRESULTSREQUEST']._serialized_end=1853
+  _globals['_INTERPRETATIONSERVICE']._serialized_start=1856
+  _globals['_INTERPRETATIONSERVICE']._serialized_end=2174
 # @@protoc_insertion_point(module_scope)

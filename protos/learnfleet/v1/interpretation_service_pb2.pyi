@@ -10,18 +10,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InterpretRequest(_message.Message):
-    __slots__ = ("learner", "top_losses", "min_confused", "resources", "request_id")
+    __slots__ = ("learner", "top_losses", "min_confused", "resources", "request_id", "dataset", "tta")
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     TOP_LOSSES_FIELD_NUMBER: _ClassVar[int]
     MIN_CONFUSED_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    TTA_FIELD_NUMBER: _ClassVar[int]
     learner: str
     top_losses: int
     min_confused: int
     resources: _job_pb2.Resources
     request_id: str
-    def __init__(self, learner: _Optional[str] = ..., top_losses: _Optional[int] = ..., min_confused: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    dataset: _learner_pb2.DatasetType
+    tta: bool
+    def __init__(self, learner: _Optional[str] = ..., top_losses: _Optional[int] = ..., min_confused: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., tta: bool = ...) -> None: ...
 
 class GetInterpretationRequest(_message.Message):
     __slots__ = ("name",)
@@ -30,7 +34,7 @@ class GetInterpretationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Interpretation(_message.Message):
-    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time")
+    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time", "kind", "class_report", "label_confusion", "dataset")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +49,10 @@ class Interpretation(_message.Message):
     PICTURES_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_IMAGES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CLASS_REPORT_FIELD_NUMBER: _ClassVar[int]
+    LABEL_CONFUSION_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
     name: str
     learner: str
     checkpoint: str
@@ -59,7 +67,27 @@ class Interpretation(_message.Message):
     pictures: _containers.RepeatedCompositeFieldContainer[_job_pb2.Picture]
     skipped_images: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    kind: _learner_pb2.LabelKind
+    class_report: _containers.RepeatedCompositeFieldContainer[ClassReport]
+    label_confusion: _containers.RepeatedCompositeFieldContainer[ConfusionMatrix]
+    dataset: _learner_pb2.DatasetType
+    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., class_report: _Optional[_Iterable[_Union[ClassReport, _Mapping]]] = ..., label_confusion: _Optional[_Iterable[_Union[ConfusionMatrix, _Mapping]]] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ...) -> None: ...
+
+class ClassReport(_message.Message):
+    __slots__ = ("class_name", "precision", "recall", "f1", "iou", "support")
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    F1_FIELD_NUMBER: _ClassVar[int]
+    IOU_FIELD_NUMBER: _ClassVar[int]
+    SUPPORT_FIELD_NUMBER: _ClassVar[int]
+    class_name: str
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+    support: int
+    def __init__(self, class_name: _Optional[str] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., f1: _Optional[float] = ..., iou: _Optional[float] = ..., support: _Optional[int] = ...) -> None: ...
 
 class ConfusionMatrix(_message.Message):
     __slots__ = ("rows",)

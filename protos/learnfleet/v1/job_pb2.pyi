@@ -87,31 +87,41 @@ class Job(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., learner: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., state_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[JobResult, _Mapping]] = ..., attempt: _Optional[int] = ..., last_sequence: _Optional[int] = ..., tracking_run: _Optional[_Union[TrackingRun, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Stage(_message.Message):
-    __slots__ = ("fit", "fit_one_cycle", "freeze", "unfreeze", "freeze_to")
+    __slots__ = ("fit", "fit_one_cycle", "freeze", "unfreeze", "freeze_to", "fit_flat_cos", "fit_sgdr", "lr_find")
     FIT_FIELD_NUMBER: _ClassVar[int]
     FIT_ONE_CYCLE_FIELD_NUMBER: _ClassVar[int]
     FREEZE_FIELD_NUMBER: _ClassVar[int]
     UNFREEZE_FIELD_NUMBER: _ClassVar[int]
     FREEZE_TO_FIELD_NUMBER: _ClassVar[int]
+    FIT_FLAT_COS_FIELD_NUMBER: _ClassVar[int]
+    FIT_SGDR_FIELD_NUMBER: _ClassVar[int]
+    LR_FIND_FIELD_NUMBER: _ClassVar[int]
     fit: Fit
     fit_one_cycle: FitOneCycle
     freeze: Freeze
     unfreeze: Unfreeze
     freeze_to: FreezeTo
-    def __init__(self, fit: _Optional[_Union[Fit, _Mapping]] = ..., fit_one_cycle: _Optional[_Union[FitOneCycle, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., unfreeze: _Optional[_Union[Unfreeze, _Mapping]] = ..., freeze_to: _Optional[_Union[FreezeTo, _Mapping]] = ...) -> None: ...
+    fit_flat_cos: FitFlatCos
+    fit_sgdr: FitSgdr
+    lr_find: LrFind
+    def __init__(self, fit: _Optional[_Union[Fit, _Mapping]] = ..., fit_one_cycle: _Optional[_Union[FitOneCycle, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., unfreeze: _Optional[_Union[Unfreeze, _Mapping]] = ..., freeze_to: _Optional[_Union[FreezeTo, _Mapping]] = ..., fit_flat_cos: _Optional[_Union[FitFlatCos, _Mapping]] = ..., fit_sgdr: _Optional[_Union[FitSgdr, _Mapping]] = ..., lr_find: _Optional[_Union[LrFind, _Mapping]] = ...) -> None: ...
 
 class Fit(_message.Message):
-    __slots__ = ("epochs", "lr", "wd")
+    __slots__ = ("epochs", "lr", "wd", "callbacks", "wd_per_group")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     LR_FIELD_NUMBER: _ClassVar[int]
     WD_FIELD_NUMBER: _ClassVar[int]
+    CALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    WD_PER_GROUP_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     lr: _learner_pb2.LearningRate
     wd: float
-    def __init__(self, epochs: _Optional[int] = ..., lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., wd: _Optional[float] = ...) -> None: ...
+    callbacks: _containers.RepeatedCompositeFieldContainer[_learner_pb2.Component]
+    wd_per_group: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, epochs: _Optional[int] = ..., lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., wd: _Optional[float] = ..., callbacks: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., wd_per_group: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FitOneCycle(_message.Message):
-    __slots__ = ("epochs", "max_lr", "moms", "div_factor", "pct_start", "final_div", "wd")
+    __slots__ = ("epochs", "max_lr", "moms", "div_factor", "pct_start", "final_div", "wd", "callbacks", "wd_per_group", "tot_epochs", "start_epoch")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     MAX_LR_FIELD_NUMBER: _ClassVar[int]
     MOMS_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +129,10 @@ class FitOneCycle(_message.Message):
     PCT_START_FIELD_NUMBER: _ClassVar[int]
     FINAL_DIV_FIELD_NUMBER: _ClassVar[int]
     WD_FIELD_NUMBER: _ClassVar[int]
+    CALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    WD_PER_GROUP_FIELD_NUMBER: _ClassVar[int]
+    TOT_EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    START_EPOCH_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     max_lr: _learner_pb2.LearningRate
     moms: _containers.RepeatedScalarFieldContainer[float]
@@ -126,7 +140,63 @@ class FitOneCycle(_message.Message):
     pct_start: float
     final_div: float
     wd: float
-    def __init__(self, epochs: _Optional[int] = ..., max_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., moms: _Optional[_Iterable[float]] = ..., div_factor: _Optional[float] = ..., pct_start: _Optional[float] = ..., final_div: _Optional[float] = ..., wd: _Optional[float] = ...) -> None: ...
+    callbacks: _containers.RepeatedCompositeFieldContainer[_learner_pb2.Component]
+    wd_per_group: _containers.RepeatedScalarFieldContainer[float]
+    tot_epochs: int
+    start_epoch: int
+    def __init__(self, epochs: _Optional[int] = ..., max_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., moms: _Optional[_Iterable[float]] = ..., div_factor: _Optional[float] = ..., pct_start: _Optional[float] = ..., final_div: _Optional[float] = ..., wd: _Optional[float] = ..., callbacks: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., wd_per_group: _Optional[_Iterable[float]] = ..., tot_epochs: _Optional[int] = ..., start_epoch: _Optional[int] = ...) -> None: ...
+
+class FitFlatCos(_message.Message):
+    __slots__ = ("epochs", "lr", "moms", "start_pct", "curve", "wd", "callbacks", "wd_per_group")
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    LR_FIELD_NUMBER: _ClassVar[int]
+    MOMS_FIELD_NUMBER: _ClassVar[int]
+    START_PCT_FIELD_NUMBER: _ClassVar[int]
+    CURVE_FIELD_NUMBER: _ClassVar[int]
+    WD_FIELD_NUMBER: _ClassVar[int]
+    CALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    WD_PER_GROUP_FIELD_NUMBER: _ClassVar[int]
+    epochs: int
+    lr: _learner_pb2.LearningRate
+    moms: _containers.RepeatedScalarFieldContainer[float]
+    start_pct: float
+    curve: str
+    wd: float
+    callbacks: _containers.RepeatedCompositeFieldContainer[_learner_pb2.Component]
+    wd_per_group: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, epochs: _Optional[int] = ..., lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., moms: _Optional[_Iterable[float]] = ..., start_pct: _Optional[float] = ..., curve: _Optional[str] = ..., wd: _Optional[float] = ..., callbacks: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., wd_per_group: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class FitSgdr(_message.Message):
+    __slots__ = ("n_cycles", "cycle_len", "lr_max", "cycle_mult", "wd", "callbacks", "wd_per_group")
+    N_CYCLES_FIELD_NUMBER: _ClassVar[int]
+    CYCLE_LEN_FIELD_NUMBER: _ClassVar[int]
+    LR_MAX_FIELD_NUMBER: _ClassVar[int]
+    CYCLE_MULT_FIELD_NUMBER: _ClassVar[int]
+    WD_FIELD_NUMBER: _ClassVar[int]
+    CALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    WD_PER_GROUP_FIELD_NUMBER: _ClassVar[int]
+    n_cycles: int
+    cycle_len: int
+    lr_max: _learner_pb2.LearningRate
+    cycle_mult: int
+    wd: float
+    callbacks: _containers.RepeatedCompositeFieldContainer[_learner_pb2.Component]
+    wd_per_group: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, n_cycles: _Optional[int] = ..., cycle_len: _Optional[int] = ..., lr_max: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., cycle_mult: _Optional[int] = ..., wd: _Optional[float] = ..., callbacks: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., wd_per_group: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class LrFind(_message.Message):
+    __slots__ = ("start_lr", "end_lr", "num_it", "stop_div", "wd")
+    START_LR_FIELD_NUMBER: _ClassVar[int]
+    END_LR_FIELD_NUMBER: _ClassVar[int]
+    NUM_IT_FIELD_NUMBER: _ClassVar[int]
+    STOP_DIV_FIELD_NUMBER: _ClassVar[int]
+    WD_FIELD_NUMBER: _ClassVar[int]
+    start_lr: _learner_pb2.LearningRate
+    end_lr: _learner_pb2.LearningRate
+    num_it: int
+    stop_div: bool
+    wd: float
+    def __init__(self, start_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., end_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., num_it: _Optional[int] = ..., stop_div: bool = ..., wd: _Optional[float] = ...) -> None: ...
 
 class Freeze(_message.Message):
     __slots__ = ()

@@ -10,14 +10,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("model", "image", "top_k")
+    __slots__ = ("model", "image", "top_k", "thresh", "tta")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
+    THRESH_FIELD_NUMBER: _ClassVar[int]
+    TTA_FIELD_NUMBER: _ClassVar[int]
     model: str
     image: bytes
     top_k: int
-    def __init__(self, model: _Optional[str] = ..., image: _Optional[bytes] = ..., top_k: _Optional[int] = ...) -> None: ...
+    thresh: float
+    tta: bool
+    def __init__(self, model: _Optional[str] = ..., image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., thresh: _Optional[float] = ..., tta: bool = ...) -> None: ...
 
 class PredictResponse(_message.Message):
     __slots__ = ("prediction", "model_used", "timings")
@@ -30,16 +34,24 @@ class PredictResponse(_message.Message):
     def __init__(self, prediction: _Optional[_Union[Prediction, _Mapping]] = ..., model_used: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("class_name", "class_index", "probabilities", "top")
+    __slots__ = ("class_name", "class_index", "probabilities", "top", "kind", "labels", "values", "mask")
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
     class_name: str
     class_index: int
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     top: _containers.RepeatedCompositeFieldContainer[ClassProbability]
-    def __init__(self, class_name: _Optional[str] = ..., class_index: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ...) -> None: ...
+    kind: _learner_pb2.LabelKind
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    mask: bytes
+    def __init__(self, class_name: _Optional[str] = ..., class_index: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., mask: _Optional[bytes] = ...) -> None: ...
 
 class ClassProbability(_message.Message):
     __slots__ = ("class_name", "class_index", "probability")

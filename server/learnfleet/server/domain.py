@@ -97,6 +97,8 @@ class InterpretWork:
 
     top_losses: int = 9
     min_confused: int = 1
+    dataset: str = "valid"
+    tta: bool = False
 
 
 @dataclass(frozen=True)

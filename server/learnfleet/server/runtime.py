@@ -8,7 +8,7 @@ from threading import Thread
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Job
-from learnfleet.server.rpc.ports import PredictionResult
+from learnfleet.server.rpc.ports import PredictionResult, PredictOptions
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.scheduler import Scheduler
 from learnfleet.server.scheduling.services import Services
@@ -56,5 +56,5 @@ class ServerRuntime:
     def is_warm(self, learner_id: str) -> bool:
         return self._pool.is_warm(learner_id)
 
-    async def predict(self, model: str, image: bytes) -> PredictionResult:
-        return await asyncio.to_thread(self._predictions.predict, model, image)
+    async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
+        return await asyncio.to_thread(self._predictions.predict, model, image, options)

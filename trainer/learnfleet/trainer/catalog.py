@@ -11,6 +11,7 @@ import torchvision
 from learnfleet.trainer.architectures import available_architectures
 from learnfleet.trainer.callback_registry import available_callbacks
 from learnfleet.trainer.export import installed_version
+from learnfleet.trainer.extra_transforms import available_transforms
 from learnfleet.trainer.losses import available_losses
 from learnfleet.trainer.metrics import available_metrics
 from learnfleet.trainer.opt_funcs import OPT_FUNCS, describe_opt_funcs
@@ -25,6 +26,7 @@ def available_catalog() -> dict[str, Any]:
         "optimizers": sorted(OPT_FUNCS),
         "optimizer_arguments": describe_opt_funcs(),
         "callbacks": available_callbacks(),
+        "transforms": available_transforms(),
         "versions": {
             "learnfleet": installed_version(),
             "torch": torch.__version__,

@@ -124,6 +124,10 @@ class Predictor:
         except BadImage as error:
             return error
 
+    def predict_pixels(self, pixels: Tensor, thresh: float | None = None, tta: bool = False) -> Prediction:
+        """What the model says of one picture uint8 [3, H, W] that `transform.pixels` has made."""
+        return self._ask(pixels.unsqueeze(0), thresh, tta)[0]
+
     def _ask(self, pixels: Tensor, thresh: float | None, tta: bool) -> list[Prediction]:
         return self._decoded(self._averaged(pixels) if tta else self._outputs(self._plain(pixels)), thresh)
 

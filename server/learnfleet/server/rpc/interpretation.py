@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from learnfleet.server.rpc.read_job import read_dataset, read_request_id, read_r
 from learnfleet.server.rpc.reading import last_resources
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.rpc.write_data import label_kind_to_proto
 from learnfleet.server.rpc.write_job import timestamp
 from learnfleet.server.store.base import Store
 from learnfleet.server.text import utf8_json
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
+from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.v1 import interpretation_service_pb2 as pb
-from learnfleet.v1 import job_pb2
+from learnfleet.v1 import job_pb2, learner_pb2
 
 _MAX_TOP_LOSSES = 100
 _DEFAULT_TOP_LOSSES = 9
@@ -44,7 +47,7 @@ class InterpretationServicer:
         min_confused = request.min_confused or 1
         found.number("top_losses", top_losses, 1, _MAX_TOP_LOSSES)
         found.check(min_confused >= 1, "min_confused", f"is {min_confused}; must be at least 1")
-        work = InterpretWork(top_losses, min_confused)
+        work = InterpretWork(top_losses, min_confused, read_dataset(request.dataset, "valid", found), request.tta)
         return await self.queueing.examine(request, found, JobKind.INTERPRET, work, "interpret")
 
     async def show_batch(self, request: pb.ShowBatchRequest) -> job_pb2.Job:
@@ -94,7 +97,7 @@ def _read_rows(rows: int, found: Violations) -> int:
 
 def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretation:
     checkpoint = job.start_checkpoint_id
-    matrix = pb.ConfusionMatrix(rows=[pb.ConfusionMatrix.Row(counts=row) for row in found["confusion_matrix"]])
+    matrix = _matrix(found["confusion_matrix"])
     return pb.Interpretation(
         name=name,
         learner=names.learner_name(job.learner_id),
@@ -110,7 +113,20 @@ def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretatio
         pictures=[_picture(item, folder) for item in found["pictures"]],
         skipped_images=found["skipped_images"],
         create_time=timestamp(job.ended_at or job.updated_at),
+        kind=label_kind_to_proto(LabelKind(found.get("kind", "category"))),
+        class_report=[_report(item) for item in found.get("class_report", ())],
+        label_confusion=[_matrix(rows) for rows in found.get("label_confusion", ())],
+        dataset=learner_pb2.DatasetType.Value(f"DATASET_TYPE_{found.get('dataset', 'valid').upper()}"),
     )
+
+
+def _matrix(rows: Sequence[Sequence[int]]) -> pb.ConfusionMatrix:
+    return pb.ConfusionMatrix(rows=[pb.ConfusionMatrix.Row(counts=row) for row in rows])
+
+
+def _report(item: Json) -> pb.ClassReport:
+    values = {name: item[name] for name in ("precision", "recall", "f1", "iou") if item.get(name) is not None}
+    return pb.ClassReport(class_name=item["class"], support=item["support"], **values)
 
 
 def _picture(item: Json, folder: Path) -> job_pb2.Picture:

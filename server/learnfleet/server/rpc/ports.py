@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from learnfleet.server.domain import Job
+from learnfleet.trainer.data_spec import LabelKind
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,11 @@ class Argument:
     """An argument that a registered component takes."""
 
     name: str
-    type: str  # int, float, str or bool
+    type: str  # int, float, str, bool, floats (a list of numbers) or json (a list of objects)
     default: Any
+    required: bool = False
+    many: bool = False  # a list of numbers will do, too
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,14 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class PredictOptions:
+    """How a picture is to be predicted."""
+
+    thresh: float | None = None  # None: the loss's own
+    tta: bool = False
+
+
+@dataclass(frozen=True)
 class PredictionResult:
     """What a model says of one picture."""
 
@@ -37,6 +49,10 @@ class PredictionResult:
     queue_s: float
     decode_s: float
     infer_s: float
+    kind: LabelKind = LabelKind.CATEGORY
+    labels: tuple[str, ...] = ()  # MULTI_CATEGORY: those predicted
+    values: tuple[float, ...] = ()  # FLOAT
+    mask_png: bytes = b""  # MASK
 
 
 class Catalog(Protocol):
@@ -44,9 +60,9 @@ class Catalog(Protocol):
 
     async def architectures(self) -> frozenset[str]: ...
 
-    async def metrics(self) -> Mapping[str, tuple[Argument, ...]]: ...
-
-    async def losses(self) -> Mapping[str, tuple[Argument, ...]]: ...
+    async def components(self, kind: str) -> Mapping[str, tuple[Argument, ...]]:
+        """The registered `metrics`, `losses`, `callbacks`, `optimizers` or `transforms` with what they take."""
+        ...
 
     async def capacity(self) -> Capacity: ...
 
@@ -65,7 +81,7 @@ class Runtime(Protocol):
         """Whether a worker group holds the learner ready."""
         ...
 
-    async def predict(self, model: str, image: bytes) -> PredictionResult:
+    async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         """Ask `models/...` or `learners/...` about one picture.
 
         Raises InvalidArgument (field `image`), NotFound, FailedPrecondition (an untrained learner), Unavailable.

@@ -11,14 +11,16 @@ from learnfleet.server.config import Config
 from learnfleet.server.domain import JobKind, JobState, PredsWork
 from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.rpc import read_preds
-from learnfleet.server.rpc.ports import PredictionResult, Runtime
+from learnfleet.server.rpc.ports import PredictionResult, PredictOptions, Runtime
 from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.read_job import read_dataset
 from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.rpc.write_data import label_kind_to_proto
 from learnfleet.server.rpc.write_job import duration
 from learnfleet.server.store.base import Store
 from learnfleet.server.text import utf8
 from learnfleet.server.workers.run import PREDICTIONS_DIR
+from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import prediction_service_pb2 as pb
 
@@ -46,8 +48,12 @@ class PredictionServicer:
         right = f"has {size} bytes; must have at most {MAX_IMAGE_BYTES}: scale the picture down"
         found.check(size <= MAX_IMAGE_BYTES, "image", right)
         found.check(request.top_k >= 0, "top_k", f"is {request.top_k}; must be 0 (the default) or greater")
+        thresh = request.thresh if request.HasField("thresh") else None
+        if thresh is not None:
+            found.number("thresh", thresh, 0, 1)
         found.raise_if_any()
-        result = await self.runtime.predict(request.model, request.image)
+        options = PredictOptions(thresh, request.tta)
+        result = await self.runtime.predict(request.model, request.image, options)
         return _response(result, request.top_k or _DEFAULT_TOP_K)
 
     async def get_preds(self, request: pb.GetPredsRequest) -> job_pb2.Job:
@@ -94,7 +100,7 @@ class PredictionServicer:
 
 
 def _response(result: PredictionResult, top_k: int) -> pb.PredictResponse:
-    order = sorted(range(len(result.classes)), key=lambda index: -result.probabilities[index])
+    order = sorted(range(len(result.probabilities)), key=lambda index: -result.probabilities[index])
     top = [
         pb.ClassProbability(
             class_name=utf8(result.classes[index]), class_index=index, probability=result.probabilities[index]
@@ -103,13 +109,23 @@ def _response(result: PredictionResult, top_k: int) -> pb.PredictResponse:
     ]
     return pb.PredictResponse(
         prediction=pb.Prediction(
-            class_name=utf8(result.classes[order[0]]),
-            class_index=order[0],
+            class_name=_name(result, order),
+            class_index=order[0] if result.kind is LabelKind.CATEGORY else -1,
             probabilities=result.probabilities,
             top=top,
+            kind=label_kind_to_proto(result.kind),
+            labels=[utf8(label) for label in result.labels],
+            values=result.values,
+            mask=result.mask_png,
         ),
         model_used=result.model_used,
         timings=pb.Timings(
             queue=duration(result.queue_s), decode=duration(result.decode_s), infer=duration(result.infer_s)
         ),
     )
+
+
+def _name(result: PredictionResult, order: list[int]) -> str:
+    if result.kind is LabelKind.CATEGORY:
+        return utf8(result.classes[order[0]])
+    return utf8(";".join(result.labels))

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import dataclasses
 
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.rpc.read_component import Names, read_components
+from learnfleet.server.rpc.read_source import read_labels, read_source
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.trainer.spec import BadImagePolicy, DataSpec, Normalization, ResizeMethod, TransformSpec
+from learnfleet.trainer.data_spec import (
+    BadImagePolicy,
+    DataSpec,
+    Normalization,
+    PaddingMode,
+    ResizeMethod,
+    TransformSpec,
+)
 from learnfleet.v1 import learner_pb2 as pb
 
 RESIZE_METHODS = {
     ResizeMethod.CROP: pb.RESIZE_METHOD_CROP,
     ResizeMethod.PAD: pb.RESIZE_METHOD_PAD,
     ResizeMethod.SQUISH: pb.RESIZE_METHOD_SQUISH,
+    ResizeMethod.NO: pb.RESIZE_METHOD_NO,
 }
 _RESIZE = {number: method for method, number in RESIZE_METHODS.items()} | {
     pb.RESIZE_METHOD_UNSPECIFIED: ResizeMethod.CROP
+}
+PADDING_MODES: dict[int, PaddingMode] = {
+    pb.PADDING_MODE_UNSPECIFIED: "reflection",
+    pb.PADDING_MODE_REFLECTION: "reflection",
+    pb.PADDING_MODE_BORDER: "border",
+    pb.PADDING_MODE_ZEROS: "zeros",
 }
 _BAD_IMAGE = {
     pb.BAD_IMAGE_POLICY_UNSPECIFIED: BadImagePolicy.SKIP,
@@ -25,8 +41,6 @@ _BAD_IMAGE = {
 _PRESETS = ("auto", "imagenet", "cifar", "mnist", "none")
 _MIN_SIDE, _MAX_SIDE = 8, 1024
 _MAX_BATCH = 65536
-_DEFAULT_SPLIT_SEED = 42
-_MAX_SPLIT_SEED = 2**32 - 1  # of numpy's legacy generator, which fastai splits with
 # Least, greatest and default value of the numbers in Transforms.
 _TRANSFORM_NUMBERS = {
     "max_rotate": (0.0, 180.0, 10.0),
@@ -38,31 +52,26 @@ _TRANSFORM_NUMBERS = {
 }
 
 
-def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRoots) -> DataSpec | None:
-    """The specification, or None where there is no folder to speak of. The folder's content is not looked at."""
-    size = _read_size(message, field, found)
+def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRoots, names: Names) -> DataSpec | None:
+    """The specification, or None where there is no source to speak of. The source's content is not looked at."""
+    resize = _RESIZE.get(message.resize_method)
+    found.check(resize is not None, f"{field}.resize_method", f"{message.resize_method} is no ResizeMethod")
+    size = _read_size(message, field, found, is_free=resize is ResizeMethod.NO)
     bs = message.batch_size or 64
     found.number(f"{field}.batch_size", bs, 1, _MAX_BATCH)
     found.number(f"{field}.validation_batch_size", message.validation_batch_size, 0, _MAX_BATCH)
-    transforms = _read_transforms(message, field, found)
+    transforms = _read_transforms(message, field, found, names)
     normalization = _read_normalization(message.normalization, f"{field}.normalization", found)
-    resize = _RESIZE.get(message.resize_method)
     policy = _BAD_IMAGE.get(message.bad_image_policy)
-    found.check(resize is not None, f"{field}.resize_method", f"{message.resize_method} is no ResizeMethod")
+    padding = PADDING_MODES.get(message.padding_mode)
     found.check(policy is not None, f"{field}.bad_image_policy", f"{message.bad_image_policy} is no BadImagePolicy")
-    if message.WhichOneof("source") is None:
-        found.add(f"{field}.folder", "is missing; must say where the pictures are")
+    found.check(padding is not None, f"{field}.padding_mode", f"{message.padding_mode} is no PaddingMode")
+    source = read_source(message, field, found, roots)
+    labels = read_labels(message, field, found)
+    if source is None or resize is None or policy is None or padding is None or labels is None:
         return None
-    path = _read_folder(message.folder, f"{field}.folder", found, roots)
-    if path is None or resize is None or policy is None:
-        return None
-    folder = message.folder
-    return DataSpec(
-        path=path,
-        train=folder.train or "train",
-        valid=folder.valid or "valid",
-        valid_pct=folder.valid_pct if folder.HasField("valid_pct") else None,
-        split_seed=folder.split_seed if folder.HasField("split_seed") else _DEFAULT_SPLIT_SEED,
+    return dataclasses.replace(
+        source,
         size=size,
         resize_method=resize,
         bs=bs,
@@ -70,24 +79,18 @@ def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRo
         transforms=transforms,
         normalization=normalization,
         bad_image=policy,
+        labels=labels,
+        classes=tuple(message.classes) or None,
+        test=message.test or None,
+        log=message.log,
+        padding_mode=padding,
     )
 
 
-def _read_folder(message: pb.FolderSource, field: str, found: Violations, roots: DataRoots) -> str | None:
-    for name in ("train", "valid"):
-        value = getattr(message, name)
-        parts = PurePosixPath(value).parts
-        is_inside = not value.startswith("/") and ".." not in parts and "\0" not in value
-        found.check(is_inside, f"{field}.{name}", f"'{value[:80]}' must be the name of a folder inside path")
-    if message.HasField("valid_pct"):
-        found.number(f"{field}.valid_pct", message.valid_pct, 0, 1, open_ends=True)
-    if message.HasField("split_seed"):
-        found.number(f"{field}.split_seed", message.split_seed, 0, _MAX_SPLIT_SEED)
-    path = found.attempt(lambda: roots.resolve(message.path, f"{field}.path"))
-    return str(path) if path is not None else None
-
-
-def _read_size(message: pb.DataSpec, field: str, found: Violations) -> tuple[int, int]:
+def _read_size(message: pb.DataSpec, field: str, found: Violations, *, is_free: bool) -> tuple[int, ...]:
+    if is_free:
+        found.check(not message.HasField("size"), f"{field}.size", "must be absent where pictures stay as they are")
+        return ()
     if not message.HasField("size"):
         return 224, 224
     found.number(f"{field}.size.rows", message.size.rows, _MIN_SIDE, _MAX_SIDE)
@@ -95,7 +98,7 @@ def _read_size(message: pb.DataSpec, field: str, found: Violations) -> tuple[int
     return message.size.rows, message.size.columns
 
 
-def _read_transforms(message: pb.DataSpec, field: str, found: Violations) -> TransformSpec | None:
+def _read_transforms(message: pb.DataSpec, field: str, found: Violations, names: Names) -> TransformSpec | None:
     if not message.HasField("transforms"):
         return None
     given = message.transforms
@@ -112,6 +115,7 @@ def _read_transforms(message: pb.DataSpec, field: str, found: Violations) -> Tra
         max_warp=numbers["max_warp"],
         p_affine=numbers["p_affine"],
         p_lighting=numbers["p_lighting"],
+        extra=read_components(given.extra, f"{field}.transforms.extra", found, names.transforms, "transform"),
     )
 
 

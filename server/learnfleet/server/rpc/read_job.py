@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import uuid
-from collections.abc import Sequence
 from typing import TypeAlias
 
 from learnfleet.server.domain import CheckpointPolicy, Resources
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.trainer.spec import FitOneCycleStage, FitStage, FreezeStage, LearningRate, Stage
 from learnfleet.v1 import interpretation_service_pb2, learner_pb2, prediction_service_pb2, training_service_pb2
 from learnfleet.v1 import job_pb2 as pb
 
@@ -22,105 +19,7 @@ ExamineRequest: TypeAlias = (
     | training_service_pb2.ValidateRequest
 )
 
-_MAX_STAGES = 100
-_MAX_GROUPS = 1000
-_MAX_EPOCHS = 10_000
-_MAX_LR = 1e3
 _MAX_WORKERS = 4096
-_MAX_FACTOR = 1e12
-
-
-def read_stages(messages: Sequence[pb.Stage], found: Violations) -> tuple[Stage, ...]:
-    """The stages that could be read; for the others `found` has violations."""
-    if not found.check(
-        0 < len(messages) <= _MAX_STAGES, "stages", f"has {len(messages)}; must have 1 to {_MAX_STAGES}"
-    ):
-        return ()
-    read = [_read_stage(message, f"stages[{index}]", found) for index, message in enumerate(messages)]
-    return tuple(stage for stage in read if stage is not None)
-
-
-def _read_stage(message: pb.Stage, field: str, found: Violations) -> Stage | None:
-    action = message.WhichOneof("action")
-    if action == "fit":
-        return _read_fit(message.fit, f"{field}.fit", found)
-    if action == "fit_one_cycle":
-        return _read_one_cycle(message.fit_one_cycle, f"{field}.fit_one_cycle", found)
-    if action == "freeze":
-        return FreezeStage(-1)
-    if action == "unfreeze":
-        return FreezeStage(0)
-    if action == "freeze_to":
-        found.number(f"{field}.freeze_to.n", message.freeze_to.n, -100, 100)
-        return FreezeStage(message.freeze_to.n)
-    found.add(field, "is empty; must be one of fit, fit_one_cycle, freeze, unfreeze, freeze_to")
-    return None
-
-
-def _read_fit(message: pb.Fit, field: str, found: Violations) -> FitStage:
-    found.number(f"{field}.epochs", message.epochs, 1, _MAX_EPOCHS)
-    lr = _read_lr(message.lr, f"{field}.lr", found) if message.HasField("lr") else LearningRate(stop=3e-3)
-    return FitStage(message.epochs, lr, _read_wd(message, field, found))
-
-
-def _read_one_cycle(message: pb.FitOneCycle, field: str, found: Violations) -> FitOneCycleStage:
-    found.number(f"{field}.epochs", message.epochs, 1, _MAX_EPOCHS)
-    max_lr = _read_lr(message.max_lr, f"{field}.max_lr", found) if message.HasField("max_lr") else None
-    moms = tuple(message.moms) or (0.95, 0.85)
-    found.check(len(moms) == 2, f"{field}.moms", f"has {len(moms)} values; must have 2: at the start and at the peak")
-    for index, momentum in enumerate(moms[:2]):
-        is_right = 0 <= momentum < 1
-        found.check(is_right, f"{field}.moms[{index}]", f"is {momentum:g}; must be at least 0 and less than 1")
-    div_factor = message.div_factor if message.HasField("div_factor") else 25.0
-    pct_start = message.pct_start if message.HasField("pct_start") else 0.3
-    final_div = message.final_div if message.HasField("final_div") else None
-    found.number(f"{field}.div_factor", div_factor, 1, _MAX_FACTOR)
-    found.number(f"{field}.pct_start", pct_start, 0, 1, open_ends=True)
-    if final_div is not None:
-        found.number(f"{field}.final_div", final_div, 1, _MAX_FACTOR)
-    return FitOneCycleStage(
-        message.epochs,
-        max_lr or LearningRate(stop=3e-3),
-        moms,
-        div_factor,
-        pct_start,
-        final_div,
-        _read_wd(message, field, found),
-    )
-
-
-def _read_wd(message: pb.Fit | pb.FitOneCycle, field: str, found: Violations) -> float | None:
-    if not message.HasField("wd"):
-        return None
-    found.number(f"{field}.wd", message.wd, 0, 10)
-    return message.wd
-
-
-def _read_lr(message: learner_pb2.LearningRate, field: str, found: Violations) -> LearningRate:
-    form = message.WhichOneof("form")
-    if form == "value":
-        _check_rate(message.value, f"{field}.value", found)
-        return LearningRate(value=message.value)
-    if form == "slice":
-        start = message.slice.start if message.slice.HasField("start") else None
-        if start is not None:
-            _check_rate(start, f"{field}.slice.start", found)
-        _check_rate(message.slice.stop, f"{field}.slice.stop", found)
-        return LearningRate(start=start, stop=message.slice.stop)
-    if form == "values":
-        values = tuple(message.values.values)
-        found.check(bool(values), f"{field}.values", "is empty; must have one value a layer group")
-        found.length(f"{field}.values.values", len(values), _MAX_GROUPS)
-        for index, value in enumerate(values[:_MAX_GROUPS]):
-            _check_rate(value, f"{field}.values.values[{index}]", found)
-        return LearningRate(values=values)
-    found.add(field, "is empty; must be a value, a slice, or values")
-    return LearningRate(stop=3e-3)
-
-
-def _check_rate(value: float, field: str, found: Violations) -> None:
-    is_right = math.isfinite(value) and 0 < value <= _MAX_LR
-    found.check(is_right, field, f"is {value:g}; a learning rate must be greater than 0 and at most {_MAX_LR:g}")
 
 
 def read_resources(

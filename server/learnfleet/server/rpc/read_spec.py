@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-
-from google.protobuf.struct_pb2 import Struct, Value
+from typing import Literal
 
 from learnfleet.server.data.roots import DataRoots
-from learnfleet.server.rpc.ports import Argument, Catalog
+from learnfleet.server.rpc.read_component import (
+    Names,
+    check_known,
+    read_arguments,
+    read_component,
+    read_components,
+    read_metrics,
+)
 from learnfleet.server.rpc.read_data import read_data
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.trainer.spec import Component, HeadSpec, LearnerSpec, OptimizerSpec, WeightsSpec
+from learnfleet.trainer.spec import HeadSpec, LearnerSpec, OptimizerSpec, UnetSpec, WeightsSpec
 from learnfleet.v1 import learner_pb2 as pb
 
+PRECISIONS: dict[int, Literal["fp32", "fp16", "bf16"]] = {
+    pb.PRECISION_UNSPECIFIED: "fp32",
+    pb.PRECISION_FP32: "fp32",
+    pb.PRECISION_FP16: "fp16",
+    pb.PRECISION_BF16: "bf16",
+}
+_INITS = ("kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform", "orthogonal", "none")
+_MAX_GROUPS = 1000
+_MAX_BATCHES = 65536
 _WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
-_OPTIMIZERS = ("adam", "sgd")
 _MAX_WIDTH = 65536
-_MAX_METRICS = 50
 _MAX_LAYERS = 20
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the workers know by name."""
-
-    architectures: frozenset[str]
-    metrics: Mapping[str, tuple[Argument, ...]]
-    losses: Mapping[str, tuple[Argument, ...]]
-
-    @classmethod
-    async def of(cls, catalog: Catalog) -> Names:
-        return cls(await catalog.architectures(), await catalog.metrics(), await catalog.losses())
 
 
 def read_learner_spec(
     message: pb.LearnerSpec, field: str, found: Violations, names: Names, roots: DataRoots
 ) -> LearnerSpec | None:
     """The specification, or None if `found` has got violations that leave none."""
-    _check_known(message.architecture, f"{field}.architecture", found, names.architectures, "architecture")
-    data = read_data(message.data, f"{field}.data", found, roots)
+    check_known(message.architecture, f"{field}.architecture", found, names.architectures, "architecture")
+    data = read_data(message.data, f"{field}.data", found, roots, names)
     weights = _read_weights(message.weights, f"{field}.weights", found, roots)
     head = _read_head(message.head, f"{field}.head", found)
     metrics = read_metrics(message.metrics, f"{field}.metrics", found, names.metrics)
     loss = None
     if message.HasField("loss"):
         loss = read_component(message.loss, f"{field}.loss", found, names.losses, "loss")
-    optimizer = _read_optimizer(message.optimizer, f"{field}.optimizer", found)
+    optimizer = _read_optimizer(message.optimizer, f"{field}.optimizer", found, names)
+    callbacks = read_components(message.callbacks, f"{field}.callbacks", found, names.callbacks, "callback")
+    unet = _read_unet(message.unet, f"{field}.unet", found)
+    precision = PRECISIONS.get(message.precision)
+    found.check(precision is not None, f"{field}.precision", f"{message.precision} is no Precision")
+    found.length(f"{field}.split", len(message.split), _MAX_GROUPS)
+    if message.HasField("clip_grad"):
+        found.number(f"{field}.clip_grad", message.clip_grad, 0, 1e6, open_ends=True)
+    found.number(f"{field}.accumulate", message.accumulate, 0, _MAX_BATCHES)
     if data is None or weights is None:
         return None
     return LearnerSpec(
@@ -62,74 +67,30 @@ def read_learner_spec(
         optimizer=optimizer,
         train_bn=message.train_bn if message.HasField("train_bn") else True,
         seed=message.seed,
+        kind="unet" if message.HasField("unet") else "cnn",
+        cut=message.cut if message.HasField("cut") else None,
+        split=tuple(message.split) or None,
+        unet=unet,
+        callbacks=callbacks,
+        precision=precision or "fp32",
+        clip_grad=message.clip_grad if message.HasField("clip_grad") else None,
+        accumulate=message.accumulate or 1,
     )
 
 
-def read_metrics(
-    messages: Sequence[pb.Component], field: str, found: Violations, known: Mapping[str, tuple[Argument, ...]]
-) -> tuple[Component, ...]:
-    """Registered metrics, each listed once."""
-    if not found.length(field, len(messages), _MAX_METRICS):
-        return ()
-    metrics = tuple(
-        read_component(item, f"{field}[{index}]", found, known, "metric") for index, item in enumerate(messages)
+def _read_unet(message: pb.Unet, field: str, found: Violations) -> UnetSpec:
+    bounds = tuple(message.y_range)
+    fits = len(bounds) in (0, 2) and (not bounds or bounds[0] < bounds[1])
+    found.check(fits, f"{field}.y_range", "must be empty, or a lower and an upper bound")
+    return UnetSpec(
+        blur_final=message.blur_final if message.HasField("blur_final") else True,
+        norm_type=message.norm_type or None,
+        blur=message.blur,
+        self_attention=message.self_attention,
+        y_range=bounds or None,
+        last_cross=message.last_cross if message.HasField("last_cross") else True,
+        bottle=message.bottle,
     )
-    seen: set[str] = set()
-    for index, metric in enumerate(metrics):
-        found.check(metric.name not in seen, f"{field}[{index}].name", f"'{metric.name}' is listed twice")
-        seen.add(metric.name)
-    return metrics
-
-
-def read_component(
-    message: pb.Component, field: str, found: Violations, known: Mapping[str, tuple[Argument, ...]], what: str
-) -> Component:
-    """A registered name with arguments that fit its signature."""
-    if not _check_known(message.name, f"{field}.name", found, known, what):
-        return Component(message.name)
-    return Component(message.name, _read_arguments(message.arguments, f"{field}.arguments", found, known[message.name]))
-
-
-def _read_arguments(
-    message: Struct, field: str, found: Violations, signature: tuple[Argument, ...]
-) -> dict[str, object]:
-    by_name = {argument.name: argument for argument in signature}
-    takes = ", ".join(f"{a.name} ({a.type}, default {a.default})" for a in signature) or "none"
-    read: dict[str, object] = {}
-    for name, value in message.fields.items():
-        argument = by_name.get(name)
-        if argument is None:
-            found.add(f"{field}.{name[:80]}", f"is no argument it takes; it takes {takes}")
-            continue
-        scalar = _scalar(value, argument.type)
-        right = f"must be of type {argument.type}" + (" and finite" if argument.type == "float" else "")
-        if found.check(scalar is not None, f"{field}.{name}", right):
-            read[name] = scalar
-    return read
-
-
-def _scalar(value: Value, type_name: str) -> bool | int | float | str | None:
-    """The value as `int`, `float`, `str` or `bool`; None if it is none. A Struct's numbers are all floating-point."""
-    kind = value.WhichOneof("kind")
-    if (type_name, kind) == ("bool", "bool_value"):
-        return bool(value.bool_value)
-    if (type_name, kind) == ("str", "string_value"):
-        return str(value.string_value)
-    if kind != "number_value" or not math.isfinite(value.number_value):
-        return None
-    if type_name == "int":
-        return int(value.number_value) if value.number_value.is_integer() else None
-    return float(value.number_value) if type_name == "float" else None
-
-
-def _check_known(name: str, field: str, found: Violations, known: Iterable[str], what: str) -> bool:
-    names = sorted(known)
-    if name in names:
-        return True
-    close = difflib.get_close_matches(name[:80], names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {len(names)}, such as {', '.join(names[:5])}"
-    found.add(field, f"'{name[:80]}' is no known {what}; {hint}" if name else f"is empty; must name a known {what}")
-    return False
 
 
 def _read_weights(message: pb.Weights, field: str, found: Violations, roots: DataRoots) -> WeightsSpec | None:
@@ -163,22 +124,36 @@ def _read_head(message: pb.Head, field: str, found: Violations) -> HeadSpec:
     hidden = len(message.lin_ftrs) or (0 if message.linear_only else 1)
     fits = len(message.ps) in (0, 1, hidden + 1)
     found.check(fits, f"{field}.ps", f"has {len(message.ps)} values; must have 1, or one a linear layer: {hidden + 1}")
+    init = message.init or "kaiming_normal"
+    found.check(init in _INITS, f"{field}.init", f"'{init[:40]}' must be one of {', '.join(_INITS)}")
     return HeadSpec(
         lin_ftrs=() if message.linear_only else tuple(message.lin_ftrs) or None,
         ps=tuple(message.ps) or (0.5,),
         concat_pool=message.concat_pool if message.HasField("concat_pool") else True,
         bn_final=message.bn_final,
+        init=None if init == "none" else init,
     )
 
 
-def _read_optimizer(message: pb.Optimizer, field: str, found: Violations) -> OptimizerSpec:
+def _read_optimizer(message: pb.Optimizer, field: str, found: Violations, names: Names) -> OptimizerSpec:
     name = message.name or "adam"
-    found.check(name in _OPTIMIZERS, f"{field}.name", f"'{name[:40]}' is unknown; known: {', '.join(_OPTIMIZERS)}")
+    arguments = {}
+    if check_known(name, f"{field}.name", found, names.optimizers, "optimiser"):
+        arguments = read_arguments(message.arguments, f"{field}.arguments", found, names.optimizers[name])
     wd = message.wd if message.HasField("wd") else 1e-2
-    found.number(f"{field}.wd", wd, 0, 10)
     return OptimizerSpec(
-        name="sgd" if name == "sgd" else "adam",
-        wd=wd,
+        name=name,
+        wd=read_wd(wd, message.wd_per_group, field, found),
         true_wd=message.true_wd if message.HasField("true_wd") else True,
         bn_wd=message.bn_wd if message.HasField("bn_wd") else True,
+        arguments=arguments,
     )
+
+
+def read_wd(wd: float, per_group: Sequence[float], field: str, found: Violations) -> float | tuple[float, ...]:
+    """One weight decay, or one a layer group where these are given."""
+    found.number(f"{field}.wd", wd, 0, 10)
+    if found.length(f"{field}.wd_per_group", len(per_group), _MAX_GROUPS):
+        for index, value in enumerate(per_group):
+            found.number(f"{field}.wd_per_group[{index}]", value, 0, 10)
+    return tuple(per_group) or wd

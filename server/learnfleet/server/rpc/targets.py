@@ -11,7 +11,8 @@ from learnfleet.server import names
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Learner, Resources
 from learnfleet.server.rpc.ports import Catalog
-from learnfleet.server.rpc.read_spec import Names, read_learner_spec
+from learnfleet.server.rpc.read_component import Names
+from learnfleet.server.rpc.read_spec import read_learner_spec
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import interpretation_service_pb2, training_service_pb2

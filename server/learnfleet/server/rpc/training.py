@@ -14,14 +14,14 @@ from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.read_component import Names, read_metrics
 from learnfleet.server.rpc.read_job import (
     read_checkpoint_policy,
     read_dataset,
     read_request_id,
     read_resources,
-    read_stages,
 )
-from learnfleet.server.rpc.read_spec import read_metrics
+from learnfleet.server.rpc.read_stage import read_stages
 from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, require_trained
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
@@ -50,7 +50,8 @@ class TrainingServicer:
         default = Resources()
         if target is not None and not target.is_new:
             default = await asyncio.to_thread(last_resources, self.store, target.learner.id)
-        stages = read_stages(request.stages, found)
+        known = await Names.of(self.queueing.catalog)
+        stages = read_stages(request.stages, found, known)
         has_fit = any(not isinstance(stage, FreezeStage) for stage in stages)
         found.check(has_fit or bool(found), "stages", "train nothing; at least one must be more than a freeze")
         resources = read_resources(
@@ -68,7 +69,7 @@ class TrainingServicer:
     async def validate(self, request: pb.ValidateRequest) -> job_pb2.Job:
         found = Violations()
         dataset = read_dataset(request.dataset, "valid", found)
-        known = await self.queueing.catalog.metrics()
+        known = await self.queueing.catalog.components("metrics")
         metrics = read_metrics(request.metrics, "metrics", found, known) if request.metrics else None
         return await self.queueing.examine(request, found, JobKind.VALIDATE, ValidateWork(dataset, metrics))
 

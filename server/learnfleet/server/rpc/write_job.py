@@ -19,7 +19,8 @@ from learnfleet.server.domain import (
     StoredEvent,
     TrainWork,
 )
-from learnfleet.server.rpc.write_spec import bad_image_policy_to_proto, learner_spec_to_proto, stage_to_proto
+from learnfleet.server.rpc.write_data import bad_image_policy_to_proto
+from learnfleet.server.rpc.write_spec import learner_spec_to_proto, stage_to_proto
 from learnfleet.v1 import job_pb2 as pb
 from learnfleet.v1 import learner_pb2
 

@@ -13,6 +13,8 @@ from typing import Any
 from learnfleet.server.rpc.ports import Argument, Capacity
 from learnfleet.server.workers.cluster import RayCluster
 
+_KEYS = {"optimizers": "optimizer_arguments"}
+_FORMAT = 2  # of what a worker answers
 _DISTRIBUTIONS = ("learnfleet", "torch", "torchvision", "timm")
 
 _log = logging.getLogger(__name__)
@@ -29,11 +31,8 @@ class WorkerCatalog:
     async def architectures(self) -> frozenset[str]:
         return frozenset((await self._catalog())["architectures"])
 
-    async def metrics(self) -> Mapping[str, tuple[Argument, ...]]:
-        return _signatures((await self._catalog())["metrics"])
-
-    async def losses(self) -> Mapping[str, tuple[Argument, ...]]:
-        return _signatures((await self._catalog())["losses"])
+    async def components(self, kind: str) -> Mapping[str, tuple[Argument, ...]]:
+        return _signatures((await self._catalog())[_KEYS.get(kind, kind)])
 
     async def capacity(self) -> Capacity:
         return await asyncio.to_thread(self._cluster.capacity)
@@ -61,9 +60,11 @@ class WorkerCatalog:
         """Versions here, which with a local Ray are the workers' own; None where the workers may have others."""
         if not self._cluster.is_local:
             return None
-        groups = ("learnfleet.architectures", "learnfleet.metrics")
+        groups = ("learnfleet.architectures", "learnfleet.callbacks", "learnfleet.losses", "learnfleet.metrics")
         plugins = [f"{point.name}={point.value}" for group in groups for point in metadata.entry_points(group=group)]
-        return " ".join([*(f"{name}=={metadata.version(name)}" for name in _DISTRIBUTIONS), *sorted(plugins)])
+        return " ".join(
+            [f"format {_FORMAT}", *(f"{name}=={metadata.version(name)}" for name in _DISTRIBUTIONS), *sorted(plugins)]
+        )
 
     def _ask(self) -> dict[str, Any]:
         return self._cluster.wait().catalog()
@@ -71,6 +72,6 @@ class WorkerCatalog:
 
 def _signatures(components: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[Argument, ...]]:
     return {
-        name: tuple(Argument(item["name"], item["type"], item["default"]) for item in arguments)
+        name: tuple(Argument(**{**item, "choices": tuple(item.get("choices", ()))}) for item in arguments)
         for name, arguments in components.items()
     }

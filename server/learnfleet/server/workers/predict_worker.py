@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from learnfleet.trainer.data_spec import LabelKind
+
 if TYPE_CHECKING:
-    from learnfleet.trainer.predictor import Predictor
+    from learnfleet.trainer.predictor import Prediction, Predictor
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class Answer:
     decode_s: float = 0.0
     infer_s: float = 0.0
     bad_image: str | None = None
+    kind: LabelKind = LabelKind.CATEGORY
+    labels: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+    mask_png: bytes = b""
 
 
 class PredictWorker:
@@ -33,7 +40,7 @@ class PredictWorker:
         self._max_models, self._threads = max_models, threads
         self._lock = Lock()
 
-    def predict(self, export: str, image: bytes) -> Answer:
+    def predict(self, export: str, image: bytes, thresh: float | None = None, tta: bool = False) -> Answer:
         """Ask the model of an export folder about the bytes of a picture file."""
         from learnfleet.trainer.images import BadImage
 
@@ -41,13 +48,24 @@ class PredictWorker:
         model = self._model(export)
         loaded = time.perf_counter()
         try:
-            x = model.transform([image])
+            pixels = model.transform.pixels(image)
         except BadImage as error:
             return Answer(bad_image=error.reason)
         decoded = time.perf_counter()
-        prediction = model.classify(x)[0]
+        prediction = model.predict_pixels(pixels, thresh, tta)
         done = time.perf_counter()
-        return Answer(model.classes, prediction.probabilities, loaded - began, decoded - loaded, done - decoded)
+        is_multi = prediction.kind is LabelKind.MULTI_CATEGORY
+        return Answer(
+            model.classes,
+            prediction.probabilities,
+            loaded - began,
+            decoded - loaded,
+            done - decoded,
+            kind=prediction.kind,
+            labels=tuple(prediction.class_name.split(";")) if is_multi and prediction.class_name else (),
+            values=prediction.values,
+            mask_png=_png(prediction) if prediction.kind is LabelKind.MASK else b"",
+        )
 
     def _model(self, export: str) -> Predictor:
         """From memory, else loaded once however many ask at the same time."""
@@ -62,3 +80,14 @@ class PredictWorker:
             while len(self._models) > self._max_models:
                 self._models.popitem(last=False)
             return self._models[export]
+
+
+def _png(prediction: Prediction) -> bytes:
+    """The predicted mask as a grey PNG of class indices."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = prediction.prediction.reshape(prediction.prediction.shape[-2:]).numpy().astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

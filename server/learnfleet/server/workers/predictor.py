@@ -12,7 +12,7 @@ from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Checkpoint
 from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
-from learnfleet.server.rpc.ports import PredictionResult
+from learnfleet.server.rpc.ports import PredictionResult, PredictOptions
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
@@ -31,16 +31,27 @@ class PredictionPool:
         self._config, self._store, self._cluster, self._registry = config, store, cluster, registry
         self._lock = Lock()
 
-    def predict(self, model: str, image: bytes) -> PredictionResult:
+    def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         """As `Runtime.predict`."""
         began = time.perf_counter()
         export, used = self._resolve(model)
-        answer = self._ask(str(export), image)
+        answer = self._ask(str(export), image, options)
         if answer.bad_image is not None:
             raise InvalidArgument([FieldViolation("image", f"is no picture that can be read: {answer.bad_image}")])
         total_s = time.perf_counter() - began
         queue_s = max(0.0, total_s - answer.decode_s - answer.infer_s)
-        return PredictionResult(answer.classes, answer.probabilities, used, queue_s, answer.decode_s, answer.infer_s)
+        return PredictionResult(
+            answer.classes,
+            answer.probabilities,
+            used,
+            queue_s,
+            answer.decode_s,
+            answer.infer_s,
+            answer.kind,
+            answer.labels,
+            answer.values,
+            answer.mask_png,
+        )
 
     def _resolve(self, model: str) -> tuple[Path, str]:
         """(export folder, name of the version or checkpoint)."""
@@ -62,16 +73,16 @@ class PredictionPool:
                 make_export(checkpoint, folder, self._store)
         return folder, names.checkpoint_name(learner_id, checkpoint.id)
 
-    def _ask(self, export: str, image: bytes) -> Answer:
+    def _ask(self, export: str, image: bytes, options: PredictOptions) -> Answer:
         host = self._cluster.wait()
         try:
-            return host.predict(export, image)
+            return host.predict(export, image, options.thresh, options.tta)
         except WorkerDied:
             _log.warning("the predicting process died; asking a new one")
         except TimeoutError as error:
             raise Unavailable(f"{error}; try again") from None
         try:
-            return host.predict(export, image)
+            return host.predict(export, image, options.thresh, options.tta)
         except (WorkerDied, TimeoutError) as error:
             raise Unavailable(f"{error} again; try later") from error
 

@@ -111,7 +111,7 @@ class RayHost:
         except KeyError:
             raise WorkerDied("the workers were ended") from None
 
-    def predict(self, export: str, image: bytes) -> Answer:
+    def predict(self, export: str, image: bytes, thresh: float | None, tta: bool) -> Answer:
         """Raises TimeoutError, WorkerDied; after the latter another try has a new process."""
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError
@@ -122,7 +122,8 @@ class RayHost:
                 self._predictor = actor_class.remote()
             actor = self._predictor
         try:
-            return ray.get(actor.predict.remote(export, image), timeout=_PREDICT_TIMEOUT_S)  # type: ignore[no-any-return]
+            asked = actor.predict.remote(export, image, thresh, tta)
+            return ray.get(asked, timeout=_PREDICT_TIMEOUT_S)  # type: ignore[no-any-return]
         except GetTimeoutError:
             raise TimeoutError(f"the model did not answer within {_PREDICT_TIMEOUT_S:g} s") from None
         except RayActorError as error:

@@ -171,7 +171,8 @@ def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
         return run_evaluate.run_show(learner, context, **options)
     folder = folder / INTERPRETATION_DIR
     folder.mkdir(parents=True, exist_ok=True)
-    found = run_interpret(learner, context, output_dir=folder, **options)
+    ds_type = run_evaluate.dataset_type(options.pop("dataset"))
+    found = run_interpret(learner, context, output_dir=folder, ds_type=ds_type, **options)
     if run.rank == 0:
         temporary = folder / f".{INTERPRETATION_FILE}.{run.request.attempt}"
         temporary.write_text(json.dumps(found))

@@ -82,6 +82,8 @@ class TrainWorker:
         holds, self._holds = self._holds, None
         with run.reporting():
             learner = self._prepared(run.request, holds)
+            # What callbacks write (the best model, tables) is the job's, and never goes into the data's folder.
+            learner.path = Path(run.request.job_dir)
             outcome = execute(learner, run)
             self._holds = final_token(run.request, outcome)
             run.done(outcome)

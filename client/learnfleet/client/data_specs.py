@@ -1,0 +1,414 @@
+"""What data a remote learner has, as values that read like fastai. Nothing is read here: the files are the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from learnfleet.client.components import Component, component_to_proto
+from learnfleet.v1 import learner_pb2
+
+Size: TypeAlias = "int | tuple[int, int] | None"
+Normalize: TypeAlias = "str | tuple[Sequence[float], Sequence[float]]"
+
+_RESIZE_METHODS = {
+    "crop": learner_pb2.RESIZE_METHOD_CROP,
+    "pad": learner_pb2.RESIZE_METHOD_PAD,
+    "squish": learner_pb2.RESIZE_METHOD_SQUISH,
+    "no": learner_pb2.RESIZE_METHOD_NO,
+}
+_BAD_IMAGE = {"skip": learner_pb2.BAD_IMAGE_POLICY_SKIP, "fail": learner_pb2.BAD_IMAGE_POLICY_FAIL}
+_PADDING_MODES = {
+    "reflection": learner_pb2.PADDING_MODE_REFLECTION,
+    "border": learner_pb2.PADDING_MODE_BORDER,
+    "zeros": learner_pb2.PADDING_MODE_ZEROS,
+}
+_LABELS = {
+    "category": learner_pb2.LABEL_KIND_CATEGORY,
+    "multi_category": learner_pb2.LABEL_KIND_MULTI_CATEGORY,
+    "float": learner_pb2.LABEL_KIND_FLOAT,
+    "mask": learner_pb2.LABEL_KIND_MASK,
+}
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """fastai's augmentation; made by `get_transforms`."""
+
+    do_flip: bool = True
+    flip_vert: bool = False
+    max_rotate: float = 10.0  # degrees
+    max_zoom: float = 1.1
+    max_lighting: float = 0.2
+    max_warp: float = 0.2
+    p_affine: float = 0.75
+    p_lighting: float = 0.75
+    xtra_tfms: tuple[Component, ...] = ()
+
+    def to_proto(self) -> learner_pb2.Transforms:
+        numbers = {name: value for name, value in vars(self).items() if name != "xtra_tfms"}
+        return learner_pb2.Transforms(**numbers, extra=[component_to_proto(item) for item in self.xtra_tfms])
+
+
+def get_transforms(
+    do_flip: bool = True,
+    flip_vert: bool = False,
+    max_rotate: float = 10.0,
+    max_zoom: float = 1.1,
+    max_lighting: float = 0.2,
+    max_warp: float = 0.2,
+    p_affine: float = 0.75,
+    p_lighting: float = 0.75,
+    xtra_tfms: Sequence[Component] = (),
+) -> Transforms:
+    """fastai v1's augmentation of training pictures. A maximum of 0 (zoom: 1) leaves that transform out.
+
+    Args:
+        xtra_tfms: further ones by name, such as ("cutout", {"length": [10, 40]}).
+    """
+    return Transforms(
+        do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting, tuple(xtra_tfms)
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """A drawn share of the pictures validates."""
+
+    valid_pct: float = 0.2
+    seed: int | None = None  # None: 42
+
+    def to_proto(self) -> learner_pb2.RandomSplit:
+        return learner_pb2.RandomSplit(valid_pct=self.valid_pct, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of class folders."""
+
+    path: str
+    train: str = "train"
+    valid: str = "valid"
+    valid_pct: float | None = None
+    seed: int | None = None
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        message.folder.CopyFrom(learner_pb2.FolderSource(path=self.path, train=self.train, valid=self.valid))
+        if self.valid_pct is not None:
+            message.folder.valid_pct = self.valid_pct
+        if self.seed is not None:
+            message.folder.split_seed = self.seed
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file on the server that names pictures and their labels."""
+
+    path: str
+    file: str = "labels.csv"
+    folder: str = ""
+    suffix: str = ""
+    fn_col: str = ""
+    label_cols: tuple[str, ...] = ()
+    label_delim: str = ""
+    delimiter: str = ","
+    valid_col: str = ""
+    header: bool = True
+    split: Split = Split()
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        table = learner_pb2.TableSource(
+            path=self.path,
+            file=self.file,
+            folder=self.folder,
+            suffix=self.suffix,
+            fn_col=self.fn_col,
+            label_cols=self.label_cols,
+            label_delim=self.label_delim,
+            delimiter=self.delimiter,
+            valid_col=self.valid_col,
+            split=self.split.to_proto(),
+            no_header=not self.header,
+        )
+        message.table.CopyFrom(table)
+
+
+@dataclass(frozen=True)
+class Names:
+    """All pictures below a folder, labelled by the first group of a regular expression in their paths."""
+
+    path: str
+    pattern: str
+    split: Split = Split()
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        source = learner_pb2.NamesSource(path=self.path, pattern=self.pattern, split=self.split.to_proto())
+        message.names.CopyFrom(source)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Pictures one by one."""
+
+    path: str
+    items: tuple[learner_pb2.ListedItem, ...]
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        message.list.CopyFrom(learner_pb2.ListSource(path=self.path, items=self.items))
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Pictures and a mask for each, of the same name in another folder."""
+
+    path: str
+    pictures: str = "images"
+    masks: str = "labels"
+    suffix: str = ""
+    extension: str = ""
+    split: Split = Split()
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        source = learner_pb2.MasksSource(
+            path=self.path,
+            pictures=self.pictures,
+            masks=self.masks,
+            suffix=self.suffix,
+            extension=self.extension,
+            split=self.split.to_proto(),
+        )
+        message.masks.CopyFrom(source)
+
+
+Source: TypeAlias = Folder | Table | Names | Listed | Masks
+
+
+@dataclass(frozen=True)
+class ImageDataBunch:
+    """Pictures on storage that the server's workers can read, and how they become batches. Nothing is read here.
+
+    Made by its class methods; `with_options` says the rest. Paths are the server's: absolute, or relative to one of its
+    data roots.
+    """
+
+    source: Source
+    ds_tfms: Transforms | None = None
+    size: Size = 224
+    bs: int = 64
+    val_bs: int | None = None
+    resize_method: str | None = None  # None: a square size crops, (rows, columns) squishes, no size leaves as is
+    normalize: Normalize = "auto"
+    bad_image: str = "skip"
+    labels: str = ""  # "": the source's own
+    classes: tuple[str, ...] = ()
+    test: str = ""
+    padding_mode: str = "reflection"
+    log: bool = False
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | Path,
+        train: str = "train",
+        valid: str = "valid",
+        valid_pct: float | None = None,
+        seed: int | None = None,
+        ds_tfms: Transforms | None = None,
+        size: Size = 224,
+        bs: int = 64,
+        val_bs: int | None = None,
+        resize_method: str = "crop",
+        normalize: Normalize = "auto",
+        bad_image: str = "skip",
+        test: str = "",
+        classes: Sequence[str] = (),
+    ) -> ImageDataBunch:
+        """A folder of pictures, labelled by the folder they are in.
+
+        Args:
+            path: on the server: absolute, or relative to one of its data roots.
+            train, valid: folders of class folders below `path`, where `valid_pct` is None.
+            valid_pct: share of the class folders directly below `path` that validates, drawn with `seed`.
+            ds_tfms: augmentation, from `get_transforms`. None: none.
+            size: pixels, one number or (rows, columns).
+            bs: pictures per optimiser step over all workers.
+            resize_method: "crop", "pad", "squish" or "no".
+            normalize: "auto" (that of the pretrained weights, else ImageNet's), "imagenet", "cifar", "mnist", "none",
+                or (mean, std) with three values each.
+            bad_image: "skip" or "fail".
+            test: folder of test pictures below `path`.
+
+        Raises ValueError for a word that is none of these.
+        """
+        source = Folder(str(path), train, valid, valid_pct, seed)
+        return cls(source, ds_tfms, size, bs, val_bs, resize_method, normalize, bad_image).with_options(
+            test=test, classes=tuple(classes)
+        )
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        folder: str = "",
+        label_delim: str = "",
+        csv_labels: str = "labels.csv",
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        fn_col: str = "",
+        label_col: str | Sequence[str] = (),
+        suffix: str = "",
+        delimiter: str = ",",
+        header: bool = True,
+        ds_tfms: Transforms | None = None,
+        size: Size = 224,
+        bs: int = 64,
+        labels: str = "",
+    ) -> ImageDataBunch:
+        """Pictures named in the file path / csv_labels on the server, by the headings of its columns.
+
+        Args:
+            label_delim: between the labels of one cell; then, and with several label columns, a picture may have
+                several labels.
+            labels: "category", "multi_category" or "float". Default: by the columns.
+        """
+        columns = (label_col,) if isinstance(label_col, str) else tuple(label_col)
+        kind = labels or ("multi_category" if label_delim or len(columns) > 1 else "category")
+        split = Split(valid_pct, seed)
+        source = Table(
+            str(path), csv_labels, folder, suffix, fn_col, columns, label_delim, delimiter, header=header, split=split
+        )
+        return cls(source, ds_tfms, size, bs, labels=kind).with_options()
+
+    @classmethod
+    def from_name_re(
+        cls,
+        path: str | Path,
+        pat: str,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        ds_tfms: Transforms | None = None,
+        size: Size = 224,
+        bs: int = 64,
+    ) -> ImageDataBunch:
+        """All pictures below a folder, labelled by the first group of a regular expression in their paths."""
+        return cls(Names(str(path), pat, Split(valid_pct, seed)), ds_tfms, size, bs).with_options()
+
+    @classmethod
+    def from_lists(
+        cls,
+        path: str | Path,
+        fnames: Sequence[str],
+        labels: Sequence[str] | Sequence[Sequence[str]] | Sequence[float],
+        is_valid: Sequence[bool],
+        ds_tfms: Transforms | None = None,
+        size: Size = 224,
+        bs: int = 64,
+    ) -> ImageDataBunch:
+        """Files below `path` on the server, with a label each (text, several texts, or a number) and whether it
+        validates. Raises ValueError where these are not as many.
+        """
+        rows: Iterable[tuple[str, Any, bool]] = zip(fnames, labels, is_valid, strict=True)
+        items = [_listed(*row) for row in rows]
+        first = labels[0] if len(labels) else ""
+        kind = "float" if isinstance(first, float) else "category" if isinstance(first, str) else "multi_category"
+        return cls(Listed(str(path), tuple(items)), ds_tfms, size, bs, labels=kind).with_options()
+
+    @classmethod
+    def from_masks(
+        cls,
+        path: str | Path,
+        classes: Sequence[str],
+        pictures: str = "images",
+        masks: str = "labels",
+        suffix: str = "",
+        extension: str = "",
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        ds_tfms: Transforms | None = None,
+        size: Size = 224,
+        bs: int = 64,
+    ) -> ImageDataBunch:
+        """Pictures of one folder and masks of the same names in another, for `unet_learner`.
+
+        Args:
+            classes: in the order of the pixel values.
+            suffix, extension: what a mask's name has between name and extension, and its own extension.
+        """
+        source = Masks(str(path), pictures, masks, suffix, extension, Split(valid_pct, seed))
+        return cls(source, ds_tfms, size, bs, classes=tuple(classes)).with_options()
+
+    def with_options(
+        self,
+        val_bs: int | None = None,
+        resize_method: str | None = None,
+        normalize: Normalize | None = None,
+        bad_image: str | None = None,
+        classes: Sequence[str] | None = None,
+        test: str | None = None,
+        padding_mode: str | None = None,
+        log: bool | None = None,
+    ) -> ImageDataBunch:
+        """The same with these changed; what is None stays. Raises ValueError for an unknown word."""
+        given: dict[str, Any] = {
+            "val_bs": val_bs,
+            "resize_method": resize_method,
+            "normalize": normalize,
+            "bad_image": bad_image,
+            "classes": None if classes is None else tuple(classes),
+            "test": test,
+            "padding_mode": padding_mode,
+            "log": log,
+        }
+        changed: ImageDataBunch = replace(self, **{name: value for name, value in given.items() if value is not None})
+        _known(changed.method, _RESIZE_METHODS, "resize_method")
+        _known(changed.bad_image, _BAD_IMAGE, "bad_image")
+        _known(changed.padding_mode, _PADDING_MODES, "padding_mode")
+        return changed
+
+    @property
+    def method(self) -> str:
+        """The resize method in words."""
+        if self.size is None:
+            return "no"
+        return self.resize_method or ("crop" if isinstance(self.size, int) else "squish")
+
+    def to_proto(self) -> learner_pb2.DataSpec:
+        message = learner_pb2.DataSpec(
+            resize_method=_RESIZE_METHODS[self.method],
+            batch_size=self.bs,
+            validation_batch_size=self.val_bs or 0,
+            transforms=self.ds_tfms.to_proto() if self.ds_tfms else None,
+            normalization=_normalization(self.normalize),
+            bad_image_policy=_BAD_IMAGE[self.bad_image],
+            labels=_LABELS[self.labels] if self.labels else learner_pb2.LABEL_KIND_UNSPECIFIED,
+            classes=self.classes,
+            test=self.test,
+            padding_mode=_PADDING_MODES[self.padding_mode],
+            log=self.log,
+        )
+        if self.size is not None and self.method != "no":
+            message.size.rows, message.size.columns = (
+                (self.size, self.size) if isinstance(self.size, int) else self.size
+            )
+        self.source.put(message)
+        return message
+
+
+def _listed(name: str, label: str | Sequence[str] | float, is_valid: bool) -> learner_pb2.ListedItem:
+    part = learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN
+    if isinstance(label, float):
+        return learner_pb2.ListedItem(file=name, values=(label,), part=part)
+    return learner_pb2.ListedItem(file=name, labels=(label,) if isinstance(label, str) else label, part=part)
+
+
+def _known(word: str, words: Mapping[str, int], name: str) -> None:
+    if word not in words:
+        raise ValueError(f"{name} is {word!r}; must be one of {', '.join(words)}")
+
+
+def _normalization(value: Normalize) -> learner_pb2.Normalization:
+    if isinstance(value, str):
+        return learner_pb2.Normalization(preset=value)
+    return learner_pb2.Normalization(stats=learner_pb2.ChannelStats(mean=value[0], std=value[1]))
