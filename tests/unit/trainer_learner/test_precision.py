@@ -67,16 +67,16 @@ def to_bf16(learner: Learner) -> Learner:
     return learner.to_bf16()
 
 
-@pytest.mark.parametrize(("switch", "format"), [(to_fp16, torch.float16), (to_bf16, torch.bfloat16)])
+@pytest.mark.parametrize(("switch", "dtype"), [(to_fp16, torch.float16), (to_bf16, torch.bfloat16)])
 def test_f047_the_model_computes_in_half_on_float32_weights_in_training_and_after(
-    switch: Callable[[Learner], Learner], format: torch.dtype
+    switch: Callable[[Learner], Learner], dtype: torch.dtype
 ) -> None:
     model, watch = Seen(), Watch()
     learner = switch(a_learner(model=model))
     learner.fit(1, callbacks=[watch])
     learner.get_preds()
     learner.pred_batch(batch=torch.zeros(2, 3, 8, 8))
-    assert set(model.formats) == {format}
+    assert set(model.formats) == {dtype}
     assert watch.formats == {torch.float32}  # the loss is computed in float32
     assert model.linear.weight.dtype == torch.float32
 

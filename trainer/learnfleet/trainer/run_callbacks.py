@@ -31,6 +31,8 @@ class Checkpoints(Callback):
     Not at the end of the last epoch: callbacks may still change the learner when the fit ends, and what is saved must
     be what the next stage begins with. That checkpoint is for whoever runs the stages.
 
+    Not while gradients are added up for a later step.
+
     Args:
         save: takes the position that a run resumed from the checkpoint is to go on from.
         is_busy: whether the one before is still being written; one that is due by time then waits.

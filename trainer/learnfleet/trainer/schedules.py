@@ -116,9 +116,9 @@ def _phase(field: str, item: Mapping[str, Any]) -> TrainingPhase:
     for name, how in hps.items():
         if not isinstance(how, Mapping) or "vals" not in how or set(how) - {"vals", "anneal"}:
             raise LearnerError(f"{field}.hps.{name}", 'it must have "vals", and may have "anneal"')
-        vals = how["vals"]
+        vals, anneal = how["vals"], _anneal(how.get("anneal"))
         try:
-            phase.schedule_hp(name, tuple(vals) if isinstance(vals, list) else vals, _anneal(how.get("anneal")))
+            phase.schedule_hp(name, tuple(vals) if isinstance(vals, list) else vals, anneal)
         except (TypeError, ValueError, IndexError) as error:
             raise LearnerError(f"{field}.hps.{name}", f"{vals!r} is neither a number nor [start, end]") from error
     return phase
