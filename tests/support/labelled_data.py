@@ -31,7 +31,9 @@ def _noise(number: int) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 110, (18, 20, 3), dtype=np.uint8)
 
 
-def category_data(root: Path, n: int = 6, n_valid: int = 3, tfms: TransformSpec | None = None) -> ImageDataBunch:
+def category_data(
+    root: Path, n: int = 6, n_valid: int = 3, tfms: TransformSpec | None = None, size: int = SIZE
+) -> ImageDataBunch:
     """One of three colours: `n` training and `n_valid` validation pictures each; also four test pictures."""
     for part, first, count in (("train", 0, n), ("valid", 100, n_valid)):
         for channel, name in enumerate(COLOURS):
@@ -41,10 +43,10 @@ def category_data(root: Path, n: int = 6, n_valid: int = 3, tfms: TransformSpec 
                 _write(root / part / name / f"{number}.png", pixels)
     for number in range(4):
         _write(root / "test" / f"{number}.png", _noise(500 + number))
-    return ImageDataBunch.from_folder(root, size=SIZE, bs=4, ds_tfms=tfms, test="test").normalize()
+    return ImageDataBunch.from_folder(root, size=size, bs=4, ds_tfms=tfms, test="test").normalize()
 
 
-def labels_data(root: Path, n: int = 20) -> ImageDataBunch:
+def labels_data(root: Path, n: int = 20, size: int = SIZE) -> ImageDataBunch:
     """Any of three colours, also none."""
     rows = []
     for number in range(n):
@@ -56,10 +58,10 @@ def labels_data(root: Path, n: int = 20) -> ImageDataBunch:
         _write(root / f"{number:02}.png", pixels)
         rows.append((f"{number:02}.png", ";".join(labels)))
     frame = pd.DataFrame(rows, columns=["name", "tags"])
-    return ImageDataBunch.from_df(root, frame, label_delim=";", valid_pct=0.4, seed=1, size=SIZE, bs=4).normalize()
+    return ImageDataBunch.from_df(root, frame, label_delim=";", valid_pct=0.4, seed=1, size=size, bs=4).normalize()
 
 
-def numbers_data(root: Path, n: int = 14) -> ImageDataBunch:
+def numbers_data(root: Path, n: int = 14, size: int = SIZE) -> ImageDataBunch:
     """How bright a picture is, in [0, 1]."""
     values = {}
     for number in range(n):
@@ -67,7 +69,7 @@ def numbers_data(root: Path, n: int = 14) -> ImageDataBunch:
         values[_write(root / f"{number:02}.png", pixels).name] = float(pixels.mean() / 255)
     blocks = ImageList.from_folder(root).split_by_idx(range(0, n, 2))
     labelled = blocks.label_from_func(lambda path: values[path.name], label_cls=LabelKind.FLOAT)
-    return labelled.transform(size=SIZE).databunch(bs=4).normalize()
+    return labelled.transform(size=size).databunch(bs=4).normalize()
 
 
 def masks_data(root: Path, n: int = 12, tfms: TransformSpec | None = None, size: int = SIZE) -> ImageDataBunch:

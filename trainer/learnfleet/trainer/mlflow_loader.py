@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.trainer.images import BadImage
 
 if TYPE_CHECKING:
-    from learnfleet.trainer.predictor import Predictor
+    from learnfleet.trainer.predictor import Prediction, Predictor
 
 _NOT_BASE64 = "text that is not base64 of a picture"
 
 
 class PyfuncModel:
-    """Classifies pictures given as bytes or base64 text: in a list, an array, or the one column of a DataFrame."""
+    """Predicts pictures given as bytes or base64 text: in a list, an array, or the one column of a DataFrame."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
         """A row a picture: class_name, index, probability, probabilities by class, or `error` saying what is wrong.
+
+        Several labels have `labels` too, numbers `values`, and masks `mask_png` (base64 of an 8-bit picture whose
+        values are classes) and `classes`; what a kind does not have is None or empty.
 
         A DataFrame gives a DataFrame with the same index, anything else a list of dicts.
 
@@ -40,16 +43,31 @@ class PyfuncModel:
         answer = value if isinstance(value, BadImage) else self._predictor.predict_bytes([value])[0]
         if isinstance(answer, BadImage):
             return {"class_name": None, "index": None, "probability": None, "probabilities": {}, "error": answer.reason}
-        best = sorted(zip(self._predictor.classes, answer.probabilities, strict=True), key=lambda pair: -pair[1])[
-            :top_k
-        ]
+        has_class = answer.index >= 0
         return {
-            "class_name": answer.class_name,
-            "index": answer.index,
-            "probability": answer.probabilities[answer.index],
-            "probabilities": dict(best),
+            "class_name": answer.class_name or None,
+            "index": answer.index if has_class else None,
+            "probability": answer.probabilities[answer.index] if has_class else None,
+            "probabilities": self._best(answer.probabilities, top_k),
+            **self._own(answer),
             "error": None,
         }
+
+    def _best(self, probabilities: Sequence[float], top_k: int) -> dict[str, float]:
+        named = zip(self._predictor.classes, probabilities, strict=False)  # numbers have classes and no probabilities
+        return dict(sorted(named, key=lambda pair: -pair[1])[:top_k])
+
+    def _own(self, answer: Prediction) -> dict[str, Any]:
+        """What only this kind of label has."""
+        from learnfleet.trainer.data_spec import LabelKind
+
+        if answer.kind is LabelKind.MULTI_CATEGORY:
+            return {"labels": list(getattr(answer.item, "obj", ()))}
+        if answer.kind is LabelKind.FLOAT:
+            return {"values": list(answer.values)}
+        if answer.kind is LabelKind.MASK:
+            return {"mask_png": answer.mask_png(), "classes": list(self._predictor.classes)}
+        return {}
 
 
 def _pictures_in(model_input: Any) -> list[bytes | BadImage]:

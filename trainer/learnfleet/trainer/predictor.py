@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -60,6 +63,14 @@ class Prediction:
     def values(self) -> tuple[float, ...]:
         """The predicted numbers; of other kinds none."""
         return tuple(self.activated.reshape(-1).tolist()) if self.kind is LabelKind.FLOAT else ()
+
+    def mask_png(self) -> str:
+        """The mask as a picture whose 8-bit values are classes, PNG in base64. Raises LearnerError for other kinds."""
+        if self.kind is not LabelKind.MASK:
+            raise LearnerError("mask_png", f"a prediction of the kind {self.kind} is no mask")
+        buffer = io.BytesIO()
+        Image.fromarray(self.prediction[0].to(torch.uint8).numpy()).save(buffer, "PNG")
+        return base64.b64encode(buffer.getvalue()).decode()
 
 
 class Predictor:

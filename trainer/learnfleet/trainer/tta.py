@@ -111,7 +111,8 @@ def variant_augments(settings: AugmentSettings, scale: float) -> list[BatchAugme
 def _settings_of(learner: Learner) -> tuple[AugmentableData, AugmentSettings]:
     if not isinstance(learner.data, AugmentableData):
         raise LearnerError("TTA", "this data has no pictures that could be augmented")
-    return learner.data, learner.data.augment_settings
+    # The learner's seed, not the data's: an export has it too, and its predictions shall be the same.
+    return learner.data, dataclasses.replace(learner.data.augment_settings, seed=learner.seed)
 
 
 # --- the two ways
