@@ -147,7 +147,11 @@ class ChunkMaker:
     def _picture(self, index: int) -> Tensor:
         picture = self.pictures.picture(self.dataset.path(index))
         if self.masks is not None:
-            self._mask(index, picture)  # a picture whose mask is broken is of no more use than a broken one
+            try:
+                self._mask(index, picture)  # a picture whose mask is broken is of no more use than a broken one
+            except BadImage as error:
+                self.pictures.report(error)
+                raise
         return picture
 
     def _replacement(self, epoch: int, index: int, error: BadImage) -> Opened:

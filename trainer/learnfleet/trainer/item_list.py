@@ -177,9 +177,14 @@ class ImageList:
         return self.split_by_idxs(below(train), below(valid))
 
     def split_by_files(self, valid_names: Iterable[Path | str]) -> SplitLists:
-        """Files of these names (without folders) validate."""
+        """Files of these names (without folders, with or without extensions) validate.
+
+        Raises LearnerError where there is none of them: fastai then validates on nothing.
+        """
         names = {Path(name).name for name in valid_names}
-        return self.split_by_valid_func(lambda item: item.name in names)
+        if not any(item.name in names or item.stem in names for item in self.items):
+            raise LearnerError("valid_names", f"none of the {len(names)} names is that of one of the {len(self)} files")
+        return self.split_by_valid_func(lambda item: item.name in names or item.stem in names)
 
     def split_by_fname_file(self, fname: Path | str, path: Path | str | None = None) -> SplitLists:
         """Files named in a text file, one a line, validate."""

@@ -57,7 +57,7 @@ class PictureStore:
         try:
             picture = self.resize.prepare(path, self._root)
         except BadImage as error:
-            self._remember_bad(path, error)
+            self.report(error)
             raise
         self._keep(path, picture)
         return picture
@@ -68,7 +68,9 @@ class PictureStore:
                 self._kept[path] = picture
                 self._bytes_left -= picture.nbytes
 
-    def _remember_bad(self, path: Path, error: BadImage) -> None:
+    def report(self, error: BadImage) -> None:
+        """Remember a broken file, and tell of it if it is new. Masks are reported here, too."""
+        path = Path(error.path)
         with self._lock:
             is_new = path not in self._bad
             self._bad[path] = error.reason
