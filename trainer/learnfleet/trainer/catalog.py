@@ -11,10 +11,10 @@ import torchvision
 from learnfleet.trainer.architectures import available_architectures
 from learnfleet.trainer.callback_registry import available_callbacks
 from learnfleet.trainer.export import installed_version
-from learnfleet.trainer.extra_transforms import available_transforms
 from learnfleet.trainer.losses import available_losses
 from learnfleet.trainer.metrics import available_metrics
 from learnfleet.trainer.opt_funcs import OPT_FUNCS, describe_opt_funcs
+from learnfleet.trainer.transform_components import available_transforms
 
 
 def available_catalog() -> dict[str, Any]:

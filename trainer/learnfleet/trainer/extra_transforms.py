@@ -93,21 +93,6 @@ class ExtraTransform:
         return x
 
 
-def available_transforms() -> dict[str, list[dict[str, Any]]]:
-    """Each transform's arguments, as JSON-able data. All but `p` may be a number or a range of two."""
-    return {name: [_described(*item) for item in make().arguments.items()] for name, make in _DEFAULTS.items()}
-
-
-def _described(name: str, default: Any) -> dict[str, Any]:
-    is_list = isinstance(default, Sequence)
-    return {
-        "name": name,
-        "type": "floats" if is_list else "float",
-        "default": list(default) if is_list else default,
-        "many": not is_list and name != "p",
-    }
-
-
 def build_extra(component: Component, field: str) -> ExtraTransform:
     """Raises LearnerError for a name or an argument that is not known, or a value that is not possible."""
     full = checked(component, field)

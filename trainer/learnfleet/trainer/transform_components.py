@@ -161,6 +161,21 @@ def transform_names() -> list[str]:
     return sorted(_DEFAULTS)
 
 
+def available_transforms() -> dict[str, list[dict[str, Any]]]:
+    """Each transform's arguments, as JSON-able data: `many` where a number may also be a range of two."""
+    return {name: [_described(*item) for item in _DEFAULTS[name].items()] for name in transform_names()}
+
+
+def _described(name: str, default: Any) -> dict[str, Any]:
+    is_list = isinstance(default, list)
+    return {
+        "name": name,
+        "type": "floats" if is_list else "float",
+        "default": default,
+        "many": not is_list and name not in _ONE_NUMBER,
+    }
+
+
 def checked(component: Component, field: str) -> Component:
     """With all its arguments. Raises LearnerError for a name, an argument or a value that is not possible."""
     defaults = _DEFAULTS.get(component.name)
