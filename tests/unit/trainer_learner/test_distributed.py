@@ -46,7 +46,7 @@ def train_and_measure(rank: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def test_two_ranks_with_uneven_shards_equal_one_process(two_ranks: dict[str, Any], tmp_path: Path) -> None:
+def test_f049_f050_two_ranks_with_uneven_shards_equal_one_process(two_ranks: dict[str, Any], tmp_path: Path) -> None:
     alone = train_and_measure(0, tmp_path)
     ranks = two_ranks["train_and_measure"]
     for seen in ranks:
@@ -68,7 +68,7 @@ def own_buffers(rank: int, folder: Path) -> dict[str, Any]:
     return {"buffers": [value.tolist() for value in learner.model.buffers()], "loss": learner.recorder.val_losses}
 
 
-def test_all_ranks_validate_with_the_buffers_of_rank_0(two_ranks: dict[str, Any]) -> None:
+def test_f049_all_ranks_validate_with_the_buffers_of_rank_0(two_ranks: dict[str, Any]) -> None:
     first, second = two_ranks["own_buffers"]
     assert first == second
 

@@ -71,14 +71,14 @@ STEP = ["on_batch_begin", "on_loss_begin", "on_backward_begin", "on_backward_end
 VALID = ["valid on_batch_begin", "valid on_loss_begin", "valid on_batch_end"]
 
 
-def test_the_ten_events_come_in_fastais_order() -> None:
+def test_f052_f062_the_ten_events_come_in_fastais_order() -> None:
     listener = Listener()
     a_learner(MemoryData(n_train=15, n_valid=6, bs=7, val_bs=5)).fit(2, callbacks=[listener])
     epoch = ["on_epoch_begin", *STEP * 2, *VALID * 2, "on_epoch_end"]
     assert listener.log == ["on_train_begin", *epoch * 2, "on_train_end"]
 
 
-def test_callbacks_are_called_by_their_order_and_ties_as_given() -> None:
+def test_f064_callbacks_are_called_by_their_order_and_ties_as_given() -> None:
     log: list[str] = []
     early, late = type("Early", (Listener,), {"order": -5}), type("Late", (Listener,), {"order": 5})
     given = [late(log, "late"), Listener(log, "b"), early(log, "early"), Listener(log, "a")]
@@ -86,7 +86,7 @@ def test_callbacks_are_called_by_their_order_and_ties_as_given() -> None:
     assert log[:4] == ["early", "b", "a", "late"]
 
 
-def test_train_end_comes_after_an_error_and_knows_it() -> None:
+def test_f052_train_end_comes_after_an_error_and_knows_it() -> None:
     listener, error = Listener(), RuntimeError("broken")
     data = MemoryData()
     with pytest.raises(RuntimeError, match="broken"):
@@ -102,7 +102,7 @@ def events_of(*callbacks: Callback, epochs: int = 2) -> Counter[str]:
     return Counter(listener.log)
 
 
-def test_cancel_step_skips_the_update_and_goes_on() -> None:
+def test_f065_cancel_step_skips_the_update_and_goes_on() -> None:
     learner = a_learner()
     before = {}
 
@@ -123,33 +123,33 @@ def test_cancel_step_skips_the_update_and_goes_on() -> None:
     assert learner.global_step == 4
 
 
-def test_cancel_epoch_goes_on_to_validation() -> None:
+def test_f065_cancel_epoch_goes_on_to_validation() -> None:
     events = events_of(at("on_batch_begin", 1, throw(CancelEpoch())))
     assert (events["on_epoch_end"], events["on_backward_end"]) == (2, 1 + 4)
 
 
-def test_cancel_training_leaves_at_once_without_validation() -> None:
+def test_f065_cancel_training_leaves_at_once_without_validation() -> None:
     events = events_of(at("on_batch_begin", 1, throw(CancelTraining())))
     assert (events["on_epoch_end"], events["valid on_batch_begin"], events["on_train_end"]) == (0, 0, 1)
 
 
-def test_stop_epoch_leaves_the_batches_and_validates_whole() -> None:
+def test_f065_stop_epoch_leaves_the_batches_and_validates_whole() -> None:
     events = events_of(at("on_batch_end", 0, put(stop_epoch=True)))
     assert (events["on_backward_end"], events["valid on_batch_end"], events["on_epoch_end"]) == (1 + 4, 3 * 2, 2)
 
 
-def test_stop_training_ends_after_the_epoch() -> None:
+def test_f065_stop_training_ends_after_the_epoch() -> None:
     events = events_of(at("on_batch_end", 0, put(stop_training=True)))
     assert (events["on_backward_end"], events["on_epoch_end"]) == (4, 1)
 
 
-def test_skip_validate_leaves_validation_out_for_the_rest_of_the_fit() -> None:
+def test_f065_skip_validate_leaves_validation_out_for_the_rest_of_the_fit() -> None:
     events = events_of(at("on_batch_end", 0, put(skip_validate=True)))
     assert events["valid on_batch_end"] == 0
 
 
 @pytest.mark.parametrize("field", ["skip_bwd", "skip_step"])
-def test_skipping_backward_or_step_leaves_the_weights(field: str) -> None:
+def test_f065_skipping_backward_or_step_leaves_the_weights(field: str) -> None:
     learner = a_learner(model=tiny_model(bn=False))
     before = {name: value.clone() for name, value in learner.model.named_parameters()}
 
@@ -164,7 +164,7 @@ def test_skipping_backward_or_step_leaves_the_weights(field: str) -> None:
     assert all(torch.equal(before[name], value) for name, value in learner.model.named_parameters())
 
 
-def test_skip_zero_lets_gradients_add_up() -> None:
+def test_f065_skip_zero_lets_gradients_add_up() -> None:
     seen: list[float] = []
 
     class Accumulate(Callback):
@@ -180,7 +180,7 @@ def test_skip_zero_lets_gradients_add_up() -> None:
     assert seen[-1] > 2 * seen[0]
 
 
-def test_input_target_output_and_loss_can_be_replaced() -> None:
+def test_f062_input_target_output_and_loss_can_be_replaced() -> None:
     class Replace(Callback):
         def on_batch_begin(self, state: TrainState) -> None:
             state.last_target = torch.zeros_like(state.last_target)
@@ -213,7 +213,7 @@ def test_the_smoothed_loss_is_free_of_the_bias_of_its_start() -> None:
     assert values == pytest.approx(expected, rel=1e-6)
 
 
-def test_validation_loss_counts_batches_by_their_size() -> None:
+def test_f049_validation_loss_counts_batches_by_their_size() -> None:
     learner = a_learner(MemoryData(n_valid=13, val_bs=5))
     whole = a_learner(MemoryData(n_valid=13, val_bs=13))
     assert learner.validate() == pytest.approx(whole.validate(), rel=1e-6)
@@ -268,7 +268,7 @@ def test_f063_what_is_no_change_is_an_error_that_names_it(returned: object) -> N
         a_learner().fit(1, callbacks=[Wrong()])
 
 
-def test_a_learner_callback_is_found_on_its_learner_by_name() -> None:
+def test_f062_a_learner_callback_is_found_on_its_learner_by_name() -> None:
     class CSVWriter2(LearnerCallback):
         pass
 
@@ -277,3 +277,159 @@ def test_a_learner_callback_is_found_on_its_learner_by_name() -> None:
     assert learner.csv_writer2 is callback
     with pytest.raises(AttributeError, match="nothing_of_this_name"):
         _ = learner.nothing_of_this_name
+
+
+def test_f062_every_event_finds_its_state() -> None:
+    seen: dict[str, tuple[object, ...]] = {}
+
+    class Watch(Callback):
+        order = 100
+
+    def note(event: str, *names: str) -> None:
+        def handle(self: Callback, state: TrainState) -> None:
+            values = tuple(getattr(state, name) for name in names)
+            seen.setdefault(event if state.train or "batch" not in event else f"valid {event}", values)
+
+        setattr(Watch, event, handle)
+
+    note("on_train_begin", "epoch", "iteration", "num_batch", "n_epochs", "skip_validate", "stop_training")
+    note("on_epoch_begin", "epoch", "num_batch", "stop_training", "stop_epoch")
+    note("on_batch_begin", "train", "skip_bwd", "skip_step", "skip_zero", "last_output", "loss")
+    note("on_loss_begin", "last_output", "loss")
+    note("on_backward_begin", "loss", "overflow")
+    note("on_batch_end", "iteration", "last_loss", "smooth_loss")
+    note("on_epoch_end", "epoch", "last_metrics", "num_batch", "iteration")
+    note("on_train_end", "exception", "epoch")
+    learner = a_learner(metrics="accuracy")
+    learner.fit(1, callbacks=[Watch()])
+    assert seen["on_train_begin"] == (0, 0, 0, 1, False, False)
+    assert seen["on_epoch_begin"] == (0, 0, False, False)
+    assert seen["on_batch_begin"] == (True, False, False, False, None, None)
+    assert isinstance(seen["on_loss_begin"][0], torch.Tensor)
+    assert seen["on_loss_begin"][1] is None
+    assert isinstance(seen["on_backward_begin"][0], torch.Tensor)
+    iteration, last_loss, smooth_loss = seen["on_batch_end"]
+    assert (iteration, last_loss) == (0, pytest.approx(smooth_loss))
+    assert seen["valid on_batch_end"][0] == 4  # frozen while validating
+    assert seen["on_epoch_end"] == (0, [*learner.recorder.val_losses, *learner.recorder.metrics[0]], 4, 4)
+    assert seen["on_train_end"] == (None, 1)
+
+
+def test_f062_the_smoothed_loss_begins_anew_with_each_fit_and_sees_no_change_of_the_loss() -> None:
+    learner = a_learner()
+    learner.fit(1)
+    learner.fit(1, callbacks=[at("on_backward_begin", 4, lambda state: setattr(state, "loss", state.loss * 100))])
+    assert learner.recorder.losses[0] < 3
+
+
+def test_f052_a_keyboard_interrupt_ends_the_fit_and_is_not_its_fault() -> None:
+    listener = Listener()
+    learner = a_learner()
+    with pytest.raises(KeyboardInterrupt):
+        learner.fit(1, callbacks=[at("on_batch_begin", 1, throw(KeyboardInterrupt())), listener])
+    assert (listener.log[-1], listener.exception) == ("on_train_end", None)
+    assert all(value.grad is None for value in learner.model.parameters())
+
+
+def test_f052_every_callback_hears_of_the_end_even_if_another_fails_there(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Callback):
+        order = -5
+
+        def on_train_end(self, state: TrainState) -> None:
+            raise RuntimeError("broken at the end")
+
+    listener = Listener()
+    with pytest.raises(RuntimeError, match="broken at the end"):
+        a_learner().fit(1, callbacks=[Broken(), listener])
+    assert listener.log[-1] == "on_train_end"
+    with pytest.raises(ValueError, match="before"):
+        a_learner().fit(1, callbacks=[Broken(), at("on_batch_begin", 0, throw(ValueError("before")))])
+    assert "broken at the end" in caplog.text
+
+
+def test_f052_the_model_trains_before_the_epoch_begins_and_evaluates_in_validation() -> None:
+    modes: list[tuple[str, bool]] = []
+
+    class Watch(Callback):
+        def on_epoch_begin(self, state: TrainState) -> None:
+            modes.append(("epoch", state.learner.model.training))
+
+        def on_batch_begin(self, state: TrainState) -> None:
+            modes.append(("train" if state.train else "valid", state.learner.model.training))
+
+    a_learner().fit(2, callbacks=[Watch()])
+    assert set(modes) == {("epoch", True), ("train", True), ("valid", False)}
+
+
+def test_f064_metrics_are_there_before_any_callback_sees_the_end_of_the_epoch() -> None:
+    class First(Callback):
+        order = -100
+        seen: ClassVar[list[int]] = []
+
+        def on_epoch_end(self, state: TrainState) -> None:
+            self.seen.append(len(state.last_metrics))
+
+    a_learner(metrics=["accuracy", "error_rate"]).fit(1, callbacks=[First()])
+    assert First.seen == [3]
+
+
+def test_f065_a_stop_in_validation_leaves_only_its_batches() -> None:
+    class Stop(Callback):
+        def on_batch_end(self, state: TrainState) -> Changes:
+            return None if state.train else {"stop_epoch": True}
+
+    events = events_of(Stop())
+    assert (events["on_backward_end"], events["valid on_batch_end"], events["on_epoch_end"]) == (8, 2, 2)
+
+
+def test_f065_the_flags_are_returned_as_fastais_dicts_too() -> None:
+    class Skip(Callback):
+        def on_backward_begin(self, state: TrainState) -> Changes:
+            return {"skip_bwd": True}
+
+        def on_epoch_end(self, state: TrainState) -> Changes:
+            return {"stop_training": True}
+
+    learner = a_learner(model=tiny_model(bn=False))
+    before = [value.clone() for value in learner.model.parameters()]
+    learner.fit(3, callbacks=[Skip()])
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.model.parameters(), strict=True))
+    assert learner.lifetime_epoch == 1
+
+
+def test_f095_a_fit_begins_with_the_epoch_that_a_callback_says_and_tells_the_others() -> None:
+    jumps: list[int] = []
+
+    class Later(Callback):
+        order = -20
+
+        def on_train_begin(self, state: TrainState) -> Changes:
+            return {"epoch": 2}
+
+        def jump_to_epoch(self, epoch: int) -> None:
+            jumps.append(epoch)
+
+    learner = a_learner()
+    learner.fit_one_cycle(4, 1e-2, callbacks=[Later()])
+    whole = a_learner()
+    whole.fit_one_cycle(4, 1e-2)
+    assert [row.epoch for row in learner.recorder.rows] == [2, 3]
+    assert learner.recorder.lrs == pytest.approx(whole.recorder.lrs[8:])
+    assert jumps == [2]
+
+
+def test_f095_nothing_is_trained_when_all_epochs_are_done() -> None:
+    learner = a_learner()
+    learner.fit_one_cycle(2, start_epoch=2)
+    assert (learner.global_step, learner.recorder.rows) == (0, [])
+
+
+def test_a_learner_takes_callbacks_for_all_its_fits() -> None:
+    listener = Listener()
+    learner = a_learner()
+    assert learner.add_callbacks(listener) is learner
+    learner.fit(1)
+    learner.fit(1)
+    assert Counter(listener.log)["on_train_begin"] == 2
+    learner.remove_callbacks(Listener).fit(1)
+    assert Counter(listener.log)["on_train_begin"] == 2

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from support.memory_data import tiny_model
+from support.memory_data import a_learner, tiny_model
 from torch import nn
 
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import split_model
-from learnfleet.trainer.opt_funcs import SGD, Adam, OptFunc
-from learnfleet.trainer.optimizer import LayerOptimizer, lr_range
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.opt_funcs import OPT_FUNCS, SGD, Adam, OptFunc, OptFuncLike, as_opt_func, build_opt_func
+from learnfleet.trainer.optimizer import LayerOptimizer, Lr, lr_range
 
 
 @pytest.mark.parametrize(
@@ -24,15 +31,18 @@ from learnfleet.trainer.optimizer import LayerOptimizer, lr_range
         (1, slice(1e-5, 1e-3), [1e-3]),
         (3, slice(0, 1e-3), [1e-4, 1e-4, 1e-3]),
         (3, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+        (3, [0.5], [0.5, 0.5, 0.5]),
+        (3, np.array([1e-4, 1e-3, 1e-2]), [1e-4, 1e-3, 1e-2]),
+        (2, np.float32(0.5), [0.5, 0.5]),
     ],
 )
-def test_lr_range_spreads_a_number_a_slice_or_a_list_over_the_groups(
-    n_groups: int, lr: float | slice | list[float], expected: list[float]
+def test_f042_f043_lr_range_spreads_a_number_a_slice_or_a_list_over_the_groups(
+    n_groups: int, lr: Lr, expected: list[float]
 ) -> None:
     assert lr_range(lr, n_groups) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_list_of_the_wrong_length_is_refused_with_both_lengths() -> None:
+def test_f042_a_list_of_the_wrong_length_is_refused_with_both_lengths() -> None:
     with pytest.raises(ValueError, match="2 values for 3 layer groups"):
         lr_range([1e-3, 1e-2], 3)
 
@@ -43,7 +53,7 @@ def an_optimizer(
     return LayerOptimizer(split_model(model, [model[1], model[2]]), func, true_wd=true_wd, bn_wd=bn_wd)
 
 
-def test_each_layer_group_gets_a_decaying_and_a_plain_param_group_at_its_rate() -> None:
+def test_f044_each_layer_group_gets_a_decaying_and_a_plain_param_group_at_its_rate() -> None:
     optimizer = an_optimizer(tiny_model())
     optimizer.set_lr(lr_range(slice(1e-4, 1e-2), 3))
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -52,7 +62,7 @@ def test_each_layer_group_gets_a_decaying_and_a_plain_param_group_at_its_rate() 
 
 
 @pytest.mark.parametrize(("true_wd", "expected"), [(True, 0.899000002), (False, 0.900000002)])
-def test_the_first_adam_step_decays_the_weight_apart_from_the_gradient_under_true_wd(
+def test_f045_the_first_adam_step_decays_the_weight_apart_from_the_gradient_under_true_wd(
     true_wd: bool, expected: float
 ) -> None:
     model = nn.Linear(1, 1, bias=False)
@@ -65,7 +75,7 @@ def test_the_first_adam_step_decays_the_weight_apart_from_the_gradient_under_tru
     assert model.weight.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_decoupled_decay_of_sgd_shrinks_the_weight_before_the_step() -> None:
+def test_f045_decoupled_decay_of_sgd_shrinks_the_weight_before_the_step() -> None:
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
     optimizer = LayerOptimizer(split_model(model), SGD)
@@ -76,7 +86,7 @@ def test_decoupled_decay_of_sgd_shrinks_the_weight_before_the_step() -> None:
     assert model.weight.item() == pytest.approx(1 * (1 - 0.05) - 0.2, rel=1e-6)
 
 
-def test_without_bn_wd_biases_and_batchnorm_are_not_decayed() -> None:
+def test_f045_without_bn_wd_biases_and_batchnorm_are_not_decayed() -> None:
     optimizer = an_optimizer(tiny_model(), bn_wd=False)
     optimizer.set_wd(0.1)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0] * 3
@@ -90,7 +100,7 @@ def _train(model: nn.Sequential, optimizer: LayerOptimizer, steps: int) -> None:
         optimizer.zero_grad()
 
 
-@pytest.mark.parametrize("func", [Adam, SGD])
+@pytest.mark.parametrize("func", OPT_FUNCS.values(), ids=OPT_FUNCS)
 def test_state_saved_by_name_continues_to_the_same_bits(func: OptFunc) -> None:
     model, copy = tiny_model(dropout=0), tiny_model(dropout=0)
     optimizer, restored = an_optimizer(model, func), an_optimizer(copy, func)
@@ -116,3 +126,159 @@ def test_frozen_parameters_are_not_in_the_optimizer() -> None:
     model = tiny_model()
     model[0].requires_grad_(False)
     assert [len(group["params"]) for group in an_optimizer(model).param_groups] == [0, 0, 1, 2, 1, 1]
+
+
+def first_group(learner: Learner) -> dict[str, Any]:
+    return learner.require_optimizer().param_groups[0]
+
+
+def test_f044_hyper_parameters_read_the_last_group_and_take_one_value_or_one_a_group() -> None:
+    optimizer = an_optimizer(tiny_model())
+    optimizer.lr, optimizer.mom, optimizer.beta, optimizer.wd = [1, 2, 3], 0.8, [0.7, 0.8, 0.9], [0.1, 0.2, 0.3]  # type: ignore[assignment]
+    assert (optimizer.lr, optimizer.mom, optimizer.beta, optimizer.wd) == (3, 0.8, 0.9, 0.3)
+    assert [group["betas"] for group in optimizer.param_groups[::2]] == [(0.8, 0.7), (0.8, 0.8), (0.8, 0.9)]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
+    optimizer.set_stat("eps", [1e-5, 1e-6, 1e-7])
+    assert optimizer.get_stat("eps") == 1e-7
+    assert optimizer.hyper_parameters()["eps"] == [1e-5, 1e-6, 1e-7]
+    with pytest.raises(LearnerError, match="2 values for 3 layer groups"):
+        optimizer.lr = [1, 2]  # type: ignore[assignment]
+    with pytest.raises(LearnerError, match="has no 'dampening'; known: lr, wd, mom, beta, eps"):
+        optimizer.get_stat("dampening")
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("rmsprop", ["lr", "wd", "mom", "beta", "eps"]),
+        ("sgd", ["lr", "wd", "mom", "dampening"]),
+        ("adadelta", ["lr", "wd", "rho", "eps"]),
+        (partial(torch.optim.SGD, momentum=0.9, nesterov=True), ["lr", "wd", "mom", "dampening"]),
+    ],
+)
+def test_hyper_parameters_are_those_the_optimizer_has(given: OptFuncLike, names: list[str]) -> None:
+    optimizer = an_optimizer(tiny_model(), as_opt_func(given))
+    assert optimizer.stat_names() == names
+    optimizer.set_mom(0.5)  # nothing where there is none
+    assert optimizer.mom == (0.5 if "mom" in names else 0.0)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [torch.optim.AdamW, torch.optim.RAdam, torch.optim.ASGD, torch.optim.Rprop, partial(torch.optim.SGD, momentum=0.9)],
+)
+def test_any_class_of_torch_is_an_optimizer_and_its_state_goes_on_to_the_same_bits(given: OptFuncLike) -> None:
+    func = as_opt_func(given)
+    model, copy = tiny_model(dropout=0), tiny_model(dropout=0)
+    optimizer, restored = an_optimizer(model, func), an_optimizer(copy, func)
+    for item in (optimizer, restored):
+        item.lr, item.wd = 1e-2, 0.1
+    _train(model, optimizer, 3)
+    copy.load_state_dict(model.state_dict())
+    restored.load_tensors({name: value.clone() for name, value in optimizer.tensors().items()})
+    restored.load_hyper_parameters(optimizer.hyper_parameters())
+    _train(model, optimizer, 2)
+    _train(copy, restored, 2)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), copy.state_dict().values(), strict=True))
+
+
+class Counting(torch.optim.Optimizer):
+    """Keeps plain numbers in its state, and stops when they say so."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, {"lr": lr})
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                count = self.state[parameter].get("count", 0)
+                self.state[parameter]["count"] = count + 1
+                parameter.data.add_(parameter.grad, alpha=-group["lr"] * count)
+
+
+def test_plain_numbers_in_the_state_are_saved_and_come_back_as_numbers() -> None:
+    model = tiny_model(dropout=0)
+    optimizer = an_optimizer(model, as_opt_func(Counting))
+    _train(model, optimizer, 3)
+    restored = an_optimizer(tiny_model(), as_opt_func(Counting))
+    restored.load_tensors(optimizer.tensors())
+    assert [state["count"] for state in restored.inner.state.values()] == [3] * 9
+    optimizer.clear()
+    assert optimizer.tensors() == {}
+
+
+def test_f045_l2_decay_needs_an_optimizer_that_knows_it() -> None:
+    optimizer = an_optimizer(tiny_model(), as_opt_func(Counting), true_wd=False)
+    optimizer.set_wd(0.0)
+    with pytest.raises(LearnerError, match="Counting has no weight decay of its own"):
+        optimizer.set_wd(0.1)
+    an_optimizer(tiny_model(), as_opt_func(Counting)).set_wd(0.1)
+
+
+def test_what_is_no_optimizer_for_this_loop_is_refused() -> None:
+    with pytest.raises(LearnerError, match="LBFGS evaluates the loss several times"):
+        as_opt_func(torch.optim.LBFGS)
+    with pytest.raises(LearnerError, match="'adamw' is unknown; known: adadelta, adagrad, adam"):
+        as_opt_func("adamw")
+    with pytest.raises(LearnerError, match="no argument 'beta'; known: beta1, beta2, eps, amsgrad"):
+        build_opt_func("adam", {"beta": 0.9})
+    with pytest.raises(LearnerError, match="does not take these parameters"):
+        an_optimizer(tiny_model(), as_opt_func(partial(torch.optim.SGD, momentum=-1)))
+
+
+def test_a_named_optimizer_takes_its_arguments() -> None:
+    optimizer = an_optimizer(tiny_model(), build_opt_func("sgd", {"momentum": 0.9, "nesterov": True}))
+    assert (optimizer.mom, optimizer.param_groups[0]["nesterov"]) == (0.9, True)
+    assert build_opt_func("adam").arguments == {}
+    assert as_opt_func(torch.optim.Adam).arguments is None
+
+
+def test_f042_a_fit_takes_a_rate_in_every_form() -> None:
+    found = []
+    for lr in (0.1, slice(0.1), slice(1e-3, 0.1), [0.1, 0.2, 0.3], np.array([0.1, 0.2, 0.3])):
+        learner = a_learner()
+        learner.fit(1, lr)
+        found.append([group["lr"] for group in learner.require_optimizer().param_groups[::2]])
+    assert found[0] == [0.1] * 3
+    assert found[1] == pytest.approx([0.01, 0.01, 0.1])
+    assert found[2] == pytest.approx([1e-3, 1e-2, 0.1])
+    assert found[3] == found[4] == [0.1, 0.2, 0.3]
+
+
+def test_f043_a_slice_with_one_layer_group_is_its_stop() -> None:
+    learner = a_learner(layer_groups=None)
+    learner.fit(1, slice(1e-5, 1e-3))
+    assert learner.require_optimizer().lr == pytest.approx(1e-3)
+
+
+def test_f046_weight_decay_is_of_one_fit_and_one_value_a_group_if_wanted() -> None:
+    learner = a_learner(wd=0.3)
+    learner.fit(1, wd=[0.1, 0.2, 0.4])
+    assert learner.require_optimizer().hyper_parameters()["wd"] == [0.1, 0.2, 0.4]
+    learner.fit(1, wd=0.0)
+    assert first_group(learner)["weight_decay"] == 0.0
+    learner.fit_one_cycle(1)
+    assert learner.require_optimizer().hyper_parameters()["wd"] == [0.3] * 3
+
+
+def test_f045_l2_decay_goes_through_the_optimizers_own_gradient() -> None:
+    learner = a_learner(opt_func=partial(torch.optim.SGD, momentum=0.9), true_wd=False)
+    learner.fit(1, 0.0, wd=0.25)
+    assert first_group(learner)["weight_decay"] == 0.25
+    decoupled = a_learner(opt_func=partial(torch.optim.SGD, momentum=0.9))
+    decoupled.fit(1, 0.0, wd=0.25)
+    assert (first_group(decoupled)["weight_decay"], first_group(decoupled)["decay"]) == (0.0, 0.25)
+
+
+def test_f038_a_learners_fields_have_fastais_order_and_defaults() -> None:
+    parameters = inspect.signature(Learner).parameters
+    names = ["data", "model", "opt_func", "loss_func", "metrics", "true_wd", "bn_wd", "wd", "train_bn", "path"]
+    assert list(parameters)[:10] == names
+    assert list(parameters)[10:16] == ["model_dir", "callback_fns", "callbacks", "layer_groups", "add_time", "silent"]
+    defaults = {name: item.default for name, item in parameters.items()}
+    assert (defaults["true_wd"], defaults["bn_wd"], defaults["wd"], defaults["train_bn"]) == (True, True, 1e-2, True)
+    assert (defaults["model_dir"], defaults["add_time"], defaults["path"]) == ("models", True, None)
+    learner = a_learner(opt_func="adam")
+    optimizer = learner.create_opt()
+    assert (optimizer.mom, optimizer.beta, learner.opt_func is Adam) == (0.9, 0.99, True)
+    assert learner.path == learner.data.path

@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from support.memory_data import MemoryData, a_learner
 
-from learnfleet.trainer.phases import values_at
-from learnfleet.trainer.schedules import one_cycle_phases
+from learnfleet.trainer.anneals import anneal_named, annealing_linear, annealing_poly
+from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.phases import TrainingPhase, values_at
+from learnfleet.trainer.schedules import GeneralScheduler, OneCycleScheduler, one_cycle_phases
+from learnfleet.trainer.state import TrainState
 
 ORACLES = Path(__file__).parents[4] / "shared" / "learner" / "oracles.json"
 
@@ -53,3 +58,175 @@ def test_a_cycle_peaks_at_each_groups_own_rate() -> None:
 @pytest.mark.parametrize(("total", "expected"), [(1, [0.004]), (2, [0.004, 0.1]), (3, [0.004, 0.1, 0.0750001])])
 def test_f054_each_half_of_the_shortest_cycles_has_a_batch(total: int, expected: list[float]) -> None:
     assert rates(total) == pytest.approx(expected, rel=1e-4)
+
+
+def test_f053_the_last_values_of_a_cycle_stay_in_the_optimizer_and_defaults_are_fastais() -> None:
+    learner = a_learner(MemoryData(n_train=35, bs=7))
+    learner.fit_one_cycle(4)
+    assert learner.recorder.lrs[0] == pytest.approx(3e-3 / 25)
+    assert max(learner.recorder.lrs) == pytest.approx(3e-3)
+    assert learner.require_optimizer().lr == pytest.approx(3e-3 / 25e4)
+    assert learner.require_optimizer().param_groups[0]["lr"] == pytest.approx(3e-4 / 25e4)
+
+
+def test_f053_final_div_and_a_third_momentum_are_kept() -> None:
+    """fastai v2's cycle (oracle O05): its pct_start, its div_final and its three momenta."""
+    found = [values_at(one_cycle_phases(20, [0.1], (0.95, 0.85, 0.95), 25, 0.25, 1e5), s) or {} for s in range(21)]
+    assert found[1]["lr"][0] == pytest.approx(0.013167184270002533)
+    assert found[19]["lr"][0] == pytest.approx(0.001093609037110088)
+    assert found[6]["mom"][0] == pytest.approx(0.8510926199633096)
+    assert found[20]["lr"][0] == pytest.approx(1e-6)
+
+
+def test_f055_a_cycle_in_two_parts_has_the_rates_and_the_weights_of_one() -> None:
+    whole, parts = a_learner(), a_learner()
+    whole.fit_one_cycle(5, 1e-2)
+    rates, losses = [], []
+    for epochs, start in ((2, None), (5, 2)):
+        parts.fit_one_cycle(epochs, 1e-2, tot_epochs=5, start_epoch=start)
+        rates += parts.recorder.lrs
+        losses += parts.recorder.losses[-1:]
+    assert rates == pytest.approx(whole.recorder.lrs, rel=1e-12)
+    assert [row.epoch for row in parts.recorder.rows] == [2, 3, 4]
+    for one, other in zip(whole.model.state_dict().values(), parts.model.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_f054_training_past_the_cycle_ends_after_one_more_batch() -> None:
+    learner = a_learner()
+    learner.fit_one_cycle(3, 1e-2, tot_epochs=1)
+    assert len(learner.recorder.lrs) == 4 + 1
+    assert learner.recorder.lrs[4] == pytest.approx(1e-2 / 25e4)
+    assert [row.epoch for row in learner.recorder.rows] == [0, 1]
+
+
+def test_f070_the_tutorials_cycle_as_a_callback_overrides_the_fits_rate() -> None:
+    learner_ = a_learner(MemoryData(n_train=35, bs=7))
+    one_cycle = OneCycleScheduler(learner_, lr_max=0.1)
+    learner_.fit(4, lr=3e-4, callbacks=[one_cycle])
+    assert learner_.recorder.lrs == pytest.approx(rates(20), rel=1e-9)
+    assert learner_.one_cycle_scheduler is one_cycle  # type: ignore[attr-defined]
+    learner_.fit(4, lr=3e-4, callbacks=[one_cycle])
+    assert learner_.recorder.lrs == pytest.approx(rates(20), rel=1e-9)
+
+
+def test_f070_the_callback_resolves_slices_and_lists() -> None:
+    learner = a_learner()
+    learner.fit(1, callbacks=[OneCycleScheduler(learner, slice(1e-4, 1e-2), pct_start=0.5)])
+    assert max(learner.recorder.lrs) == pytest.approx(1e-2)
+    with pytest.raises(LearnerError, match="2 values for 3 layer groups"):
+        learner.fit(1, callbacks=[OneCycleScheduler(learner, [1e-3, 1e-2])])
+    with pytest.raises(LearnerError, match="moms: 1 values"):
+        OneCycleScheduler(learner, 0.1, moms=[0.9])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("linear", [1.0, 0.7525, 0.505, 0.2575, 0.01]),
+        ("exp", [1.0, 0.31622776601683794, 0.1, 0.03162277660168379, 0.01]),
+        ("cos", [1.0, 0.855017856687341, 0.505, 0.15498214331265903, 0.01]),
+        ("no", [1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("poly2", [1.0, 0.566875, 0.2575, 0.071875, 0.01]),
+    ],
+)
+def test_f074_annealings_have_the_oracles_values(name: str, expected: list[float]) -> None:
+    anneal = anneal_named(name)
+    assert [anneal(1.0, 0.01, share) for share in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx(expected, rel=1e-9)
+
+
+def some_phases() -> list[TrainingPhase]:
+    return [
+        TrainingPhase(4).schedule_hp("lr", (0.1, 0.5)).schedule_hp("mom", 0.9),
+        TrainingPhase(2).schedule_hp("lr", (1.0, 2.0), annealing_linear).schedule_hp("mom", 0.8, annealing_poly(1)),
+    ]
+
+
+def test_f074_a_phases_end_is_the_rate_of_the_batch_that_follows_it() -> None:
+    learner = a_learner(MemoryData(n_train=14, bs=7))
+    learner.fit(9, callbacks=[GeneralScheduler(learner, some_phases())])
+    assert learner.recorder.lrs == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 1.5, 2.0])  # then it stops
+    assert learner.recorder.moms == pytest.approx([0.9, 0.9, 0.9, 0.9, 0.9, 0.4, 0.0])
+    assert len(learner.recorder.rows) == 4
+
+
+def test_f075_the_same_phases_and_the_same_callback_serve_another_fit() -> None:
+    learner = a_learner(MemoryData(n_train=14, bs=7))
+    scheduler = GeneralScheduler(learner, some_phases())
+    found = []
+    for _ in range(3):
+        learner.fit(9, callbacks=[scheduler])
+        found.append(learner.recorder.lrs)
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 7
+
+
+def test_f074_any_hyper_parameter_is_scheduled_by_name_and_by_group() -> None:
+    seen: list[tuple[float, ...]] = []
+
+    class Watch(Callback):
+        def on_batch_begin(self, state: TrainState) -> None:
+            optimizer = state.learner.require_optimizer()
+            if state.train:
+                groups = optimizer.param_groups[::2]
+                seen.append((*(group["lr"] for group in groups), optimizer.beta, optimizer.wd, groups[0]["eps"]))
+
+    phase = TrainingPhase(4).schedule_hp("lr", ([0.0, 1.0, 2.0], [4.0, 5.0, 6.0]))
+    phase.schedule_hp("beta", (0.8, 0.9)).schedule_hp("wd", (0.0, 0.4)).schedule_hp("eps", 1e-5)
+    learner = a_learner()
+    learner.fit(1, callbacks=[GeneralScheduler(learner, [phase]), Watch()])
+    assert seen[0] == pytest.approx((0, 1, 2, 0.8, 0, 1e-5))
+    assert seen[2] == pytest.approx((2, 3, 4, 0.85, 0.2, 1e-5))
+
+
+def test_f074_a_name_that_the_optimizer_does_not_have_is_refused() -> None:
+    learner = a_learner()
+    with pytest.raises(LearnerError, match="adam has no 'alpha'; known: lr, wd, mom, beta, eps"):
+        learner.fit(1, callbacks=[GeneralScheduler(learner, [TrainingPhase(4).schedule_hp("alpha", 0.1)])])
+    with pytest.raises(LearnerError, match="2 values at the start and 3 at the end"):
+        TrainingPhase(1).schedule_hp("lr", ([1.0, 2.0], [1.0, 2.0, 3.0]))
+
+
+def test_f074_f055_phases_begin_with_a_later_epoch_when_told_to() -> None:
+    learner = a_learner(MemoryData(n_train=14, bs=7))
+    learner.fit(3, callbacks=[GeneralScheduler(learner, some_phases(), start_epoch=1)])
+    assert learner.recorder.lrs == pytest.approx([0.3, 0.4, 0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        ("cosine", [1.0] * 4 + [0.75, 0.25]),
+        ("linear", [1.0] * 4 + [2 / 3, 1 / 3]),
+        ("exponential", [1.0] * 4 + [1e-4 ** (1 / 3), 1e-4 ** (2 / 3)]),
+    ],
+)
+def test_fit_fc_is_flat_and_then_annealed_along_its_curve(curve: str, expected: list[float]) -> None:
+    learner = a_learner(MemoryData(n_train=42, bs=7))
+    learner.fit_fc(1, 1.0, start_pct=0.5, curve=curve)
+    assert learner.recorder.lrs == pytest.approx(expected, rel=1e-9)
+    assert learner.recorder.moms == pytest.approx([0.95] * 4 + [0.85] * 2)
+
+
+def test_fit_sgdr_restarts_with_longer_cycles() -> None:
+    learner = a_learner(MemoryData(n_train=14, bs=7))
+    learner.fit_sgdr(2, 1, 1.0)
+    quarter = (1 - 0.5**0.5) / 2
+    assert learner.recorder.lrs == pytest.approx([1, 0.5, 1, 1 - quarter, 0.5, quarter])
+    assert learner.require_optimizer().lr == pytest.approx(0, abs=1e-12)
+
+
+def test_fine_tune_trains_the_head_then_all_at_half_the_rate() -> None:
+    seen: list[tuple[int, list[float]]] = []
+
+    class Watch(Callback):
+        def on_train_begin(self, state: TrainState) -> None:
+            groups = state.learner.require_optimizer().param_groups[::2]
+            seen.append((state.learner.frozen_to, [group["lr"] for group in groups]))
+
+    learner = a_learner()
+    learner.fine_tune(1, base_lr=2e-2, callbacks=[Watch()])
+    assert [frozen for frozen, _ in seen] == [2, 0]
+    assert seen[0][1] == pytest.approx([2e-3, 2e-3, 2e-2])  # before the cycle's own first rate
+    assert seen[1][1] == pytest.approx([1e-4, 1e-3, 1e-2])
+    assert learner.lifetime_epoch == 2

@@ -100,7 +100,9 @@ def build_opt_func(name: str, arguments: Mapping[str, Any] | None = None) -> Opt
     """A named optimiser with its arguments. Raises LearnerError for a name or argument that is not known."""
     if name not in _NAMED:
         raise LearnerError("optimizer.name", f"{name!r} is unknown; known: {', '.join(_NAMED)}")
-    checked = check_arguments(f"optimizer.{name}", _NAMED[name], arguments or {})
+    if not arguments:
+        return OPT_FUNCS[name]
+    checked = check_arguments(f"optimizer.{name}", _NAMED[name], arguments)
     return replace(_NAMED[name](**checked), arguments=checked)
 
 

@@ -68,12 +68,16 @@ def _values(value: Value | object) -> tuple[float, ...]:
     return tuple(float(item) for item in value)  # type: ignore[attr-defined]
 
 
-def values_at(phases: Sequence[TrainingPhase], step: int) -> dict[str, list[float]] | None:
-    """What is in force at `step` (batches done, from 0), or None when the last phase is over."""
+def values_at(phases: Sequence[TrainingPhase], step: int, *, restarts: bool = False) -> dict[str, list[float]] | None:
+    """What is in force at `step` (batches done, from 0), or None when the last phase is over.
+
+    Where two phases meet it is the end of the first, or with `restarts` the start of the second.
+    """
     if step == 0:
         return phases[0].at(0.0)
     for phase in phases:
-        if step <= phase.length:
+        is_end = step == phase.length and (phase is phases[-1] or not restarts)
+        if step < phase.length or is_end:
             return phase.at(step / phase.length)
         step -= phase.length
     return None
@@ -86,6 +90,7 @@ class PhaseScheduler(LearnerCallback):
     """
 
     order: ClassVar[int] = 10
+    restarts: ClassVar[bool] = False  # see `values_at`
     start_epoch: int | None = None  # the fit begins with this epoch; those before it are done
     _phases: Sequence[TrainingPhase] = ()
 
@@ -107,7 +112,7 @@ class PhaseScheduler(LearnerCallback):
             self._apply(state, state.iteration + 1)
 
     def _apply(self, state: TrainState, step: int) -> None:
-        values = values_at(self._phases, step)
+        values = values_at(self._phases, step, restarts=self.restarts)
         if values is None:
             state.stop_epoch = state.stop_training = True
             return

@@ -7,7 +7,7 @@ arXiv:1803.09820, in fastai's form. Of the restarts: Loshchilov, Hutter, "SGDR",
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from learnfleet.trainer.anneals import anneal_named, annealing_cos, annealing_exp, annealing_linear
 from learnfleet.trainer.errors import LearnerError
@@ -168,6 +168,8 @@ class FlatCosAnnealScheduler(PhaseScheduler):
 
 class SgdrScheduler(PhaseScheduler):
     """Cosines from `lr_max` to 0, each `cycle_mult` times as long as the one before (fastai v2 `fit_sgdr`)."""
+
+    restarts: ClassVar[bool] = True
 
     def __init__(
         self,

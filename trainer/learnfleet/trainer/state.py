@@ -117,6 +117,11 @@ class TrainState:
         return self.epoch * self.n_batches + self.batch
 
     @property
+    def num_batch(self) -> int:
+        """Training batches done in this epoch (fastai's name)."""
+        return self.batch
+
+    @property
     def global_step(self) -> int:
         """Training batches done in the learner's life."""
         return self.learner.global_step
