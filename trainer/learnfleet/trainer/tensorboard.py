@@ -23,7 +23,7 @@ class LearnerTensorboardWriter(LearnerCallback):
     """Writes losses, metrics, weights and gradients below base_dir / name, on rank 0.
 
     Args:
-        loss_iters: steps between two points of the training loss (`/metrics/train_loss`, not smoothed).
+        loss_iters: steps between two points of the training loss (`metrics/train_loss`, not smoothed).
         hist_iters: between two histograms of the weights (`model/weights/<name>`).
         stats_iters: between two summaries of the gradients (`model_stats/gradients/<what>`).
         graph: also write the model's graph, traced with the first batch.
@@ -74,7 +74,7 @@ class LearnerTensorboardWriter(LearnerCallback):
         if self._writer is None or not state.train or state.iteration == 0:
             return
         if state.iteration % self.loss_iters == 0:
-            self._writer.add_scalar("/metrics/train_loss", state.last_loss, state.iteration)
+            self._writer.add_scalar("metrics/train_loss", state.last_loss, state.iteration)
         if state.iteration % self.hist_iters == 0:
             self._write_weights(state.learner.model, state.iteration)
 
@@ -93,7 +93,7 @@ class LearnerTensorboardWriter(LearnerCallback):
         names = ["valid_loss", *state.learner.recorder.metric_names]
         for name, value in zip(names, state.last_metrics, strict=False):
             if value is not None:
-                self._writer.add_scalar(f"/metrics/{name}", value, state.iteration)
+                self._writer.add_scalar(f"metrics/{name}", value, state.iteration)
         self._write_embeddings(state.learner.model, state.iteration)
 
     def _write_embeddings(self, model: nn.Module, step: int) -> None:

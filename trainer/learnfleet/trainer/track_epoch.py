@@ -41,5 +41,6 @@ class TrackEpochCallback(LearnerCallback):
             temporary.replace(self.path)
 
     def on_train_end(self, state: TrainState) -> None:
-        if state.exception is None and not state.interrupted and state.learner.world.is_main:
+        is_done = state.epoch >= state.n_epochs or state.stop_training
+        if is_done and state.exception is None and not state.interrupted and state.learner.world.is_main:
             self.path.unlink(missing_ok=True)

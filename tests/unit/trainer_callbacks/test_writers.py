@@ -1,0 +1,169 @@
+"""What is written and shown: CSV, TensorBoard, memory, graph, progress, and the recorder's plots."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from support.memory_data import MemoryData, a_learner
+from support.ranks import run_ranks
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from learnfleet.trainer.csv_logger import CSVLogger
+from learnfleet.trainer.peak_memory import PeakMemMetric
+from learnfleet.trainer.progress import ProgressCallback, html_table
+from learnfleet.trainer.recorder import Recorder
+from learnfleet.trainer.show_graph import ShowGraph
+from learnfleet.trainer.state import SmoothedLoss
+from learnfleet.trainer.tensorboard import LearnerTensorboardWriter, gradient_stats
+
+
+def test_f073_the_file_has_fastais_format(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(path=tmp_path), metrics=["accuracy"])
+    learner.fit(2, callbacks=[CSVLogger(learner)])
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,train_loss,valid_loss,accuracy,time"
+    for line, row in zip(lines[1:], learner.recorder.rows, strict=True):
+        cells = line.split(",")
+        assert cells[0] == str(row.epoch)
+        assert cells[1:4] == [f"{v:.6f}" for v in (row.train_loss, row.valid_loss or 0.0, row.metrics["accuracy"])]
+        assert cells[4] == "00:00"
+    assert len(learner.csv_logger.read_logged_file()) == 2  # type: ignore[attr-defined]
+
+
+def test_f073_a_new_fit_begins_the_file_anew_or_appends_without_headings(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(path=tmp_path))
+    for _ in range(2):
+        learner.fit(1, callbacks=[CSVLogger(learner, "plain")])
+    for _ in range(2):
+        learner.fit(1, callbacks=[CSVLogger(learner, "kept", append=True)])
+    assert len((tmp_path / "plain.csv").read_text().splitlines()) == 2
+    kept = (tmp_path / "kept.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in kept] == ["epoch", "0", "0"]
+
+
+def test_f073_an_epoch_without_validation_is_na(tmp_path: Path) -> None:
+    from learnfleet.trainer.trackers import StopAfterNBatches
+
+    learner = a_learner(MemoryData(path=tmp_path), metrics=["accuracy"])
+    learner.fit(1, callbacks=[CSVLogger(learner), StopAfterNBatches(1)])
+    assert (tmp_path / "history.csv").read_text().splitlines()[1].split(",")[2:4] == ["#na#", "#na#"]
+
+
+def _logged(rank: int, folder: Path) -> list[str]:
+    learner = a_learner(MemoryData(28, 9, path=folder.parent), metrics=["accuracy"])
+    writer = LearnerTensorboardWriter(learner, folder.parent, f"of rank {rank}")
+    learner.fit(1, callbacks=[CSVLogger(learner), PeakMemMetric(learner), writer])
+    return sorted(path.name for path in folder.parent.iterdir())
+
+
+def test_f051_f073_only_rank_0_writes(tmp_path: Path) -> None:
+    found = run_ranks([_logged], tmp_path / "ranks")["_logged"]
+    names = set(found[0]) | set(found[1])
+    assert "history.csv" in names
+    assert "of rank 0" in names
+    assert "of rank 1" not in names
+    assert len((tmp_path / "ranks" / "history.csv").read_text().splitlines()) == 2
+
+
+def test_f084_memory_has_four_columns_of_whole_megabytes() -> None:
+    learner = a_learner(metrics=["accuracy"])
+    learner.fit(2, callbacks=[PeakMemMetric(learner)])
+    recorder = learner.recorder
+    assert recorder.metric_names == ["accuracy", "cpu used", "cpu peak", "gpu used", "gpu peak"]
+    for row in recorder.rows:
+        assert all(isinstance(row.metrics[name], int) for name in recorder.metric_names[1:])
+        assert row.metrics["cpu peak"] >= 0
+        assert (row.metrics["gpu used"], row.metrics["gpu peak"]) == (0, 0)
+
+
+def test_f086_tensorboard_holds_losses_weights_and_gradients(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(35, 5), metrics=["accuracy"])
+    writer = LearnerTensorboardWriter(learner, tmp_path, "run", loss_iters=2, hist_iters=4, stats_iters=5, graph=True)
+    learner.fit(2, callbacks=[writer])
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    tags = events.Tags()
+    assert [e.step for e in events.Scalars("metrics/train_loss")] == [2, 4, 6, 8]
+    assert len(events.Scalars("metrics/valid_loss")) == len(events.Scalars("/metrics/accuracy")) == 2
+    assert [e.step for e in events.Scalars("model_stats/gradients/avg_norm")] == [0, 5]
+    assert {f"model_stats/gradients/{name}" for name in gradient_stats([torch.ones(2)])} <= set(tags["scalars"])
+    names = {f"model/weights/{name}" for name, _ in learner.model.named_parameters()}
+    assert set(tags["histograms"]) == names
+    assert [e.step for e in events.Histograms("model/weights/2.3.weight")] == [4, 8]
+    assert tags["graph"]
+
+
+def test_f086_gradients_are_summed_up_by_hand() -> None:
+    found = gradient_stats([torch.tensor([3.0, 4.0]), torch.tensor([0.0, 1.0])])
+    assert found["avg_norm"] == pytest.approx(3.0)
+    assert (found["max_norm"], found["min_norm"], found["num_zeros"]) == (5.0, 1.0, 1.0)
+    assert (found["avg_gradient"], found["max_gradient"], found["min_gradient"]) == (2.0, 4.0, 0.0)
+
+
+def test_f088_the_graph_grows_with_the_epochs_and_has_room_for_the_rest() -> None:
+    learner = a_learner()
+    graph = ShowGraph(learner)
+    learner.fit(2, callbacks=[graph])
+    assert graph.figure is not None
+    axis = graph.figure.axes[0]
+    assert axis.get_xlim() == (0, 2 * len(learner.data.train_dl))
+    assert axis.get_ylim()[0] == 0
+    assert axis.get_ylim()[1] >= max(learner.recorder.losses)
+    assert len(axis.get_lines()[0].get_xdata()) == len(learner.recorder.losses)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_f087_a_terminal_shows_a_bar_and_then_the_table() -> None:
+    stream = Terminal()
+    learner = a_learner(metrics=["accuracy"])
+    learner.fit(1, callbacks=[ProgressCallback(stream)])
+    text = stream.getvalue()
+    assert "epoch 1/1 " in text
+    assert "loss " in text
+    rows = [line.rpartition("\x1b[2K")[2].split() for line in text.splitlines() if line]
+    assert ["epoch", "train_loss", "valid_loss", "accuracy", "time"] in rows
+
+
+def test_f087_a_stream_that_is_no_terminal_gets_rows_only() -> None:
+    stream = io.StringIO()
+    learner = a_learner(metrics=["accuracy"])
+    learner.fit(2, callbacks=[ProgressCallback(stream)])
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["epoch", "0", "1"]
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_f087_a_notebook_gets_the_table_as_html() -> None:
+    learner = a_learner(metrics=["accuracy"])
+    learner.fit(1)
+    table = html_table(learner.recorder, learner.recorder.rows)
+    assert "<th>accuracy</th>" in table
+    assert f"<td>{learner.recorder.rows[0].train_loss:.6f}</td>" in table
+
+
+def test_f068_losses_are_smoothed_without_the_bias_of_the_start() -> None:
+    smoothed = SmoothedLoss()
+    found = [smoothed.add(value) for value in (2.0, 1.0, 4.0, 0.5, 3.0)]
+    right = [2.0, 1.4949494949494933, 2.3468915793769543, 1.871083823338464, 2.1060808131264768]
+    assert found == pytest.approx(right, rel=1e-6)
+
+
+def test_f123_plots_show_what_was_recorded() -> None:
+    learner = a_learner(metrics=["accuracy"])
+    learner.fit_one_cycle(2, 1e-2)
+    recorder = learner.recorder
+    lr, mom = recorder.plot_lr(show_moms=True).axes
+    assert list(lr.get_lines()[0].get_ydata()) == recorder.lrs
+    assert list(mom.get_lines()[0].get_ydata()) == recorder.moms
+    losses = recorder.plot_losses(skip_start=1, skip_end=1).axes[0]
+    assert list(losses.get_lines()[0].get_ydata()) == recorder.losses[1:-1]
+    assert losses.get_xlabel() == "Batches processed"
+    assert list(recorder.plot_metrics().axes[0].get_lines()[0].get_ydata()) == [m[0] for m in recorder.metrics]
+    with pytest.raises(ValueError, match="no metrics to plot"):
+        Recorder().plot_metrics()
