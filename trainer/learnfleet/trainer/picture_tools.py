@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
+from time import monotonic
+from typing import IO
 from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from PIL import Image
 
@@ -16,6 +19,8 @@ from learnfleet.trainer.folder import FolderScan
 from learnfleet.trainer.images import MAX_BYTES, BadImage, decode_image
 
 _log = logging.getLogger(__name__)
+_MAX_SECONDS = 60  # for one picture
+_CHUNK_BYTES = 2**16
 
 
 def verify_images(
@@ -67,11 +72,15 @@ def download_images(
     folder = Path(dest)
     folder.mkdir(parents=True, exist_ok=True)
     for address in addresses:
-        if urlsplit(address).scheme not in ("http", "https"):
-            raise LearnerError("urls", f"{address!r} is not an http or https address")
+        _check_scheme(address)
     with ThreadPoolExecutor(max_workers) as pool:
         fetched = pool.map(lambda pair: _download(pair[1], folder / _name(*pair), timeout), enumerate(addresses))
         return [file for file in fetched if file is not None]
+
+
+def _check_scheme(address: str) -> None:
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise LearnerError("urls", f"{address!r} is not an http or https address")
 
 
 def _name(number: int, address: str) -> str:
@@ -79,15 +88,35 @@ def _name(number: int, address: str) -> str:
     return f"{number:08d}{suffix if suffix in ('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp') else '.jpg'}"
 
 
+class _HttpOnly(HTTPRedirectHandler):
+    """urllib would also follow an answer that leads to ftp."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        _check_scheme(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _download(address: str, file: Path, timeout: float) -> Path | None:
     try:
-        with urllib.request.urlopen(address, timeout=timeout) as answer:  # http(s) only, see above
-            content = answer.read(MAX_BYTES + 1)
-    except OSError as error:
+        content = _fetch(address, timeout)
+    except (OSError, HTTPException, ValueError) as error:
         _log.warning("%s was not fetched: %s", address, error)
-        return None
-    if len(content) > MAX_BYTES:
-        _log.warning("%s was not fetched: larger than %s bytes", address, f"{MAX_BYTES:,}")
         return None
     file.write_bytes(content)
     return file
+
+
+def _fetch(address: str, timeout: float) -> bytes:
+    """Raises OSError, HTTPException, or ValueError for an answer that is too large or too slow."""
+    deadline, parts, size = monotonic() + _MAX_SECONDS, [], 0
+    with build_opener(_HttpOnly).open(address, timeout=timeout) as answer:
+        while part := answer.read(_CHUNK_BYTES):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BYTES:
+                raise ValueError(f"larger than {MAX_BYTES:,} bytes")
+            if monotonic() > deadline:
+                raise ValueError(f"not done after {_MAX_SECONDS} seconds")
+    return b"".join(parts)
