@@ -16,37 +16,33 @@ from learnfleet.trainer import manifest
 from learnfleet.trainer.callback import EVENTS, Callback
 from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
-from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.data import ImageDataBunch
-from learnfleet.trainer.ema import EMACallback
+from learnfleet.trainer.language_model import language_model_learner
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.losses import build_loss
 from learnfleet.trainer.manifest import newest_valid
-from learnfleet.trainer.mixup import CutMixCallback, MixUpCallback
 from learnfleet.trainer.run import RunContext, run_train
 from learnfleet.trainer.stage_spec import stage_from_json
 from learnfleet.trainer.state import TrainState
-from learnfleet.trainer.track_epoch import TrackEpochCallback
-from learnfleet.trainer.trackers import EarlyStoppingCallback, ReduceLROnPlateauCallback, SaveModelCallback
+from learnfleet.trainer.text import LanguageModelData
 from learnfleet.trainer.transforms import get_transforms
 
 Kill = tuple[str, int, int]
 
 
 class KillAt(Callback):
-    """Ends this process at an event, after all callbacks but those that end it."""
+    """Ends this process at an event of this step or the first after it; "validation" is any of a validation batch."""
 
     order = 950  # right after the checkpoint was handed to its writer
+    in_lr_find = True
 
     def __init__(self, place: str, step: int, folder: Path, number: int) -> None:
         self._place, self._step, self._folder, self._number = place, step, folder, number
 
     def at(self, event: str, state: TrainState) -> None:
-        place = "validation" if event == "on_batch_end" and not state.train else event
-        if (state.train or place != event or "batch" not in event) and (place, state.global_step) == (
-            self._place,
-            self._step,
-        ):
+        of_a_batch = event not in ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
+        place = "validation" if of_a_batch and not state.train else event
+        if place == self._place and state.global_step >= self._step:
             kill_now(self._folder, self._number)
 
 
@@ -129,31 +125,45 @@ def _die_while_writing(when: int, folder: Path, number: int) -> None:
     manifest.write_synced = write
 
 
+class Forgetful(Callback):
+    """Makes the loss depend on how many batches this process has seen: it cannot be resumed."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def on_backward_begin(self, state: TrainState) -> None:
+        self._seen += 1
+        assert state.loss is not None
+        state.loss = state.loss * self._seen
+
+
+def _callback(name: str, arguments: dict[str, Any], learner: Learner) -> Callback:
+    return Forgetful() if name == "forgetful" else build_callback(name, arguments, learner)
+
+
 def learner_of(scenario: Scenario, folder: Path) -> Learner:
     """The learner as it is before the job, alike in every attempt."""
-    options = dict(scenario.learner)
-    if "loss" in options:
-        options["loss_func"] = build_loss(options.pop("loss"))
-    learner = a_learner(_data(scenario, folder), tiny_model(), metrics="accuracy", path=folder, **options)
+    learner = _text_learner(folder) if scenario.data == "text" else _picture_learner(scenario, folder)
     learner.callbacks.extend(_callback(name, arguments, learner) for name, arguments in scenario.callbacks)
     return learner
 
 
-_CLASSES: dict[str, Any] = {
-    "mixup": MixUpCallback,
-    "cutmix": CutMixCallback,
-    "ema": EMACallback,
-    "save_model": SaveModelCallback,
-    "early_stopping": EarlyStoppingCallback,
-    "reduce_lr_on_plateau": ReduceLROnPlateauCallback,
-    "csv_logger": CSVLogger,
-    "track_epoch": TrackEpochCallback,
-}
+def _text_learner(folder: Path) -> Learner:
+    data = LanguageModelData.from_text("the cat sat on the mat and the dog sat on it\n" * 20, 0.2, 4, 5, min_freq=1)
+    learner = language_model_learner(data, 8, 12, 2, metrics="accuracy", path=folder, silent=True)
+    learner.split(lambda model: [model.layers[1]])
+    return learner
 
 
-def _callback(name: str, arguments: dict[str, Any], learner: Learner) -> Callback:
-    make = _CLASSES.get(name)
-    return make(learner, **arguments) if make else build_callback(name, arguments, learner)
+def _picture_learner(scenario: Scenario, folder: Path) -> Learner:
+    options = dict(scenario.learner)
+    if "loss" in options:
+        options["loss_func"] = build_loss(options.pop("loss"))
+    precision = options.pop("precision", "fp32")
+    learner = a_learner(_data(scenario, folder), tiny_model(), metrics="accuracy", path=folder, **options)
+    if precision == "bf16":
+        learner.to_bf16()
+    return learner
 
 
 def _data(scenario: Scenario, folder: Path) -> Any:

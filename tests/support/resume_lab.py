@@ -32,8 +32,8 @@ class Scenario:
         data: "memory" or "pictures".
         every_steps: a checkpoint after so many steps.
         waits: training waits for each checkpoint to be written, so that a kill finds it there.
-        kills: one an attempt: [place, when, rank]. Place is the name of an event (of training; "validation" is a batch
-            end there) at global step `when`; "write" is the `when`-th durable write of a checkpoint; "stop" is a polite
+        kills: one an attempt: [place, when, rank]. Place is the name of an event, or "validation", at global step
+            `when` or the first after it; "write" is the `when`-th durable write of a checkpoint; "stop" is a polite
             request to stop at that step.
     """
 

@@ -140,6 +140,17 @@ class LayerOptimizer:
         """Nothing happens where the optimiser has no momentum, so that one schedule suits all."""
         if "betas" in self.inner.defaults or "momentum" in self.inner.defaults:
             self._put("mom", mom)
+            self._fill_buffers()
+
+    def _fill_buffers(self) -> None:
+        """torch's RMSprop makes its momentum buffers in its first step, and only where there is momentum then."""
+        for group in self.param_groups:
+            if "centered" not in group or not group["momentum"]:
+                continue
+            states = ((parameter, self.inner.state.get(parameter)) for parameter in group["params"])
+            for parameter, state in states:
+                if state and "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
 
     def set_wd(self, wd: PerGroup) -> None:
         """BatchNorm and biases take part under `bn_wd`."""
