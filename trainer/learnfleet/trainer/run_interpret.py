@@ -21,6 +21,7 @@ from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
 
+_GREATEST = float(np.finfo(np.float64).max)
 _MASKS_AT_MOST = 6  # rows of a picture of masks
 
 
@@ -105,12 +106,19 @@ def _or_none(values: npt.NDArray[np.float64], row: int) -> float | None:
 
 
 def _finite(value: float) -> float:
-    """JSON has neither NaN nor infinity; a loss that is none of these is never so large."""
-    return value if math.isfinite(value) else math.copysign(np.finfo(np.float64).max, value)
+    """JSON has neither NaN nor infinity: they become the greatest number, which no loss ever is."""
+    if math.isnan(value):
+        return _GREATEST
+    return min(max(value, -_GREATEST), _GREATEST)
 
 
 def _described(item: TopLoss) -> dict[str, Any]:
-    return {**dataclasses.asdict(item), "loss": _finite(item.loss), "probability": item.probability or 0.0}
+    known = item.probability is not None and math.isfinite(item.probability)
+    return {
+        **dataclasses.asdict(item),
+        "loss": _finite(item.loss),
+        "probability": item.probability if known else 0.0,
+    }
 
 
 def _figures(found: Interpretation, top_losses: int) -> dict[str, Figure]:

@@ -1,0 +1,120 @@
+"""The interpretation job: what it returns for every kind of label, and on two ranks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.labelled_data import COLOURS, body_and_head, category_data, quiet
+from support.memory_data import a_learner
+from support.ranks import run_ranks
+
+from learnfleet.trainer.dataset import DatasetType
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.run_context import RunContext
+from learnfleet.trainer.run_interpret import run_interpret
+
+
+def a_context(root: Path, events: list[Any] | None = None) -> RunContext:
+    told: list[Any] = [] if events is None else events
+    return RunContext("job", 1, lambda *event: told.append(event), lambda: False, root / "checkpoints")
+
+
+def interpreted(learner: Learner, root: Path, **options: Any) -> dict[str, Any]:
+    options = {"top_losses": 4, "min_confused": 1, **options}
+    found = run_interpret(learner, a_context(root), output_dir=root, **options)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert all(Path(picture["path"]).read_bytes()[:4] == b"\x89PNG" for picture in found["pictures"])
+    return found
+
+
+def names(found: dict[str, Any]) -> list[str]:
+    return [picture["name"] for picture in found["pictures"]]
+
+
+def test_f105_classes_give_counts_scores_and_pictures_with_heat_maps(of_classes: Learner, tmp_path: Path) -> None:
+    found = interpreted(of_classes, tmp_path)
+    whole = of_classes.interpret()
+    assert (found["kind"], found["dataset"], found["examples"]) == ("category", "valid", 9)
+    assert found["confusion_matrix"] == whole.confusion_matrix().tolist()  # type: ignore[attr-defined]
+    assert found["accuracy"] == whole.accuracy  # type: ignore[attr-defined]
+    assert [row["class"] for row in found["class_report"]] == list(COLOURS)
+    assert [row["support"] for row in found["class_report"]] == [3, 3, 3]
+    assert [item["path"].split("/")[0] for item in found["top_losses"]] == ["valid"] * 4
+    assert names(found) == ["confusion_matrix", "confusion_matrix_normalized", "top_losses", "top_losses_heatmap"]
+
+
+def test_f105_the_dataset_and_tta_are_as_asked_for(of_classes: Learner, tmp_path: Path) -> None:
+    found = interpreted(of_classes, tmp_path, ds_type=DatasetType.Train, tta=True)
+    assert (found["dataset"], found["examples"]) == ("fix", 18)
+    assert {item["path"].split("/")[0] for item in found["top_losses"]} == {"train"}
+    assert found["loss"] == pytest.approx(float(of_classes.TTA(ds_type=DatasetType.Fix, with_loss=True)[2].mean()))
+
+
+def test_f112_labels_give_a_matrix_each(of_labels: Learner, tmp_path: Path) -> None:
+    found = interpreted(of_labels, tmp_path)
+    assert (found["kind"], found["confusion_matrix"]) == ("multi_category", [])
+    assert found["label_confusion"] == of_labels.interpret().confusion_matrix().tolist()  # type: ignore[attr-defined]
+    assert names(found) == ["confusion_matrix", "confusion_matrix_normalized", "top_losses"]
+
+
+def test_f113_masks_give_pixels_and_iou(of_masks: Learner, tmp_path: Path) -> None:
+    found = interpreted(of_masks, tmp_path)
+    report = {row["class"]: row for row in found["class_report"]}
+    assert found["kind"] == "mask"
+    assert report["Void"]["recall"] is None
+    assert report["sky"]["iou"] == pytest.approx(of_masks.interpret().iou_report().loc["sky", "iou"])  # type: ignore[attr-defined]
+    assert sum(map(sum, found["confusion_matrix"])) == sum(row["support"] for row in found["class_report"])
+    assert names(found) == ["confusion_matrix_normalized", "top_losses"]
+
+
+def test_f114_numbers_give_losses_and_no_counts(of_numbers: Learner, tmp_path: Path) -> None:
+    found = interpreted(of_numbers, tmp_path)
+    assert (found["kind"], found["confusion_matrix"], found["class_report"]) == ("float", [], [])
+    assert found["loss"] == pytest.approx(float(of_numbers.get_preds(with_loss=True)[2].mean()), rel=1e-5)
+    assert names(found) == ["top_losses"]
+
+
+def test_no_top_losses_are_no_pictures_of_them_and_a_loss_that_is_no_number_stays_json(
+    of_classes: Learner, tmp_path: Path
+) -> None:
+    learner = quiet(of_classes.data, body_and_head(3))  # type: ignore[arg-type]
+    with torch.no_grad():
+        learner.model[1][3].bias.fill_(float("nan"))  # type: ignore[index]
+    found = interpreted(learner, tmp_path, top_losses=0)
+    assert found["top_losses"] == []
+    assert names(found) == ["confusion_matrix", "confusion_matrix_normalized"]
+    assert interpreted(learner, tmp_path)["top_losses"][0]["loss"] > 1e300
+
+
+def on_a_rank(rank: int, folder: Path) -> dict[str, Any]:
+    """The job on one rank, with pictures of its own."""
+    data = category_data(folder / f"data{rank}")
+    data.valid_ds.path(4).write_bytes(b"broken")
+    torch.manual_seed(0)
+    found = run_interpret(
+        quiet(data, body_and_head(3)), a_context(folder), top_losses=3, min_confused=1, output_dir=folder
+    )
+    return {**found, "pictures": names(found)}
+
+
+def test_f105_two_ranks_find_what_one_process_finds_and_rank_0_draws_it(tmp_path: Path) -> None:
+    ranks = run_ranks([on_a_rank], tmp_path)["on_a_rank"]
+    alone = on_a_rank(0, tmp_path)
+    assert ranks[0]["pictures"] == alone["pictures"]
+    assert ranks[1]["pictures"] == []
+    for seen in ranks:
+        assert seen["skipped_images"] == alone["skipped_images"] == 1
+        for name in ("examples", "confusion_matrix", "accuracy", "most_confused", "class_report"):
+            assert seen[name] == alone[name], name
+        assert seen["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+        assert [item["path"] for item in seen["top_losses"]] == [item["path"] for item in alone["top_losses"]]
+
+
+def test_data_that_are_no_pictures_cannot_be_drawn_but_counted(tmp_path: Path) -> None:
+    found = interpreted(a_learner(), tmp_path)
+    assert found["examples"] == 13
+    assert found["top_losses"][0]["path"] == ""
