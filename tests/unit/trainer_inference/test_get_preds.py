@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from support.labelled_data import CODES, SIZE, category_data, masks_data, pixel_model, quiet
+from support.labelled_data import CODES, SIZE
 from support.memory_data import MemoryData, MemoryLoader, a_learner
-from support.ranks import run_ranks
 from torch import Tensor, nn
 
 from learnfleet.trainer.callback import Callback
@@ -20,7 +18,7 @@ from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import predict_loader
 from learnfleet.trainer.learner import Learner
-from learnfleet.trainer.loss_functions import BCEWithLogitsFlat, CrossEntropyFlat, LabelSmoothingCrossEntropy
+from learnfleet.trainer.loss_functions import LabelSmoothingCrossEntropy
 from learnfleet.trainer.state import TrainState
 
 
@@ -214,79 +212,26 @@ def test_f103_validate_measures_the_loader_and_metrics_it_is_given_and_calls_the
     assert len(learner.validate()) == 2
 
 
-def test_f103_validate_ends_what_it_has_begun_and_leaves_no_trace() -> None:
+def test_f103_validate_ends_the_callbacks_it_has_begun_and_leaves_the_learners_own_alone() -> None:
     calls: list[str] = []
 
     class Noted(Callback):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
         def on_train_begin(self, state: TrainState) -> None:
-            calls.append("begin")
+            calls.append(f"{self.name} begins")
+
+        def on_epoch_end(self, state: TrainState) -> None:
+            calls.append(f"{self.name} has {len(state.last_metrics)}")
 
         def on_train_end(self, state: TrainState) -> None:
-            calls.append("end")
+            calls.append(f"{self.name} ends")
 
-    learner = a_learner(callbacks=[Noted()])
+    learner = a_learner(callbacks=[Noted("own")], metrics="accuracy")
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
     learner.validate()
-    assert calls in ([], ["begin", "end"])
+    assert calls == []
+    learner.validate(callbacks=[Noted("given")])
+    assert calls == ["given begins", "given has 2", "given ends"]
     assert all(torch.equal(before[name], value) for name, value in learner.model.state_dict().items())
-
-
-# --- two ranks
-
-N_VALID = 11  # batches of 5 are 3+2, 3+2, 1+0 on two ranks
-
-
-def predict_everything(rank: int, folder: Path) -> dict[str, Any]:
-    """Predictions of several kinds; one rank has fewer batches than the other."""
-    learner = a_learner(MemoryData(n_valid=N_VALID))
-    one_item = a_learner(MemoryData(n_valid=1))
-    labels = MemoryData(n_valid=N_VALID)
-    hot = F.one_hot(labels.valid_dl.y, 3).float()
-    labels.valid_dl = MemoryLoader(labels.valid_dl.x, hot, 5, train=False)
-    of_labels = a_learner(labels, loss_func=BCEWithLogitsFlat())
-    pictures = masks_data(folder / f"masks{rank}", n=9)
-    of_masks = quiet(pictures, pixel_model(), loss_func=CrossEntropyFlat(axis=1, ignore_index=2))
-    few = predict_loader(of_masks, pictures.dl(DatasetType.Single), with_loss=True, masks_only=True)
-    return {
-        "classes": [part.tolist() for part in learner.get_preds(with_loss=True)],
-        "two batches": learner.get_preds(n_batch=2)[1].tolist(),
-        "first batch": learner.pred_batch().tolist(),
-        "train": learner.get_preds(DatasetType.Train)[1].tolist(),
-        "one item": [part.tolist() for part in one_item.get_preds(with_loss=True)],
-        "labels": [part.tolist() for part in of_labels.get_preds(with_loss=True)],
-        "masks": [few.outputs.tolist(), few.targets.tolist(), few.losses.tolist()],  # type: ignore[union-attr]
-        "show": len(of_masks.show_results(rows=2).axes),
-    }
-
-
-def tta_of_pictures(rank: int, folder: Path) -> dict[str, Any]:
-    """TTA of pictures that are augmented at random."""
-    from support.labelled_data import body_and_head
-
-    from learnfleet.trainer.transforms import get_transforms
-
-    learner = quiet(category_data(folder / f"pictures{rank}", tfms=get_transforms()), body_and_head(3))
-    return {
-        "TTA": [part.tolist() for part in learner.TTA(with_loss=True)],
-        "tta": learner.tta(n=2)[0].tolist(),
-        "interpret": learner.interpret(tta=True).confusion_matrix().tolist(),  # type: ignore[attr-defined]
-    }
-
-
-@pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return run_ranks([predict_everything, tta_of_pictures], tmp_path_factory.mktemp("ranks"))
-
-
-def flat(value: Any) -> list[float]:
-    return [number for part in value for number in flat(part)] if isinstance(value, list) else [float(value)]
-
-
-@pytest.mark.parametrize("function", [predict_everything, tta_of_pictures])
-def test_f100_f101_f102_two_ranks_give_what_one_process_gives_in_the_same_order(
-    function: Any, two_ranks: dict[str, Any], tmp_path: Path
-) -> None:
-    alone = function(0, tmp_path)
-    for seen in two_ranks[function.__name__]:
-        for name, value in alone.items():
-            assert flat(seen[name]) == pytest.approx(flat(value), rel=1e-4, abs=1e-5), name

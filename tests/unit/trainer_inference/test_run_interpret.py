@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from support.labelled_data import COLOURS, body_and_head, category_data, quiet
+from support.labelled_data import COLOURS, body_and_head, quiet
 from support.memory_data import a_learner
-from support.ranks import run_ranks
 
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.learner import Learner
@@ -88,30 +87,6 @@ def test_no_top_losses_are_no_pictures_of_them_and_a_loss_that_is_no_number_stay
     assert found["top_losses"] == []
     assert names(found) == ["confusion_matrix", "confusion_matrix_normalized"]
     assert interpreted(learner, tmp_path)["top_losses"][0]["loss"] > 1e300
-
-
-def on_a_rank(rank: int, folder: Path) -> dict[str, Any]:
-    """The job on one rank, with pictures of its own."""
-    data = category_data(folder / f"data{rank}")
-    data.valid_ds.path(4).write_bytes(b"broken")
-    torch.manual_seed(0)
-    found = run_interpret(
-        quiet(data, body_and_head(3)), a_context(folder), top_losses=3, min_confused=1, output_dir=folder
-    )
-    return {**found, "pictures": names(found)}
-
-
-def test_f105_two_ranks_find_what_one_process_finds_and_rank_0_draws_it(tmp_path: Path) -> None:
-    ranks = run_ranks([on_a_rank], tmp_path)["on_a_rank"]
-    alone = on_a_rank(0, tmp_path)
-    assert ranks[0]["pictures"] == alone["pictures"]
-    assert ranks[1]["pictures"] == []
-    for seen in ranks:
-        assert seen["skipped_images"] == alone["skipped_images"] == 1
-        for name in ("examples", "confusion_matrix", "accuracy", "most_confused", "class_report"):
-            assert seen[name] == alone[name], name
-        assert seen["loss"] == pytest.approx(alone["loss"], rel=1e-5)
-        assert [item["path"] for item in seen["top_losses"]] == [item["path"] for item in alone["top_losses"]]
 
 
 def test_data_that_are_no_pictures_cannot_be_drawn_but_counted(tmp_path: Path) -> None:

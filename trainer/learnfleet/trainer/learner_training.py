@@ -142,7 +142,13 @@ class LearnerTraining(LearnerCore):
     def validate(
         self, dl: Loader | None = None, callbacks: Sequence[Callback] = (), metrics: object = None
     ) -> list[float]:
-        """Loss and metrics over a loader (default: validation), [loss, *metrics], equal on all ranks."""
+        """Loss and metrics over a loader (default: validation), [loss, *metrics], equal on all ranks.
+
+        Args:
+            callbacks: for this call: they are begun and ended (fastai v1 begins them only, and the learner's own too).
+                The learner's own see the batches, as they do when a fit validates.
+            metrics: instead of the learner's.
+        """
         from learnfleet.trainer.loop import validate
 
         loader = dl if dl is not None else self.data.valid_dl
@@ -151,4 +157,13 @@ class LearnerTraining(LearnerCore):
         self.data.shard(Shard(self.world.rank, self.world.size))
         chosen = self.metrics if metrics is None else as_metrics(metrics)
         state = TrainState(self.whole, self.model, 0, 0, chosen, train=False)
-        return validate(state, Events([*self.callbacks, *callbacks]), loader, chosen)
+        own = Events(callbacks)
+        try:
+            own("on_train_begin", state)
+            own("on_epoch_begin", state)
+            values = validate(state, Events([*self.callbacks, *callbacks]), loader, chosen)
+            state.last_metrics = list(values)
+            own("on_epoch_end", state)
+        finally:
+            own("on_train_end", state)
+        return values
