@@ -24,7 +24,7 @@ from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.loss_functions import FocalLoss, LabelSmoothingCrossEntropy
 from learnfleet.trainer.manifest import CorruptCheckpoint
 from learnfleet.trainer.metrics import AverageMetric
-from learnfleet.trainer.optimizer import SGD
+from learnfleet.trainer.opt_funcs import SGD
 from learnfleet.trainer.transforms import get_transforms
 
 N = 6

@@ -17,7 +17,7 @@ from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.manifest import CorruptCheckpoint
-from learnfleet.trainer.optimizer import SGD
+from learnfleet.trainer.opt_funcs import SGD
 
 
 def at(path: Path, **options: object) -> Learner:

@@ -1,0 +1,138 @@
+"""What a remote user does beside training: search, validate, predict data sets, draw; every kind of label."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from learnfleet.client import Client, DatasetType, ImageDataBunch, InvalidArgumentError, RemoteLearner, get_transforms
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def learn(client: Client) -> RemoteLearner:
+    """A learner of digits that has searched a learning rate and was then trained with callbacks."""
+    data = ImageDataBunch.from_folder("digits", size=16, bs=32, ds_tfms=get_transforms(do_flip=False))
+    learner = client.cnn_learner(
+        data,
+        "resnet18",
+        pretrained=False,
+        metrics=["accuracy", ("Precision", {"average": "macro"})],
+        callbacks=["csv_logger", ("early_stopping", {"monitor": "accuracy", "patience": 5})],
+        loss_func=("label_smoothing", {"eps": 0.05}),
+        num_workers=2,
+        silent=True,
+    )
+    assert learner.show_batch(rows=3).content.startswith(PNG)
+    found = learner.lr_find(num_it=15)
+    assert len(found.lrs) == len(found.losses) > 5
+    assert found.lrs == tuple(sorted(found.lrs))
+    learner.fit_one_cycle(3, 1e-2, callbacks=[("mixup", {"alpha": 0.2}), "save_model"])
+    return learner
+
+
+def test_the_search_has_left_the_learner_as_it_was(learn: RemoteLearner) -> None:
+    assert learn.info().epochs_trained == 3
+    assert [row.epoch for row in learn.recorder.rows] == [0, 1, 2]
+    assert set(learn.recorder.rows[-1].metrics) == {"accuracy", "precision"}
+
+
+def test_validation_repeats_what_the_best_epoch_has_reached(learn: RemoteLearner) -> None:
+    found = learn.validate()
+    best = min(learn.recorder.rows, key=lambda row: row.valid_loss or 9e9)  # the weights that save_model has kept
+    assert found["valid_loss"] == pytest.approx(best.valid_loss, rel=1e-4)
+    assert found["accuracy"] == pytest.approx(best.metrics["accuracy"])
+    other = learn.validate(DatasetType.Fix, metrics=["error_rate"])
+    assert set(other) == {"fix_loss", "error_rate"}
+
+
+def test_predictions_of_a_data_set_are_complete_and_in_order(learn: RemoteLearner) -> None:
+    found = learn.get_preds(with_loss=True)
+    preds, targets = np.asarray(found.preds), np.asarray(found.targets)
+    assert found.indices == tuple(range(len(found)))
+    assert preds.shape == (len(found), 10)
+    assert np.allclose(preds.sum(axis=1), 1, atol=1e-5)
+    accuracy = float((preds.argmax(axis=1) == targets).mean())
+    assert accuracy == pytest.approx(learn.validate()["accuracy"])
+    assert found.losses is not None
+    assert float(np.asarray(found.losses).mean()) == pytest.approx(learn.validate()["valid_loss"], rel=1e-3)
+    averaged, again = learn.TTA(beta=0.5)
+    assert np.asarray(averaged).shape == preds.shape
+    assert np.array_equal(np.asarray(again), targets)
+
+
+def test_results_are_drawn_and_errors_explained(learn: RemoteLearner) -> None:
+    assert learn.show_results(rows=2).content.startswith(PNG)
+    found = learn.interpret(top_losses=4)
+    assert {item.class_name for item in found.class_report} == set(found.classes)
+    assert sum(item.support for item in found.class_report) == found.examples
+    for picture in (found.plot_confusion_matrix(normalize=True), found.plot_top_losses(heatmap=True)):
+        assert picture.content.startswith(PNG)
+
+
+def test_a_wrong_argument_of_a_callback_is_named_before_anything_is_queued(learn: RemoteLearner) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        learn.fit(1, callbacks=[("mixup", {"alfa": 1.0}), ("save_model", {"every": "week"}), "mixdown"])
+    fields = {violation.field for violation in caught.value.violations}
+    assert fields == {
+        "stages[0].fit.callbacks[0].arguments.alfa",
+        "stages[0].fit.callbacks[1].arguments.every",
+        "stages[0].fit.callbacks[2].name",
+    }
+
+
+def test_several_labels_a_picture(client: Client, pictures: Path) -> None:
+    files = sorted((pictures / "digits" / "train").rglob("*.png"))[:120]
+    names = [str(file.relative_to(pictures)) for file in files]
+    labels = [[f"digit {file.parent.name}", "even" if int(file.parent.name) % 2 == 0 else "odd"] for file in files]
+    data = ImageDataBunch.from_lists(
+        ".", names, labels, [number % 4 == 0 for number in range(len(files))], size=16, bs=16
+    )
+    learner = client.cnn_learner(
+        data, "resnet18", pretrained=False, metrics=["accuracy_thresh", "F1ScoreMulti"], silent=True
+    )
+    learner.fit_one_cycle(2, 1e-2)
+    prediction = learner.predict(files[0], thresh=0.0)
+    assert prediction.kind == "multi_category"
+    assert set(prediction.labels) == set(learner.info().classes)
+    found = learner.interpret()
+    assert (found.kind, len(found.label_confusion)) == ("multi_category", len(found.classes))
+
+
+def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
+    """Bright squares on dark ground, and masks of them."""
+    root = pictures / "squares"
+    for name in ("images", "labels"):
+        (root / name).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(24):
+        pixels, mask = random.integers(0, 60, (32, 32, 3), dtype=np.uint8), np.zeros((32, 32), np.uint8)
+        top, left = random.integers(0, 16, 2)
+        pixels[top : top + 14, left : left + 14] += 160
+        mask[top : top + 14, left : left + 14] = 1
+        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+        Image.fromarray(mask).save(root / "labels" / f"{number}.png")
+    data = ImageDataBunch.from_masks("squares", ["ground", "square"], valid_pct=0.25, size=(32, 32), bs=6)
+    learner = client.unet_learner(
+        data, "resnet18", pretrained=False, metrics=["JaccardCoeffMulti"], num_workers=2, silent=True
+    )
+    learner.fit_one_cycle(4, 3e-3)
+    prediction = learner.predict(root / "images" / "0.png")
+    mask = np.asarray(Image.open(io.BytesIO(prediction.mask_png)))
+    truth = np.asarray(Image.open(root / "labels" / "0.png"))
+    assert prediction.kind == "mask"
+    assert float((mask == truth).mean()) > 0.9
+    preds, targets = learner.get_preds()
+    assert np.asarray(preds).shape[1:] == (2, 32, 32)
+    assert np.asarray(targets).shape[1:] == (1, 32, 32)
+    found = learner.interpret(top_losses=2)
+    assert found.kind == "mask"
+    assert all(item.iou is not None for item in found.class_report)
+    version = learner.export("squares")
+    exported = client.predict(version.name, root / "images" / "0.png")
+    assert exported.mask_png == prediction.mask_png
