@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -41,7 +40,7 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 street scenes with masks."""
     archive = SHARED / "data" / "camvid_480x360.tar"
     if not archive.exists():
@@ -49,7 +48,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("scenes")
     with tarfile.open(archive) as tar:
         tar.extractall(root, filter="data")
-    yield arranged(root)
+    return arranged(root)
 
 
 def arranged(root: Path) -> Path:
@@ -72,7 +71,9 @@ def executed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **setting
     for key, value in settings.items():
         monkeypatch.setenv(key, str(value))
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     nbformat.write(notebook, folder / f"{name}.ipynb")
     return notebook
 

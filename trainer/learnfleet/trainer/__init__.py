@@ -9,236 +9,204 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from learnfleet.trainer.public_names import HOME
+
 if TYPE_CHECKING:
-    from learnfleet.trainer.architecture_info import describe_architecture
-    from learnfleet.trainer.architectures import available_architectures
-    from learnfleet.trainer.build import build_learner
-    from learnfleet.trainer.callback import Callback, LearnerCallback
-    from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
-    from learnfleet.trainer.data_bunch import DataBunch
-    from learnfleet.trainer.export import export_from_checkpoint
-    from learnfleet.trainer.exported_learner import load_learner
-    from learnfleet.trainer.head import create_head
-    from learnfleet.trainer.images import BadImage
-    from learnfleet.trainer.interpret import Interpretation
-    from learnfleet.trainer.interpret_classes import ClassificationInterpretation
-    from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
-    from learnfleet.trainer.interpret_masks import SegmentationInterpretation
-    from learnfleet.trainer.item_list import ImageList, PointsItemList, SegmentationItemList, get_image_files
-    from learnfleet.trainer.label_items import Category, FloatItem, ImageSegment, MultiCategory
-    from learnfleet.trainer.layer_groups import split_model
-    from learnfleet.trainer.learner import Learner
-    from learnfleet.trainer.metric_functions import accuracy, error_rate, top_k_accuracy
-    from learnfleet.trainer.models import (
-        DynamicUnet,
-        apply_init,
-        cnn_config,
-        cnn_learner,
-        create_body,
-        create_cnn,
-        create_cnn_model,
-        has_pool_type,
-        num_features_model,
-        unet_learner,
+    from learnfleet.trainer.architecture_info import describe_architecture as describe_architecture
+    from learnfleet.trainer.architectures import available_architectures as available_architectures
+    from learnfleet.trainer.build import build_learner as build_learner
+    from learnfleet.trainer.callback import Callback as Callback
+    from learnfleet.trainer.callback import LearnerCallback as LearnerCallback
+    from learnfleet.trainer.csv_logger import CSVLogger as CSVLogger
+    from learnfleet.trainer.data import DatasetType as DatasetType
+    from learnfleet.trainer.data import EvalTransform as EvalTransform
+    from learnfleet.trainer.data import ImageDataBunch as ImageDataBunch
+    from learnfleet.trainer.data_bunch import DataBunch as DataBunch
+    from learnfleet.trainer.ema import EMACallback as EMACallback
+    from learnfleet.trainer.export import export_from_checkpoint as export_from_checkpoint
+    from learnfleet.trainer.exported_learner import load_learner as load_learner
+    from learnfleet.trainer.gradients import AccumulateScheduler as AccumulateScheduler
+    from learnfleet.trainer.gradients import BnFreeze as BnFreeze
+    from learnfleet.trainer.gradients import GradientAccumulation as GradientAccumulation
+    from learnfleet.trainer.gradients import GradientClipping as GradientClipping
+    from learnfleet.trainer.head import create_head as create_head
+    from learnfleet.trainer.hooks import ActivationStats as ActivationStats
+    from learnfleet.trainer.hooks import Hook as Hook
+    from learnfleet.trainer.hooks import HookCallback as HookCallback
+    from learnfleet.trainer.hooks import Hooks as Hooks
+    from learnfleet.trainer.hooks import hook_output as hook_output
+    from learnfleet.trainer.hooks import hook_outputs as hook_outputs
+    from learnfleet.trainer.hooks import model_sizes as model_sizes
+    from learnfleet.trainer.images import BadImage as BadImage
+    from learnfleet.trainer.interpret import Interpretation as Interpretation
+    from learnfleet.trainer.interpret_classes import ClassificationInterpretation as ClassificationInterpretation
+    from learnfleet.trainer.interpret_labels import (
+        MultiLabelClassificationInterpretation as MultiLabelClassificationInterpretation,
     )
-    from learnfleet.trainer.normalization import cifar_stats, imagenet_stats, mnist_stats
-    from learnfleet.trainer.opt_funcs import SGD, Adam, RAdam, RMSprop
-    from learnfleet.trainer.picture_tools import download_images, verify_images
-    from learnfleet.trainer.predictor import Prediction, Predictor, load_predictor
-    from learnfleet.trainer.sampling import OverSamplingCallback, UnderSamplingCallback
-    from learnfleet.trainer.schedules import OneCycleScheduler
-    from learnfleet.trainer.spec import LearnerSpec, ResizeMethod
-    from learnfleet.trainer.split_lists import (
-        CategoryList,
-        EmptyLabelList,
-        FloatList,
-        MultiCategoryList,
-        SegmentationLabelList,
-    )
-    from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
-    from learnfleet.trainer.transform_components import (
-        brightness,
-        contrast,
-        cutout,
-        dihedral,
-        flip_lr,
-        jitter,
-        perspective_warp,
-        rand_pad,
-        rand_resize_crop,
-        rand_zoom,
-        rgb_randomize,
-        rotate,
-        skew,
-        squish,
-        symmetric_warp,
-        tilt,
-        zoom,
-    )
-    from learnfleet.trainer.transforms import get_transforms
-    from learnfleet.trainer.unet_blocks import NormType
+    from learnfleet.trainer.interpret_masks import SegmentationInterpretation as SegmentationInterpretation
+    from learnfleet.trainer.item_list import ImageList as ImageList
+    from learnfleet.trainer.item_list import PointsItemList as PointsItemList
+    from learnfleet.trainer.item_list import SegmentationItemList as SegmentationItemList
+    from learnfleet.trainer.item_list import get_image_files as get_image_files
+    from learnfleet.trainer.label_items import Category as Category
+    from learnfleet.trainer.label_items import FloatItem as FloatItem
+    from learnfleet.trainer.label_items import ImageSegment as ImageSegment
+    from learnfleet.trainer.label_items import MultiCategory as MultiCategory
+    from learnfleet.trainer.language_model import LSTMLanguageModel as LSTMLanguageModel
+    from learnfleet.trainer.language_model import language_model_learner as language_model_learner
+    from learnfleet.trainer.layer_groups import split_model as split_model
+    from learnfleet.trainer.learner import Learner as Learner
+    from learnfleet.trainer.loss_functions import BCEFlat as BCEFlat
+    from learnfleet.trainer.loss_functions import BCEWithLogitsFlat as BCEWithLogitsFlat
+    from learnfleet.trainer.loss_functions import CrossEntropyFlat as CrossEntropyFlat
+    from learnfleet.trainer.loss_functions import DiceLoss as DiceLoss
+    from learnfleet.trainer.loss_functions import FocalLoss as FocalLoss
+    from learnfleet.trainer.loss_functions import L1LossFlat as L1LossFlat
+    from learnfleet.trainer.loss_functions import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+    from learnfleet.trainer.loss_functions import MSELossFlat as MSELossFlat
+    from learnfleet.trainer.loss_functions import NoopLoss as NoopLoss
+    from learnfleet.trainer.lr_find import LRFinder as LRFinder
+    from learnfleet.trainer.metric_classes import AUROC as AUROC
+    from learnfleet.trainer.metric_classes import RMSE as RMSE
+    from learnfleet.trainer.metric_classes import APScoreBinary as APScoreBinary
+    from learnfleet.trainer.metric_classes import BalancedAccuracy as BalancedAccuracy
+    from learnfleet.trainer.metric_classes import BrierScore as BrierScore
+    from learnfleet.trainer.metric_classes import CohenKappa as CohenKappa
+    from learnfleet.trainer.metric_classes import ConfusionMatrix as ConfusionMatrix
+    from learnfleet.trainer.metric_classes import ExplainedVariance as ExplainedVariance
+    from learnfleet.trainer.metric_classes import ExpRMSPE as ExpRMSPE
+    from learnfleet.trainer.metric_classes import F1Score as F1Score
+    from learnfleet.trainer.metric_classes import FBeta as FBeta
+    from learnfleet.trainer.metric_classes import HammingLoss as HammingLoss
+    from learnfleet.trainer.metric_classes import KappaScore as KappaScore
+    from learnfleet.trainer.metric_classes import MatthewsCorrCoef as MatthewsCorrCoef
+    from learnfleet.trainer.metric_classes import MatthewsCorreff as MatthewsCorreff
+    from learnfleet.trainer.metric_classes import PearsonCorrCoef as PearsonCorrCoef
+    from learnfleet.trainer.metric_classes import Perplexity as Perplexity
+    from learnfleet.trainer.metric_classes import Precision as Precision
+    from learnfleet.trainer.metric_classes import R2Score as R2Score
+    from learnfleet.trainer.metric_classes import Recall as Recall
+    from learnfleet.trainer.metric_classes import RocAuc as RocAuc
+    from learnfleet.trainer.metric_classes import RocAucBinary as RocAucBinary
+    from learnfleet.trainer.metric_classes import SpearmanCorrCoef as SpearmanCorrCoef
+    from learnfleet.trainer.metric_functions import accuracy as accuracy
+    from learnfleet.trainer.metric_functions import accuracy_thresh as accuracy_thresh
+    from learnfleet.trainer.metric_functions import auc_roc_score as auc_roc_score
+    from learnfleet.trainer.metric_functions import dice as dice
+    from learnfleet.trainer.metric_functions import error_rate as error_rate
+    from learnfleet.trainer.metric_functions import exp_rmspe as exp_rmspe
+    from learnfleet.trainer.metric_functions import explained_variance as explained_variance
+    from learnfleet.trainer.metric_functions import fbeta as fbeta
+    from learnfleet.trainer.metric_functions import foreground_acc as foreground_acc
+    from learnfleet.trainer.metric_functions import mae as mae
+    from learnfleet.trainer.metric_functions import mean_absolute_error as mean_absolute_error
+    from learnfleet.trainer.metric_functions import mean_squared_error as mean_squared_error
+    from learnfleet.trainer.metric_functions import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+    from learnfleet.trainer.metric_functions import mse as mse
+    from learnfleet.trainer.metric_functions import msle as msle
+    from learnfleet.trainer.metric_functions import psnr as psnr
+    from learnfleet.trainer.metric_functions import r2_score as r2_score
+    from learnfleet.trainer.metric_functions import rmse as rmse
+    from learnfleet.trainer.metric_functions import roc_curve as roc_curve
+    from learnfleet.trainer.metric_functions import root_mean_squared_error as root_mean_squared_error
+    from learnfleet.trainer.metric_functions import top_k_accuracy as top_k_accuracy
+    from learnfleet.trainer.metric_labels import APScoreMulti as APScoreMulti
+    from learnfleet.trainer.metric_labels import CorpusBLEUMetric as CorpusBLEUMetric
+    from learnfleet.trainer.metric_labels import Dice as Dice
+    from learnfleet.trainer.metric_labels import DiceMulti as DiceMulti
+    from learnfleet.trainer.metric_labels import F1ScoreMulti as F1ScoreMulti
+    from learnfleet.trainer.metric_labels import HammingLossMulti as HammingLossMulti
+    from learnfleet.trainer.metric_labels import JaccardCoeff as JaccardCoeff
+    from learnfleet.trainer.metric_labels import JaccardCoeffMulti as JaccardCoeffMulti
+    from learnfleet.trainer.metric_labels import MultiLabelFbeta as MultiLabelFbeta
+    from learnfleet.trainer.metric_labels import PrecisionMulti as PrecisionMulti
+    from learnfleet.trainer.metric_labels import RecallMulti as RecallMulti
+    from learnfleet.trainer.metric_labels import RocAucMulti as RocAucMulti
+    from learnfleet.trainer.mixed_precision import MixedPrecision as MixedPrecision
+    from learnfleet.trainer.mixup import CutMixCallback as CutMixCallback
+    from learnfleet.trainer.mixup import MixUpCallback as MixUpCallback
+    from learnfleet.trainer.models import DynamicUnet as DynamicUnet
+    from learnfleet.trainer.models import apply_init as apply_init
+    from learnfleet.trainer.models import cnn_config as cnn_config
+    from learnfleet.trainer.models import cnn_learner as cnn_learner
+    from learnfleet.trainer.models import create_body as create_body
+    from learnfleet.trainer.models import create_cnn as create_cnn
+    from learnfleet.trainer.models import create_cnn_model as create_cnn_model
+    from learnfleet.trainer.models import has_pool_type as has_pool_type
+    from learnfleet.trainer.models import num_features_model as num_features_model
+    from learnfleet.trainer.models import unet_learner as unet_learner
+    from learnfleet.trainer.normalization import cifar_stats as cifar_stats
+    from learnfleet.trainer.normalization import imagenet_stats as imagenet_stats
+    from learnfleet.trainer.normalization import mnist_stats as mnist_stats
+    from learnfleet.trainer.opt_funcs import SGD as SGD
+    from learnfleet.trainer.opt_funcs import Adam as Adam
+    from learnfleet.trainer.opt_funcs import RAdam as RAdam
+    from learnfleet.trainer.opt_funcs import RMSprop as RMSprop
+    from learnfleet.trainer.peak_memory import PeakMemMetric as PeakMemMetric
+    from learnfleet.trainer.phases import TrainingPhase as TrainingPhase
+    from learnfleet.trainer.picture_tools import download_images as download_images
+    from learnfleet.trainer.picture_tools import verify_images as verify_images
+    from learnfleet.trainer.predictor import Prediction as Prediction
+    from learnfleet.trainer.predictor import Predictor as Predictor
+    from learnfleet.trainer.predictor import load_predictor as load_predictor
+    from learnfleet.trainer.recorder import Recorder as Recorder
+    from learnfleet.trainer.rnn_trainer import RNNTrainer as RNNTrainer
+    from learnfleet.trainer.sampling import OverSamplingCallback as OverSamplingCallback
+    from learnfleet.trainer.sampling import UnderSamplingCallback as UnderSamplingCallback
+    from learnfleet.trainer.schedules import FlatCosAnnealScheduler as FlatCosAnnealScheduler
+    from learnfleet.trainer.schedules import GeneralScheduler as GeneralScheduler
+    from learnfleet.trainer.schedules import OneCycleScheduler as OneCycleScheduler
+    from learnfleet.trainer.show_graph import ShowGraph as ShowGraph
+    from learnfleet.trainer.spec import LearnerSpec as LearnerSpec
+    from learnfleet.trainer.spec import ResizeMethod as ResizeMethod
+    from learnfleet.trainer.split_lists import CategoryList as CategoryList
+    from learnfleet.trainer.split_lists import EmptyLabelList as EmptyLabelList
+    from learnfleet.trainer.split_lists import FloatList as FloatList
+    from learnfleet.trainer.split_lists import MultiCategoryList as MultiCategoryList
+    from learnfleet.trainer.split_lists import SegmentationLabelList as SegmentationLabelList
+    from learnfleet.trainer.state import CancelEpoch as CancelEpoch
+    from learnfleet.trainer.state import CancelStep as CancelStep
+    from learnfleet.trainer.state import CancelTraining as CancelTraining
+    from learnfleet.trainer.state import TrainState as TrainState
+    from learnfleet.trainer.tensorboard import LearnerTensorboardWriter as LearnerTensorboardWriter
+    from learnfleet.trainer.text import LanguageModelData as LanguageModelData
+    from learnfleet.trainer.track_epoch import TrackEpochCallback as TrackEpochCallback
+    from learnfleet.trainer.trackers import EarlyStoppingCallback as EarlyStoppingCallback
+    from learnfleet.trainer.trackers import ReduceLROnPlateauCallback as ReduceLROnPlateauCallback
+    from learnfleet.trainer.trackers import SaveModelCallback as SaveModelCallback
+    from learnfleet.trainer.trackers import StopAfterNBatches as StopAfterNBatches
+    from learnfleet.trainer.trackers import TerminateOnNaNCallback as TerminateOnNaNCallback
+    from learnfleet.trainer.trackers import TrackerCallback as TrackerCallback
+    from learnfleet.trainer.transform_components import brightness as brightness
+    from learnfleet.trainer.transform_components import contrast as contrast
+    from learnfleet.trainer.transform_components import cutout as cutout
+    from learnfleet.trainer.transform_components import dihedral as dihedral
+    from learnfleet.trainer.transform_components import flip_lr as flip_lr
+    from learnfleet.trainer.transform_components import jitter as jitter
+    from learnfleet.trainer.transform_components import perspective_warp as perspective_warp
+    from learnfleet.trainer.transform_components import rand_pad as rand_pad
+    from learnfleet.trainer.transform_components import rand_resize_crop as rand_resize_crop
+    from learnfleet.trainer.transform_components import rand_zoom as rand_zoom
+    from learnfleet.trainer.transform_components import rgb_randomize as rgb_randomize
+    from learnfleet.trainer.transform_components import rotate as rotate
+    from learnfleet.trainer.transform_components import skew as skew
+    from learnfleet.trainer.transform_components import squish as squish
+    from learnfleet.trainer.transform_components import symmetric_warp as symmetric_warp
+    from learnfleet.trainer.transform_components import tilt as tilt
+    from learnfleet.trainer.transform_components import zoom as zoom
+    from learnfleet.trainer.transforms import get_transforms as get_transforms
+    from learnfleet.trainer.unet_blocks import NormType as NormType
 
-_MODULES = {
-    "layer_groups": ("split_model",),
-    "unet_blocks": ("NormType",),
-    "architecture_info": ("describe_architecture",),
-    "architectures": ("available_architectures",),
-    "build": ("build_learner",),
-    "callback": ("Callback", "LearnerCallback"),
-    "data": ("DatasetType", "EvalTransform", "ImageDataBunch"),
-    "data_bunch": ("DataBunch",),
-    "item_list": ("ImageList", "PointsItemList", "SegmentationItemList", "get_image_files"),
-    "normalization": ("cifar_stats", "imagenet_stats", "mnist_stats"),
-    "picture_tools": ("download_images", "verify_images"),
-    "sampling": ("OverSamplingCallback", "UnderSamplingCallback"),
-    "split_lists": ("CategoryList", "EmptyLabelList", "FloatList", "MultiCategoryList", "SegmentationLabelList"),
-    "transform_components": (
-        "brightness",
-        "contrast",
-        "cutout",
-        "dihedral",
-        "flip_lr",
-        "jitter",
-        "perspective_warp",
-        "rand_pad",
-        "rand_resize_crop",
-        "rand_zoom",
-        "rgb_randomize",
-        "rotate",
-        "skew",
-        "squish",
-        "symmetric_warp",
-        "tilt",
-        "zoom",
-    ),
-    "export": ("export_from_checkpoint",),
-    "exported_learner": ("load_learner",),
-    "head": ("create_head",),
-    "images": ("BadImage",),
-    "interpret": ("Interpretation",),
-    "interpret_classes": ("ClassificationInterpretation",),
-    "interpret_labels": ("MultiLabelClassificationInterpretation",),
-    "interpret_masks": ("SegmentationInterpretation",),
-    "label_items": ("Category", "FloatItem", "ImageSegment", "MultiCategory"),
-    "learner": ("Learner",),
-    "metric_functions": ("accuracy", "error_rate", "top_k_accuracy"),
-    "models": (
-        "DynamicUnet",
-        "apply_init",
-        "cnn_config",
-        "cnn_learner",
-        "create_body",
-        "create_cnn",
-        "create_cnn_model",
-        "has_pool_type",
-        "num_features_model",
-        "unet_learner",
-    ),
-    "opt_funcs": ("SGD", "Adam", "RAdam", "RMSprop"),
-    "predictor": ("Prediction", "Predictor", "load_predictor"),
-    "schedules": ("OneCycleScheduler",),
-    "spec": ("LearnerSpec", "ResizeMethod"),
-    "state": ("CancelEpoch", "CancelStep", "CancelTraining", "TrainState"),
-    "transforms": ("get_transforms",),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = [
-    "SGD",
-    "Adam",
-    "BadImage",
-    "Callback",
-    "CancelEpoch",
-    "CancelStep",
-    "CancelTraining",
-    "Category",
-    "CategoryList",
-    "ClassificationInterpretation",
-    "DataBunch",
-    "DatasetType",
-    "DynamicUnet",
-    "EmptyLabelList",
-    "EvalTransform",
-    "FloatItem",
-    "FloatList",
-    "ImageDataBunch",
-    "ImageList",
-    "ImageSegment",
-    "Interpretation",
-    "Learner",
-    "LearnerCallback",
-    "LearnerSpec",
-    "MultiCategory",
-    "MultiCategoryList",
-    "MultiLabelClassificationInterpretation",
-    "NormType",
-    "OneCycleScheduler",
-    "OverSamplingCallback",
-    "PointsItemList",
-    "Prediction",
-    "Predictor",
-    "RAdam",
-    "RMSprop",
-    "ResizeMethod",
-    "SegmentationInterpretation",
-    "SegmentationItemList",
-    "SegmentationLabelList",
-    "TrainState",
-    "UnderSamplingCallback",
-    "accuracy",
-    "apply_init",
-    "available_architectures",
-    "brightness",
-    "build_learner",
-    "cifar_stats",
-    "cnn_config",
-    "cnn_learner",
-    "contrast",
-    "create_body",
-    "create_cnn",
-    "create_cnn_model",
-    "create_head",
-    "cutout",
-    "describe_architecture",
-    "dihedral",
-    "download_images",
-    "error_rate",
-    "export_from_checkpoint",
-    "flip_lr",
-    "get_image_files",
-    "get_transforms",
-    "has_pool_type",
-    "imagenet_stats",
-    "jitter",
-    "load_learner",
-    "load_predictor",
-    "mnist_stats",
-    "num_features_model",
-    "perspective_warp",
-    "rand_pad",
-    "rand_resize_crop",
-    "rand_zoom",
-    "rgb_randomize",
-    "rotate",
-    "skew",
-    "split_model",
-    "squish",
-    "symmetric_warp",
-    "tilt",
-    "top_k_accuracy",
-    "unet_learner",
-    "verify_images",
-    "zoom",
-]
+__all__ = sorted(HOME)  # `from learnfleet.trainer import *` gives all of them
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{HOME[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *HOME})

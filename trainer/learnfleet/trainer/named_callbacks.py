@@ -10,6 +10,7 @@ from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.ema import EMACallback
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.gradients import BnFreeze, GradientClipping
 from learnfleet.trainer.hooks import ActivationStats
 from learnfleet.trainer.mixup import CutMixCallback, MixUpCallback
 from learnfleet.trainer.peak_memory import PeakMemMetric
@@ -75,10 +76,12 @@ def track_epoch(learn: Learner, name: str = "epoch") -> TrackEpochCallback:
 
 NAMED: dict[str, Callable[..., Callback]] = {
     "activation_stats": ActivationStats,
+    "bn_freeze": BnFreeze,
     "csv_logger": csv_logger,
     "cutmix": CutMixCallback,
     "early_stopping": EarlyStoppingCallback,
     "ema": EMACallback,
+    "gradient_clipping": GradientClipping,
     "mixup": MixUpCallback,
     "over_sampling": OverSamplingCallback,
     "peak_mem": PeakMemMetric,
