@@ -218,6 +218,14 @@ def test_f117_a_wrong_hash_is_told_and_nothing_is_loaded(tmp_path: Path) -> None
     assert same(before, other.model.state_dict())
 
 
+def test_f117_a_save_that_was_being_replaced_when_the_process_died_is_still_there(tmp_path: Path) -> None:
+    learner, other = trained(tmp_path), at(tmp_path)
+    learner.save("stage-1")
+    (tmp_path / "models" / "stage-1").rename(tmp_path / "models" / "stage-1.replaced.tmp")
+    other.load("stage-1")
+    assert same(other.model.state_dict(), learner.model.state_dict())
+
+
 # --- F118
 
 

@@ -14,6 +14,7 @@ import torch
 
 from learnfleet.trainer import checkpoint, manifest
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
+from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CorruptCheckpoint, StaleAttempt
 
 
@@ -23,7 +24,7 @@ def a_snapshot(step: int = 1, value: float = 1.0) -> Snapshot:
 
 
 def write_steps(root: Path, *steps: int, job: str = "job", attempt: int = 1, keep_last: int = 2) -> None:
-    writer = CheckpointWriter(root, job, attempt, keep_last)
+    writer = CheckpointWriter(root, job, attempt, KeepPolicy(keep_last))
     for step in steps:
         writer.submit(a_snapshot(step))
         writer.wait()

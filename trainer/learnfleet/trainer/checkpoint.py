@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from learnfleet.trainer import manifest
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CheckpointName, CorruptCheckpoint
+from learnfleet.trainer.pruning import prune, remove_leftovers
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Snapshot:
     callbacks: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
     epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)  # of the epoch that it is the end of; else empty
 
 
 def to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -74,7 +77,12 @@ def write(snapshot: Snapshot, folder: Path, *, job_id: str, attempt: int) -> Che
         content = json.dumps(snapshot.state, indent=1, sort_keys=True).encode()
         manifest.write_synced(temporary / manifest.STATE_FILE, content)
         written = manifest.write_manifest(
-            temporary, job_id=job_id, attempt=attempt, step=snapshot.step, epoch=snapshot.epoch
+            temporary,
+            job_id=job_id,
+            attempt=attempt,
+            step=snapshot.step,
+            epoch=snapshot.epoch,
+            metrics=snapshot.metrics,
         )
         manifest.publish(temporary, folder)
     except BaseException:
@@ -121,14 +129,14 @@ class CheckpointWriter:
         root: Path,
         job_id: str,
         attempt: int,
-        keep_last: int = 2,
+        keep: KeepPolicy | None = None,
         on_written: Callable[[CheckpointInfo, Snapshot], None] | None = None,
     ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         manifest.check_attempt(root, job_id, attempt)
-        manifest.remove_leftovers(root, job_id, attempt)
+        remove_leftovers(root, job_id, attempt)
         self._root, self._job_id, self._attempt = root, job_id, attempt
-        self._keep_last, self._on_written = keep_last, on_written
+        self._keep, self._on_written = keep or KeepPolicy(), on_written
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[CheckpointInfo] | None = None
         self._newest: CheckpointInfo | None = None
@@ -173,7 +181,7 @@ class CheckpointWriter:
         manifest.check_attempt(self._root, self._job_id, self._attempt)
         folder = self._root / str(CheckpointName(self._job_id, snapshot.step, self._attempt))
         written = write(snapshot, folder, job_id=self._job_id, attempt=self._attempt)
-        manifest.prune(self._root, self._job_id, self._keep_last)
+        prune(self._root, self._job_id, self._keep)
         if self._on_written is not None:
             self._on_written(written, snapshot)
         return written

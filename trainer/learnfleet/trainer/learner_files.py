@@ -13,7 +13,7 @@ from torch import Tensor
 from learnfleet.trainer import checkpoint, fastai_weights, learner_state
 from learnfleet.trainer.checkpoint import Snapshot
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.manifest import MANIFEST_FILE
+from learnfleet.trainer.manifest import MANIFEST_FILE, recover
 from learnfleet.trainer.tensor_names import has_wrapper, without_wrapper
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def load(
 ) -> None:
     """Read `path/model_dir/<file>`, or the weights in `<file>` or `<file>.pth` there. Every rank must call."""
     found = place(learner, file)
+    learner.world.on_main(lambda: recover(found))
     if not found.is_dir():
         load_weights_file(learner, found, device=device, strict=strict, with_opt=with_opt, remove_module=remove_module)
         return

@@ -12,8 +12,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 FORMAT_VERSION = 1
@@ -24,7 +24,7 @@ CALLBACKS_FILE = "callbacks.safetensors"
 STATE_FILE = "state.json"
 
 _NAME = re.compile(r"(?P<job>.+)-(?P<step>\d{10,})-(?P<attempt>\d+)")
-_TEMPORARY_SUFFIX = ".tmp"
+TEMPORARY_SUFFIX = ".tmp"
 _CORRUPT_SUFFIX = ".corrupt"
 _HASH_BLOCK_BYTES = 1 << 20
 
@@ -91,6 +91,7 @@ class Manifest:
     epoch: int  # epochs finished over the learner's life
     files: dict[str, FileEntry]
     format_version: int = FORMAT_VERSION
+    metrics: dict[str, float] = field(default_factory=dict)  # of the epoch that it is the end of; else empty
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,13 @@ def describe_file(path: Path) -> FileEntry:
     return FileEntry(digest.hexdigest(), size)
 
 
-def write_manifest(folder: Path, *, job_id: str, attempt: int, step: int, epoch: int) -> Manifest:
+def write_manifest(
+    folder: Path, *, job_id: str, attempt: int, step: int, epoch: int, metrics: Mapping[str, float] | None = None
+) -> Manifest:
     """Describe every file now in `folder` and write the manifest beside them, last and synced."""
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST_FILE)
-    manifest = Manifest(job_id, attempt, step, epoch, {name: describe_file(folder / name) for name in names})
+    files = {name: describe_file(folder / name) for name in names}
+    manifest = Manifest(job_id, attempt, step, epoch, files, metrics=dict(metrics or {}))
     write_synced(folder / MANIFEST_FILE, json.dumps(asdict(manifest), indent=1, sort_keys=True).encode())
     return manifest
 
@@ -148,7 +152,7 @@ def sync_folder(folder: Path) -> None:
 def publish(temporary: Path, final: Path) -> None:
     """Give a finished folder its name in one step that survives a crash. An existing `final` is replaced."""
     sync_folder(temporary)
-    replaced = final.with_name(f"{final.name}.replaced{_TEMPORARY_SUFFIX}")
+    replaced = _place_of_replaced(final)
     if final.exists():
         shutil.rmtree(replaced, ignore_errors=True)
         final.rename(replaced)
@@ -157,9 +161,20 @@ def publish(temporary: Path, final: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def _place_of_replaced(final: Path) -> Path:
+    return final.with_name(f"{final.name}.replaced{TEMPORARY_SUFFIX}")
+
+
+def recover(final: Path) -> None:
+    """Give a folder its name back when a crash came between the two renames of `publish`: it is the earlier one."""
+    replaced = _place_of_replaced(final)
+    if replaced.is_dir() and not final.exists():
+        replaced.rename(final)
+
+
 def temporary_for(final: Path) -> Path:
     """An empty folder beside `final`, so that the rename stays on one file system."""
-    temporary = final.with_name(final.name + _TEMPORARY_SUFFIX)
+    temporary = final.with_name(final.name + TEMPORARY_SUFFIX)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     return temporary
@@ -172,7 +187,13 @@ def read_manifest(folder: Path) -> Manifest:
         version = value["format_version"]
         files = {name: FileEntry(str(item["sha256"]), int(item["size_bytes"])) for name, item in value["files"].items()}
         manifest = Manifest(
-            str(value["job_id"]), int(value["attempt"]), int(value["step"]), int(value["epoch"]), files, version
+            str(value["job_id"]),
+            int(value["attempt"]),
+            int(value["step"]),
+            int(value["epoch"]),
+            files,
+            version,
+            {str(name): float(number) for name, number in value.get("metrics", {}).items()},
         )
     except FileNotFoundError:
         raise CorruptCheckpoint(folder, f"it has no {MANIFEST_FILE}") from None
@@ -267,30 +288,3 @@ def check_attempt(root: Path, job_id: str, attempt: int) -> None:
     newest = newest_attempt(root, job_id)
     if newest > attempt:
         raise StaleAttempt(job_id, attempt, newest)
-
-
-def prune(root: Path, job_id: str, keep_last: int) -> None:
-    """Remove a job's older checkpoints. The two newest good ones always stay, and all newer than them."""
-    kept = 0
-    for path in list_checkpoints(root, job_id):
-        if kept >= max(keep_last, 2):
-            shutil.rmtree(path, ignore_errors=True)
-        elif _looks_good(path):
-            kept += 1
-
-
-def remove_leftovers(root: Path, job_id: str, attempt: int) -> None:
-    """Remove what earlier attempts of this job were writing when they died."""
-    for path in root.glob(f"*{_TEMPORARY_SUFFIX}"):
-        name = CheckpointName.parse(path.name.removesuffix(_TEMPORARY_SUFFIX))
-        if name is not None and name.job_id == job_id and name.attempt < attempt:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _looks_good(folder: Path) -> bool:
-    """Complete by its sizes. Not hashed: pruning follows every save and must stay cheap."""
-    try:
-        files = read_manifest(folder).files
-        return all((folder / name).stat().st_size == entry.size_bytes for name, entry in files.items())
-    except (CorruptCheckpoint, OSError):
-        return False

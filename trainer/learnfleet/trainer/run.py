@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,6 +69,7 @@ class _TrainRun:
 
     def __init__(self, learner: Learner, stages: Sequence[Stage], context: RunContext) -> None:
         self._learner, self._stages, self._context = learner, stages, context
+        context.keep.check([metric.name for metric in learner.metrics])
         self._exact = True
         self._earlier_metrics: dict[str, float] = {}
         self._saved_position: JobPosition | None = None
@@ -76,7 +78,7 @@ class _TrainRun:
         self._writer: CheckpointWriter | None = None
         if learner.world.is_main:
             self._writer = CheckpointWriter(
-                context.checkpoint_root, context.job_id, context.attempt, context.keep_last, self._report_checkpoint
+                context.checkpoint_root, context.job_id, context.attempt, context.keep, self._report_checkpoint
             )
 
     def close(self) -> None:
@@ -192,7 +194,13 @@ class _TrainRun:
             },
         }
         events = self._events or Events(learner.callbacks)
-        return take_snapshot(learner, extra, events, in_fit=inside)
+        snapshot = take_snapshot(learner, extra, events, in_fit=inside)
+        return replace(snapshot, metrics=self._finite_metrics(extra) if is_epoch_end else {})
+
+    @staticmethod
+    def _finite_metrics(extra: dict[str, Any]) -> dict[str, float]:
+        metrics: dict[str, float] = extra["job"]["metrics"]
+        return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
     def _outcome(self, *, stopped: bool) -> TrainOutcome:
         """The end, agreed: rank 0 waits for its disk, the others for rank 0."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from learnfleet.trainer.keep_policy import KeepBest, KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo
 from learnfleet.trainer.state import FitPosition
 
@@ -24,7 +25,8 @@ class RunContext:
         stop_requested: polled at every batch end; one rank's True stops all ranks.
         checkpoint_root: folder of this learner's checkpoints, the same for all ranks.
         checkpoint_every_s, checkpoint_every_steps: also inside epochs; None: not by this measure.
-        keep_last: checkpoints of this job that are kept, at least 2.
+        keep_last: newest checkpoints of this job that are kept, at least 2.
+        keep_best, keep_every: of older ones, those that `KeepPolicy` says.
         picture_dir: where plots go; None: no plots.
     """
 
@@ -36,7 +38,14 @@ class RunContext:
     checkpoint_every_s: float | None = 30.0
     checkpoint_every_steps: int | None = None
     keep_last: int = 2
+    keep_best: KeepBest | None = None
+    keep_every: int | None = None  # epochs
     picture_dir: Path | None = None
+
+    @property
+    def keep(self) -> KeepPolicy:
+        """Which checkpoints are kept."""
+        return KeepPolicy(self.keep_last, self.keep_best, self.keep_every)
 
 
 @dataclass(frozen=True)
