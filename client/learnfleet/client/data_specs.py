@@ -206,6 +206,7 @@ class ImageDataBunch:
     test: str = ""
     padding_mode: str = "reflection"
     log: bool = False
+    valid_margin: int = 0
 
     @classmethod
     def from_folder(
@@ -349,8 +350,13 @@ class ImageDataBunch:
         test: str | None = None,
         padding_mode: str | None = None,
         log: bool | None = None,
+        valid_margin: int | None = None,
     ) -> ImageDataBunch:
-        """The same with these changed; what is None stays. Raises ValueError for an unknown word."""
+        """The same with these changed; what is None stays. Raises ValueError for an unknown word.
+
+        Args:
+            valid_margin: pixels that pictures which are not trained on are larger, before their middle is taken.
+        """
         given: dict[str, Any] = {
             "val_bs": val_bs,
             "resize_method": resize_method,
@@ -360,6 +366,7 @@ class ImageDataBunch:
             "test": test,
             "padding_mode": padding_mode,
             "log": log,
+            "valid_margin": valid_margin,
         }
         changed: ImageDataBunch = replace(self, **{name: value for name, value in given.items() if value is not None})
         _known(changed.method, _RESIZE_METHODS, "resize_method")
@@ -387,6 +394,7 @@ class ImageDataBunch:
             test=self.test,
             padding_mode=_PADDING_MODES[self.padding_mode],
             log=self.log,
+            validation_margin=self.valid_margin,
         )
         if self.size is not None and self.method != "no":
             message.size.rows, message.size.columns = (

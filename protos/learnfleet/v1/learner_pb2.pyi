@@ -170,7 +170,7 @@ class Component(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("folder", "table", "names", "list", "masks", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy", "labels", "classes", "test", "padding_mode", "log")
+    __slots__ = ("folder", "table", "names", "list", "masks", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy", "labels", "classes", "test", "padding_mode", "log", "validation_margin")
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +188,7 @@ class DataSpec(_message.Message):
     TEST_FIELD_NUMBER: _ClassVar[int]
     PADDING_MODE_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_MARGIN_FIELD_NUMBER: _ClassVar[int]
     folder: FolderSource
     table: TableSource
     names: NamesSource
@@ -205,7 +206,8 @@ class DataSpec(_message.Message):
     test: str
     padding_mode: PaddingMode
     log: bool
-    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., table: _Optional[_Union[TableSource, _Mapping]] = ..., names: _Optional[_Union[NamesSource, _Mapping]] = ..., list: _Optional[_Union[ListSource, _Mapping]] = ..., masks: _Optional[_Union[MasksSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ..., labels: _Optional[_Union[LabelKind, str]] = ..., classes: _Optional[_Iterable[str]] = ..., test: _Optional[str] = ..., padding_mode: _Optional[_Union[PaddingMode, str]] = ..., log: bool = ...) -> None: ...
+    validation_margin: int
+    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., table: _Optional[_Union[TableSource, _Mapping]] = ..., names: _Optional[_Union[NamesSource, _Mapping]] = ..., list: _Optional[_Union[ListSource, _Mapping]] = ..., masks: _Optional[_Union[MasksSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ..., labels: _Optional[_Union[LabelKind, str]] = ..., classes: _Optional[_Iterable[str]] = ..., test: _Optional[str] = ..., padding_mode: _Optional[_Union[PaddingMode, str]] = ..., log: bool = ..., validation_margin: _Optional[int] = ...) -> None: ...
 
 class RandomSplit(_message.Message):
     __slots__ = ("valid_pct", "seed")

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.pictures import a_class_folder, a_data_folder, encoded, picture
+from support.pictures import a_data_folder, encoded, picture
 
+from learnfleet.trainer.batch import Shard
 from learnfleet.trainer.data import DatasetType, EvalTransform, ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.normalization import cifar_stats, imagenet_stats, mnist_stats
 from learnfleet.trainer.pixels import IMAGENET
 from learnfleet.trainer.spec import DataSpec, Normalization, ResizeMethod
+from learnfleet.trainer.transforms import get_transforms
 
 
 def a_bunch(root: Path, **options: object) -> ImageDataBunch:
@@ -20,31 +23,6 @@ def a_bunch(root: Path, **options: object) -> ImageDataBunch:
 
 def a_spec(root: Path, **fields: object) -> DataSpec:
     return DataSpec(str(a_data_folder(root)), **{"size": (16, 16), "bs": 4, **fields})  # type: ignore[arg-type]
-
-
-def test_dataset_types_have_fastais_numbers() -> None:
-    assert {kind.name: int(kind) for kind in DatasetType} == {"Train": 1, "Valid": 2, "Test": 3, "Single": 4, "Fix": 5}
-
-
-def test_from_folder_reads_the_tutorials_layout(tmp_path: Path) -> None:
-    data = a_bunch(tmp_path)
-    assert (data.classes, data.c, len(data.train_ds), len(data.valid_ds)) == (["ant", "bee"], 2, 12, 6)
-    assert data.train_ds.label(0) == "ant"
-    assert data.path == tmp_path.resolve()
-
-
-def test_from_folder_splits_one_folder_by_a_share(tmp_path: Path) -> None:
-    for name in ("ant", "bee"):
-        a_class_folder(tmp_path / name, 10)
-    data = ImageDataBunch.from_folder(tmp_path, valid_pct=0.2, size=16, bs=4)
-    assert (len(data.train_ds), len(data.valid_ds)) == (16, 4)
-
-
-def test_an_int_size_crops_and_a_pair_squishes(tmp_path: Path) -> None:
-    assert a_bunch(tmp_path).spec.resize_method is ResizeMethod.CROP
-    oblong = a_bunch(tmp_path, size=(16, 24))
-    assert oblong.spec.resize_method is ResizeMethod.SQUISH
-    assert tuple(next(oblong.train_dl.epoch(0)).x.shape) == (4, 3, 16, 24)
 
 
 def test_single_pictures_are_prepared_bit_for_bit_as_in_validation(tmp_path: Path) -> None:
@@ -67,20 +45,48 @@ def test_the_eval_transform_takes_any_number_of_pictures_and_names_a_broken_one(
         transform([good, good[:50]])
 
 
-def test_normalising_twice_is_an_error(tmp_path: Path) -> None:
+def test_f014_normalising_twice_is_an_error(tmp_path: Path) -> None:
     data = a_bunch(tmp_path).normalize(IMAGENET)
     with pytest.raises(LearnerError, match="Can not call normalize twice"):
         data.normalize(IMAGENET)
 
 
-def test_normalising_without_stats_measures_them(tmp_path: Path) -> None:
-    data = a_bunch(tmp_path, bs=12).normalize()
-    x = next(data.fix_dl.epoch(0)).x
-    assert torch.allclose(x.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4)
-    assert torch.allclose(x.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-4)
+def test_f014_without_stats_those_of_one_training_batch_are_measured(tmp_path: Path) -> None:
+    plain, data = a_bunch(tmp_path, ds_tfms=get_transforms()), a_bunch(tmp_path, ds_tfms=get_transforms())
+    x = next(plain.train_dl.epoch(0)).x
+    data.normalize()
+    assert data.stats is not None
+    assert data.stats[0] == pytest.approx(x.mean(dim=(0, 2, 3)).tolist(), abs=1e-5)
+    assert data.stats[1] == pytest.approx(x.std(dim=(0, 2, 3)).tolist(), abs=1e-5)
+    y = next(data.train_dl.epoch(0)).x
+    assert torch.allclose(y.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(y.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-4)
 
 
-def test_denormalize_undoes_normalize(tmp_path: Path) -> None:
+def test_f014_ranks_measure_the_same(tmp_path: Path) -> None:
+    alone, second = a_bunch(tmp_path), a_bunch(tmp_path)
+    second.shard(Shard(1, 2))
+    assert alone.batch_stats() == second.batch_stats()
+
+
+def test_f014_pictures_alone_are_normalised(tmp_path: Path) -> None:
+    data = a_bunch(tmp_path)
+    assert data.normalize(IMAGENET, do_x=False).stats is None
+    with pytest.raises(LearnerError, match="targets of the kind category are no pictures"):
+        data.normalize(IMAGENET, do_y=True)
+    mean, std = torch.tensor(IMAGENET).view(2, 3, 1, 1)
+    before = data.one_batch(DatasetType.Fix)[0]
+    after = data.normalize(IMAGENET).one_batch(DatasetType.Fix, denorm=False)[0]
+    assert torch.allclose(after, (before - mean) / std, atol=1e-6)
+
+
+def test_f014_named_statistics_are_fastais() -> None:
+    assert imagenet_stats == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert cifar_stats == ((0.491, 0.482, 0.447), (0.247, 0.243, 0.261))
+    assert mnist_stats == ((0.131,) * 3, (0.308,) * 3)
+
+
+def test_f014_denormalize_undoes_normalize(tmp_path: Path) -> None:
     plain, normalised = a_bunch(tmp_path), a_bunch(tmp_path, normalize=IMAGENET)
     x = next(normalised.fix_dl.epoch(0)).x
     assert torch.allclose(normalised.denormalize(x), next(plain.fix_dl.epoch(0)).x, atol=1e-6)
@@ -95,16 +101,16 @@ def test_denormalize_undoes_normalize(tmp_path: Path) -> None:
         (Normalization("explicit", (0.1, 0.2, 0.3), (1.0, 2.0, 3.0)), ((0.1, 0.2, 0.3), (1.0, 2.0, 3.0))),
     ],
 )
-def test_a_spec_says_how_to_normalise(tmp_path: Path, normalization: Normalization, expected: object) -> None:
+def test_f014_a_spec_says_how_to_normalise(tmp_path: Path, normalization: Normalization, expected: object) -> None:
     stats = ((0.5,) * 3, (0.25,) * 3)
     assert ImageDataBunch.from_spec(a_spec(tmp_path, normalization=normalization), stats=stats).stats == expected
 
 
-def test_auto_without_weights_is_imagenet(tmp_path: Path) -> None:
+def test_f014_auto_without_weights_is_imagenet(tmp_path: Path) -> None:
     assert ImageDataBunch.from_spec(a_spec(tmp_path)).stats == IMAGENET
 
 
-def test_incomplete_explicit_stats_are_named(tmp_path: Path) -> None:
+def test_f014_incomplete_explicit_stats_are_named(tmp_path: Path) -> None:
     spec = a_spec(tmp_path, normalization=Normalization("explicit", (0.5,), (1.0, 1.0, 0.0)))
     with pytest.raises(LearnerError, match="three means and three positive stds"):
         ImageDataBunch.from_spec(spec)

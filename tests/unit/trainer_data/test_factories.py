@@ -249,7 +249,7 @@ def negative(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     return -x, y
 
 
-def test_f014_dl_tfms_change_every_batch_until_they_are_removed(tmp_path: Path) -> None:
+def test_dl_tfms_change_every_batch_until_they_are_removed(tmp_path: Path) -> None:
     data = ImageDataBunch.from_folder(a_data_folder(tmp_path), dl_tfms=[negative], **SMALL)
     assert all(next(loader.epoch(0)).x.max() <= 0 for loader in data.dls)
     data.remove_tfm(negative)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _NAMED = 10  # broken pictures that a warning names
+_LOOKED_AT = 64  # pictures that a check opens at most
 
 
 class Bunch(LoaderBunch[ImageLoader, ImageDataset]):
@@ -84,14 +85,14 @@ class Bunch(LoaderBunch[ImageLoader, ImageDataset]):
 
     def sanity_check(self) -> None:
         """Load the first training batch, and warn of what is wrong: the data may still be mended."""
-        broken = self._broken_of_first(self.batch_size) if len(self.train_dl) else {}
+        broken = self._broken_of_first(min(self.batch_size, _LOOKED_AT)) if len(self.train_dl) else {}
         if not broken:
             super().sanity_check()
         else:
             _log.warning(
                 "%d of the first %d training pictures are broken (items %s): %s",
                 len(broken),
-                min(self.batch_size, len(self.train_ds)),
+                min(self.batch_size, _LOOKED_AT, len(self.train_ds)),
                 ", ".join(str(index) for index in list(broken)[:_NAMED]),
                 next(iter(broken.values())),
             )

@@ -29,6 +29,7 @@ from learnfleet.trainer.pixels import NO_STATS, Stats
 from learnfleet.trainer.resize import Resize
 from learnfleet.trainer.sources import list_data
 from learnfleet.trainer.spec import LOSS_OF_LABELS
+from learnfleet.trainer.transform_components import check_transforms
 from learnfleet.trainer.transforms import BatchAugment
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class ImageDataBunch(Bunch, DataFactories):
         """Pictures and masks as they are in validation and, where that differs, as they are in training."""
         spec, listing = self.spec, self.listing
         rows, columns = _checked_size(spec)
+        check_transforms(spec)
         resize = Resize(rows, columns, spec.resize_method, spec.padding_mode)
         self._augment: BatchAugment | None = None
         if spec.transforms is not None:
@@ -87,8 +89,6 @@ class ImageDataBunch(Bunch, DataFactories):
                 spec.transforms, self._seed, rows / columns if columns else 1.0, spec.padding_mode
             )
         window = self._augment.window if self._augment is not None else None
-        if window is not None and not rows:
-            raise LearnerError("size", "is missing: rand_resize_crop needs one")
         train_resize = resize if window is None else resize.oversized(window.oversize)
         resize = replace(resize, margin=spec.valid_margin)
         self._pictures = self._train_pictures = PictureStore(self.root, resize, cache_bytes)

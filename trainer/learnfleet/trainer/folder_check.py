@@ -13,6 +13,7 @@ from learnfleet.trainer.images import BadImage, decode_image
 from learnfleet.trainer.listing import FolderListing, Item
 from learnfleet.trainer.mask_files import read_mask
 from learnfleet.trainer.sources import list_data, share_of
+from learnfleet.trainer.transform_components import check_transforms
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,14 @@ class FolderProblem:
 
 
 def check_folder(spec: DataSpec) -> list[FolderProblem]:
-    """Everything that would keep a learner from training on this folder; empty if it can.
+    """Everything that would keep a learner from training on these data; empty if it can. Transforms are looked at, too.
 
     Blocks: walks the whole folder, and decodes one good picture of each class and one of the validation set.
     """
     if spec.valid_pct is not None and not 0 < spec.valid_pct < 1:
         return [FolderProblem(f"data.{spec.source}.valid_pct", f"{spec.valid_pct} is not a share between 0 and 1")]
     try:
+        check_transforms(spec)
         listing = list_data(spec)
     except LearnerError as error:
         return [FolderProblem(error.field, error.message)]

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from learnfleet.trainer.data_spec import DataSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec_base import Component
 
@@ -190,6 +191,14 @@ def checked(component: Component, field: str) -> Component:
     for name, value in component.arguments.items():
         _check_value(value, name, f"{field}.{name}")
     return Component(component.name, {**defaults, **component.arguments})
+
+
+def check_transforms(spec: DataSpec) -> None:
+    """Raises LearnerError for transforms by name that are not possible with these data."""
+    for number, item in enumerate(spec.transforms.extra if spec.transforms is not None else ()):
+        checked(item, f"data.transforms.extra[{number}]")
+        if item.name == "rand_resize_crop" and not spec.size:
+            raise LearnerError("data.size", "is missing: rand_resize_crop needs one")
 
 
 def _check_value(value: object, name: str, field: str) -> None:

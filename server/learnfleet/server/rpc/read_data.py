@@ -60,6 +60,7 @@ def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRo
     bs = message.batch_size or 64
     found.number(f"{field}.batch_size", bs, 1, _MAX_BATCH)
     found.number(f"{field}.validation_batch_size", message.validation_batch_size, 0, _MAX_BATCH)
+    found.number(f"{field}.validation_margin", message.validation_margin, 0, _MAX_SIDE)
     transforms = _read_transforms(message, field, found, names)
     normalization = _read_normalization(message.normalization, f"{field}.normalization", found)
     policy = _BAD_IMAGE.get(message.bad_image_policy)
@@ -84,6 +85,7 @@ def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRo
         test=message.test or None,
         log=message.log,
         padding_mode=padding,
+        valid_margin=message.validation_margin,
     )
 
 

@@ -41,6 +41,7 @@ def data_to_proto(data: DataSpec) -> learner_pb2.DataSpec:
         test=data.test or "",
         padding_mode=_PADDING[data.padding_mode],
         log=data.log,
+        validation_margin=data.valid_margin,
     )
     if data.size:
         message.size.rows, message.size.columns = data.size
