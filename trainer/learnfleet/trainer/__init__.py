@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 from learnfleet.trainer.public_names import HOME
 
 if TYPE_CHECKING:
+    from learnfleet.trainer.anneals import annealing_cos as annealing_cos
+    from learnfleet.trainer.anneals import annealing_exp as annealing_exp
+    from learnfleet.trainer.anneals import annealing_linear as annealing_linear
+    from learnfleet.trainer.anneals import annealing_no as annealing_no
+    from learnfleet.trainer.anneals import annealing_poly as annealing_poly
     from learnfleet.trainer.architecture_info import describe_architecture as describe_architecture
     from learnfleet.trainer.architectures import available_architectures as available_architectures
     from learnfleet.trainer.build import build_learner as build_learner
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.data import EvalTransform as EvalTransform
     from learnfleet.trainer.data import ImageDataBunch as ImageDataBunch
     from learnfleet.trainer.data_bunch import DataBunch as DataBunch
+    from learnfleet.trainer.distributed import setup_distrib as setup_distrib
     from learnfleet.trainer.ema import EMACallback as EMACallback
     from learnfleet.trainer.export import export_from_checkpoint as export_from_checkpoint
     from learnfleet.trainer.exported_learner import load_learner as load_learner
@@ -66,6 +72,11 @@ if TYPE_CHECKING:
     from learnfleet.trainer.loss_functions import MSELossFlat as MSELossFlat
     from learnfleet.trainer.loss_functions import NoopLoss as NoopLoss
     from learnfleet.trainer.lr_find import LRFinder as LRFinder
+    from learnfleet.trainer.lr_suggest import SuggestedLRs as SuggestedLRs
+    from learnfleet.trainer.lr_suggest import minimum as minimum
+    from learnfleet.trainer.lr_suggest import slide as slide
+    from learnfleet.trainer.lr_suggest import steep as steep
+    from learnfleet.trainer.lr_suggest import valley as valley
     from learnfleet.trainer.metric_classes import AUROC as AUROC
     from learnfleet.trainer.metric_classes import RMSE as RMSE
     from learnfleet.trainer.metric_classes import APScoreBinary as APScoreBinary

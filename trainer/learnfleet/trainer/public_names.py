@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 _MODULES = {
+    "lr_suggest": ["SuggestedLRs", "minimum", "slide", "steep", "valley"],
+    "distributed": ["setup_distrib"],
+    "anneals": ["annealing_cos", "annealing_exp", "annealing_linear", "annealing_no", "annealing_poly"],
     "architecture_info": ["describe_architecture"],
     "architectures": ["available_architectures"],
     "build": ["build_learner"],
