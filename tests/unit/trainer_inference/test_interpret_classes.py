@@ -8,18 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.labelled_data import COLOURS, category_data, quiet
+from support.labelled_data import category_data, quiet
 from support.memory_data import MemoryData, a_learner
 
 from learnfleet.trainer import plots
 from learnfleet.trainer.confusion import ClassScores, confusion_counts
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.inference import Predictions
-from learnfleet.trainer.interpret import Interpretation
 from learnfleet.trainer.interpret_classes import ClassificationInterpretation
-from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
-from learnfleet.trainer.interpret_masks import SegmentationInterpretation
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import loss_per_item
@@ -47,73 +43,6 @@ def an_interpretation(
     data.open_item = lambda ds_type, index: torch.zeros(3, 8, 8, dtype=torch.uint8)
     losses = loss_per_item(CrossEntropyFlat(), LOGITS, targets)
     return ClassificationInterpretation(a_learner(data), LOGITS.softmax(1), targets, losses, indices=indices)
-
-
-# --- from a learner
-
-
-def test_f105_from_learner_takes_the_dataset_it_is_told_and_train_means_all_training_items_in_order(
-    of_classes: Learner,
-) -> None:
-    for ds_type, count in ((DatasetType.Valid, 9), (DatasetType.Fix, 18), (DatasetType.Train, 18)):
-        found = ClassificationInterpretation.from_learner(of_classes, ds_type)
-        assert len(found.losses) == count
-        assert found.y_true.tolist() == of_classes.data.dl(found.ds_type).dataset.labels().tolist()  # type: ignore[attr-defined]
-    assert found.ds_type is DatasetType.Fix
-    assert found.indices.tolist() == list(range(18))
-
-
-def test_f105_from_learner_takes_another_activation_and_test_time_augmentation(of_classes: Learner) -> None:
-    raw = ClassificationInterpretation.from_learner(of_classes, activ=lambda output: output)
-    plain = ClassificationInterpretation.from_learner(of_classes)
-    averaged = ClassificationInterpretation.from_learner(of_classes, tta=True)
-    assert torch.allclose(raw.preds.softmax(dim=1), plain.preds, atol=1e-6)
-    assert torch.allclose(averaged.preds, of_classes.TTA()[0], atol=1e-6)
-    assert torch.allclose(averaged.losses, -averaged.preds[range(9), averaged.y_true].log(), atol=1e-4)
-
-
-def test_f105_a_test_set_has_no_labels_so_nothing_can_be_said_of_errors(of_classes: Learner) -> None:
-    with pytest.raises(LearnerError, match="test sets have no labels"):
-        of_classes.interpret(DatasetType.Test)
-
-
-def test_f105_what_is_not_one_class_an_item_is_refused() -> None:
-    with pytest.raises(LearnerError, match="not one class an item"):
-        ClassificationInterpretation(a_learner(), torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(4))
-    with pytest.raises(LearnerError, match="do not match"):
-        Interpretation(a_learner(), torch.zeros(4, 3), torch.zeros(5), torch.zeros(4))
-    found = Predictions(LOGITS, TARGETS, torch.arange(8))
-    with pytest.raises(LearnerError, match="with_loss"):
-        ClassificationInterpretation.of(a_learner(), found, DatasetType.Valid)
-
-
-def test_f114_interpret_takes_the_class_that_suits_the_labels(
-    of_classes: Learner, of_labels: Learner, of_numbers: Learner, of_masks: Learner
-) -> None:
-    assert type(of_classes.interpret()) is ClassificationInterpretation
-    assert type(of_labels.interpret()) is MultiLabelClassificationInterpretation
-    assert type(of_masks.interpret()) is SegmentationInterpretation
-    assert type(of_numbers.interpret()) is Interpretation
-
-
-def test_f114_interpret_takes_dataset_and_tta(of_classes: Learner) -> None:
-    assert len(of_classes.interpret(DatasetType.Train).losses) == 18
-    assert torch.equal(of_classes.interpret(tta=True).preds, of_classes.TTA()[0])
-
-
-def test_f114_numbers_have_top_losses_with_what_is_predicted_and_true(of_numbers: Learner) -> None:
-    found = of_numbers.interpret()
-    worst = found.describe_top_losses(1)[0]
-    row = int(found.losses.argmax())
-    assert worst.index == row
-    assert float(worst.predicted) == pytest.approx(float(found.preds[row]), rel=1e-3)
-    assert float(worst.actual) == pytest.approx(float(found.y_true[row]), rel=1e-3)
-    assert worst.loss == pytest.approx((float(worst.predicted) - float(worst.actual)) ** 2, rel=1e-2)
-    assert worst.probability is None
-    figure = found.plot_top_losses(2)
-    assert figure.axes[0].get_title() == f"{worst.predicted} / {worst.actual} / {worst.loss:.2f}"
-    with pytest.raises(LearnerError, match="labels that are classes"):
-        found.plot_top_losses(2, heatmap=True)
 
 
 # --- losses
@@ -322,42 +251,3 @@ def test_f110_small_pictures_are_enlarged_without_blur() -> None:
 
 def test_float_pictures_are_shown_as_they_are() -> None:
     assert plots.as_picture(torch.tensor([[[0.0, 1.0]]] * 3)).tolist() == [[[0, 0, 0], [255, 255, 255]]]
-
-
-# --- results
-
-
-def test_f104_show_results_has_rows_times_rows_pictures_with_truth_and_prediction(of_classes: Learner) -> None:
-    figure = of_classes.show_results(rows=2)
-    assert figure.get_suptitle() == "Ground truth / Predictions"
-    given = of_classes.get_preds()[0].argmax(dim=1).tolist()
-    data: Any = of_classes.data
-    assert [axes.get_title() for axes in figure.axes] == [
-        f"{data.valid_ds.label(index)}\n{COLOURS[given[index]]}" for index in range(4)
-    ]
-    assert np.array_equal(figure.axes[1].images[0].get_array(), plots.as_picture(data.open_item(DatasetType.Valid, 1)))
-
-
-def test_f104_show_results_takes_any_dataset_and_stops_where_it_ends(of_classes: Learner) -> None:
-    assert len([axes for axes in of_classes.show_results(rows=5).axes if axes.images]) == 9
-    assert len([axes for axes in of_classes.show_results(DatasetType.Train, rows=3).axes if axes.images]) == 9
-    assert of_classes.show_results(DatasetType.Test, rows=1).axes[0].get_title().startswith("?\n")
-    with pytest.raises(LearnerError, match="at least 1"):
-        of_classes.show_results(rows=0)
-
-
-def test_f104_show_results_names_labels_and_numbers(of_labels: Learner, of_numbers: Learner) -> None:
-    data: Any = of_labels.data
-    titles = [axes.get_title().split("\n")[0] for axes in of_labels.show_results(rows=2).axes]
-    assert titles == [data.valid_ds.label(index) or "(none)" for index in range(4)]
-    data = of_numbers.data
-    first = of_numbers.show_results(rows=1).axes[0].get_title().split("\n")
-    assert float(first[0]) == pytest.approx(float(data.valid_ds.label(0)), rel=1e-2)
-    assert float(first[1]) == pytest.approx(float(of_numbers.get_preds()[0][0]), rel=1e-2)
-
-
-def test_f104_show_results_of_masks_has_rows_of_two(of_masks: Learner) -> None:
-    figure = of_masks.show_results(rows=2)
-    assert len(figure.axes) == 4
-    assert figure.get_suptitle() == "Ground truth / Predictions"
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"sky", "house", "Void"}
