@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from learnfleet.client.results import state_name
+from learnfleet.client.results import LrFinding, state_name
 from learnfleet.v1 import job_pb2, learner_pb2
 
 
@@ -93,6 +93,13 @@ class PictureDrawn:
 
 
 @dataclass(frozen=True)
+class LrFound:
+    """A search for a learning rate is done."""
+
+    finding: LrFinding
+
+
+@dataclass(frozen=True)
 class LogLine:
     """Something worth telling a person."""
 
@@ -115,6 +122,7 @@ Payload: TypeAlias = (
     | BadImage
     | PictureDrawn
     | LogLine
+    | LrFound
     | Unknown
 )
 
@@ -156,6 +164,8 @@ def _payload(kind: str, message: job_pb2.Event) -> Payload:
         return BadImage(message.bad_image.path, message.bad_image.reason, "fail" if fails else "skip")
     if kind == "picture_drawn":
         return PictureDrawn(message.picture_drawn.name, message.picture_drawn.media_type)
+    if kind == "lr_found":
+        return LrFound(LrFinding.from_proto(message.lr_found))
     if kind == "log":
         severity = job_pb2.LogLine.Severity.Name(message.log.severity)
         return LogLine(severity.removeprefix("SEVERITY_").lower(), message.log.message)

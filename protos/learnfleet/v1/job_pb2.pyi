@@ -317,7 +317,7 @@ class TrackingRun(_message.Message):
     def __init__(self, tracking_uri: _Optional[str] = ..., experiment_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "time", "attempt", "state_changed", "data_read", "stage_started", "batch_finished", "epoch_finished", "checkpoint_saved", "bad_image", "picture_drawn", "log")
+    __slots__ = ("sequence", "time", "attempt", "state_changed", "data_read", "stage_started", "batch_finished", "epoch_finished", "checkpoint_saved", "bad_image", "picture_drawn", "log", "lr_found")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +330,7 @@ class Event(_message.Message):
     BAD_IMAGE_FIELD_NUMBER: _ClassVar[int]
     PICTURE_DRAWN_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
+    LR_FOUND_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     time: _timestamp_pb2.Timestamp
     attempt: int
@@ -342,7 +343,8 @@ class Event(_message.Message):
     bad_image: BadImage
     picture_drawn: PictureDrawn
     log: LogLine
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., data_read: _Optional[_Union[DataRead, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., batch_finished: _Optional[_Union[BatchFinished, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., checkpoint_saved: _Optional[_Union[CheckpointSaved, _Mapping]] = ..., bad_image: _Optional[_Union[BadImage, _Mapping]] = ..., picture_drawn: _Optional[_Union[PictureDrawn, _Mapping]] = ..., log: _Optional[_Union[LogLine, _Mapping]] = ...) -> None: ...
+    lr_found: LrFinding
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., data_read: _Optional[_Union[DataRead, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., batch_finished: _Optional[_Union[BatchFinished, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., checkpoint_saved: _Optional[_Union[CheckpointSaved, _Mapping]] = ..., bad_image: _Optional[_Union[BadImage, _Mapping]] = ..., picture_drawn: _Optional[_Union[PictureDrawn, _Mapping]] = ..., log: _Optional[_Union[LogLine, _Mapping]] = ..., lr_found: _Optional[_Union[LrFinding, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
     __slots__ = ("state", "reason")

@@ -128,7 +128,13 @@ def _result_to_proto(job: Job, result: Json, checkpoint: Checkpoint | None) -> p
 
 def _finding_to_proto(finding: Json) -> pb.LrFinding:
     suggestions = {name: value for name, value in finding["suggestions"].items() if value is not None}
-    return pb.LrFinding(stage=finding["stage"], lrs=finding["lrs"], losses=finding["losses"], suggestions=suggestions)
+    points = [(lr, loss) for lr, loss in zip(finding["lrs"], finding["losses"], strict=False) if loss is not None]
+    return pb.LrFinding(
+        stage=finding["stage"],
+        lrs=[lr for lr, _ in points],
+        losses=[loss for _, loss in points],
+        suggestions=suggestions,
+    )
 
 
 def event_to_proto(stored: StoredEvent) -> pb.Event:
@@ -197,6 +203,10 @@ def _picture(message: pb.Event, data: Json) -> None:
     message.picture_drawn.CopyFrom(pb.PictureDrawn(name=data["name"], media_type=data["media_type"]))
 
 
+def _lr_found(message: pb.Event, data: Json) -> None:
+    message.lr_found.CopyFrom(_finding_to_proto(data))
+
+
 def _log(message: pb.Event, data: Json) -> None:
     message.log.CopyFrom(pb.LogLine(severity=_SEVERITIES[data["severity"]], message=data["message"]))
 
@@ -211,4 +221,5 @@ _PAYLOADS: dict[str, Callable[[pb.Event, Json], None]] = {
     "bad_image": _bad_image,
     "picture": _picture,
     "log": _log,
+    "lr_found": _lr_found,
 }
