@@ -20,7 +20,7 @@ DRAWN = {
     "01_classification": 5,
     "02_data": 2,
     "03_training": 2,
-    "04_segmentation": 2,
+    "04_segmentation": 3,
     "05_language_model": 1,
     "06_service": 3,
 }
