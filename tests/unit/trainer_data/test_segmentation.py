@@ -204,3 +204,17 @@ def test_f015_camvid_is_read_as_in_the_course(tmp_path: Path) -> None:
     known = y.flatten() != 11
     expected = torch.nn.functional.cross_entropy(outputs.movedim(1, 3).reshape(-1, 12)[known], y.flatten()[known])
     assert float(CrossEntropyFlat(axis=1, ignore_index=11)(outputs, y)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_f019_masks_are_laid_over_their_pictures_in_the_colour_of_their_class(tmp_path: Path) -> None:
+    data = a_bunch(tmp_path, bs=4)
+    figure = data.show_batch(rows=2, ds_type=DatasetType.Fix)
+    x, y = data.one_batch(DatasetType.Fix)
+    assert len(figure.axes) == 4
+    for row, axis in enumerate(figure.axes):
+        seen = torch.from_numpy(np.asarray(axis.images[0].get_array()).astype(np.float64))
+        added = seen - 0.5 * (x[row].permute(1, 2, 0) * 255)
+        colours = {code: added[y[row, 0] == code] for code in range(3)}
+        assert all(float(area.std(dim=0).max()) < 1 for area in colours.values())  # one colour a class
+        means = torch.stack([area.mean(dim=0) for area in colours.values()])
+        assert float(torch.cdist(means, means)[~torch.eye(3, dtype=torch.bool)].min()) > 20  # and another for each

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.data import DatasetType as DatasetType
     from learnfleet.trainer.data import EvalTransform as EvalTransform
     from learnfleet.trainer.data import ImageDataBunch as ImageDataBunch
+    from learnfleet.trainer.data import load_data as load_data
     from learnfleet.trainer.data_bunch import DataBunch as DataBunch
     from learnfleet.trainer.distributed import setup_distrib as setup_distrib
     from learnfleet.trainer.ema import EMACallback as EMACallback

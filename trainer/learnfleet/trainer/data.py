@@ -234,6 +234,19 @@ class ImageDataBunch(Bunch, DataFactories):
         return self._pictures.resize.crop(self._masks.mask(path, (picture.shape[1], picture.shape[2])))
 
 
+def load_data(
+    path: Path | str,
+    file: str = "data_save.json",
+    bs: int = 64,
+    val_bs: int | None = None,
+    num_workers: int | None = None,
+    device: torch.device | None = None,
+    no_check: bool = False,
+) -> ImageDataBunch:
+    """What `ImageDataBunch.save` wrote (fastai's function)."""
+    return ImageDataBunch.load_data(path, file, bs, val_bs, num_workers, device, no_check)
+
+
 def _checked_size(spec: DataSpec) -> tuple[int, int]:
     if spec.resize_method is ResizeMethod.NO and not spec.size:
         return 0, 0

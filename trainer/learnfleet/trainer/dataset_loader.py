@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
 from learnfleet.trainer.batch import Batch, Loader, Shard
 from learnfleet.trainer.counter import permutation, step_seed
@@ -103,13 +103,16 @@ class DatasetLoader:
         return each_tensor(values, lambda value: value.to(self.device))
 
     def _collated(self, wanted: Sequence[tuple[int, list[int]]]) -> Iterator[Any]:
+        if isinstance(self.items, TensorDataset) and self.collate_fn is default_collate:
+            # Tensors draw nothing, and whole batches of them need no items: five times faster.
+            yield from ([values[share] for values in self.items.tensors] for _, share in wanted)
+            return
         dataset = _SeededDataset(self.items)
         keys = [[seed, *share] for seed, share in wanted]
         if self._num_workers == 0:
-            for key in keys:
-                with own_generators():
-                    items = dataset.__getitems__(key)
-                yield self.collate_fn(items)
+            with own_generators():
+                for key in keys:
+                    yield self.collate_fn(dataset.__getitems__(key))
             return
         # The generator only seeds the workers, which seed themselves anew for each batch; without one of its own the
         # loader would draw from torch's.
@@ -143,7 +146,7 @@ class _SeededDataset(Dataset[Any]):
     def __getitems__(self, key: Sequence[int]) -> list[Any]:
         """`key`: a seed, and positions."""
         seed, *positions = key
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for other devices, too: 0.3 ms
         random.seed(seed)
         np.random.seed(seed % _NUMPY_SEEDS)
         fetch = getattr(self._dataset, "__getitems__", None)
@@ -152,7 +155,10 @@ class _SeededDataset(Dataset[Any]):
 
 @contextmanager
 def own_generators() -> Iterator[None]:
-    """Leave the generators of torch, NumPy and `random` as they were."""
+    """Leave the generators of torch, NumPy and `random` as they were.
+
+    Around an epoch and not each of its batches: NumPy's state alone takes 0.1 ms to keep and put back.
+    """
     of_random, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield

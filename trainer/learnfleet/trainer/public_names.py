@@ -11,7 +11,7 @@ _MODULES = {
     "build": ["build_learner"],
     "callback": ["Callback", "LearnerCallback"],
     "csv_logger": ["CSVLogger"],
-    "data": ["DatasetType", "EvalTransform", "ImageDataBunch"],
+    "data": ["DatasetType", "EvalTransform", "ImageDataBunch", "load_data"],
     "data_bunch": ["DataBunch"],
     "ema": ["EMACallback"],
     "export": ["export_from_checkpoint"],
