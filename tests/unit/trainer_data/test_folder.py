@@ -9,7 +9,7 @@ from support.pictures import SHARED, a_class_folder, a_data_folder, picture, tru
 
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.folder import scan_folder, split_by_pct
-from learnfleet.trainer.folder_check import check_folder
+from learnfleet.trainer.folder_check import check_folder, check_folder_within
 from learnfleet.trainer.listing import FolderListing, Item
 from learnfleet.trainer.spec import DataSpec
 
@@ -228,3 +228,14 @@ def test_a_share_that_leaves_nothing_to_validate_on_is_a_problem(tmp_path: Path)
         a_class_folder(tmp_path / name, 3)
     assert [field for field, _ in fields_and_messages(tmp_path, valid_pct=0.1)] == ["data.folder.valid_pct"]
     assert [field for field, _ in fields_and_messages(tmp_path, valid_pct=1.0)] == ["data.folder.valid_pct"]
+
+
+def test_an_expression_that_takes_for_ever_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    a_class_folder(tmp_path / ("a" * 60), 2)
+    spec = DataSpec(str(tmp_path), source="names", pattern="(?:a|a|aa)+(b)$", size=(16, 16), bs=1)
+    (problem,) = check_folder_within(spec, timeout_s=3.0)
+    assert problem.field == "data.names.pattern"
+    assert "longer than 3 s" in problem.message
+    a_class_folder(tmp_path / "b", 2)
+    quick = DataSpec(str(tmp_path), source="names", pattern="/(a|b)[^/]*/[^/]*$", valid_pct=0.25, size=(16, 16), bs=1)
+    assert check_folder_within(quick, timeout_s=60.0) == []

@@ -208,7 +208,10 @@ class ImageDataBunch(Bunch, DataFactories):
         """Mean and std per channel of one training batch: the first of epoch 0, the same on all ranks."""
         loader = self.train_dl if len(self.train_dl) else self.fix_dl
         with closing(loader.unsharded().epoch(0)) as batches:
-            x = self.denormalize(next(batches).x).double()
+            first = next(batches, None)
+        if first is None:
+            raise LearnerError("normalize", "not one of the first training pictures can be read: look at the data")
+        x = self.denormalize(first.x).double()
         mean, std = x.mean(dim=(0, 2, 3)), x.std(dim=(0, 2, 3))
         return tuple(mean.tolist()), tuple(std.tolist())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +25,21 @@ class FolderProblem:
 
     field: str  # as in the API: "data.folder.path"
     message: str
+
+
+def check_folder_within(spec: DataSpec, timeout_s: float) -> list[FolderProblem]:
+    """`check_folder` in a process of its own, which is ended when it takes too long.
+
+    For what a stranger's regular expression is searched in: it may take for ever, and no thread can be made to stop.
+    """
+    command = [sys.executable, "-m", "learnfleet.trainer.folder_check"]
+    given = json.dumps(spec.to_json()).encode()
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, timeout=timeout_s, check=True)
+    except subprocess.TimeoutExpired:
+        told = f"searching it took longer than {timeout_s:g} s; make the expression simpler"
+        return [FolderProblem("data.names.pattern", told)]
+    return [FolderProblem(**item) for item in json.loads(done.stdout)]
 
 
 def check_folder(spec: DataSpec) -> list[FolderProblem]:
@@ -143,3 +161,8 @@ def _describe(broken: list[BadImage]) -> str:
     first = broken[0]
     others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
     return f"{Path(first.path).name}: {first.reason}{others}"
+
+
+if __name__ == "__main__":
+    problems = check_folder(DataSpec.from_json(json.load(sys.stdin)))
+    json.dump([vars(problem) for problem in problems], sys.stdout)

@@ -44,8 +44,8 @@ def _listed(spec: DataSpec) -> FolderListing:
 
 
 def _found(root: Path, item: ListedItem) -> Found:
-    mask = _inside(root, item.mask, "data.items") if item.mask else None
-    return Found(_inside(root, item.file, "data.items"), item.labels, item.values, mask)
+    mask = _inside(root, item.mask, "data.list.items") if item.mask else None
+    return Found(_inside(root, item.file, "data.list.items"), item.labels, item.values, mask)
 
 
 def _inside(root: Path, name: str, field: str) -> Path:
@@ -190,9 +190,9 @@ def label_by_pattern(spec: DataSpec, path: Path) -> str:
     try:
         match = re.search(pattern, path.as_posix())
     except re.error as error:
-        raise LearnerError("data.pattern", f"{pattern!r} is no regular expression: {error}") from None
+        raise LearnerError("data.names.pattern", f"{pattern!r} is no regular expression: {error}") from None
     if match is None or not match.groups():
-        raise LearnerError("data.pattern", f'Failed to find "{pattern}" in "{path}"')
+        raise LearnerError("data.names.pattern", f'Failed to find "{pattern}" in "{path}"')
     return match[1]
 
 
@@ -211,4 +211,4 @@ def place_beneath(root: Path, path: Path) -> str:
     try:
         return resolve_beneath(root.resolve(), whole).as_posix()
     except (OSError, RefusedFile) as error:
-        raise LearnerError("data.items", f"{path} is not in {root}: {error}") from None
+        raise LearnerError("data.list.items", f"{path} is not in {root}: {error}") from None

@@ -17,6 +17,8 @@ from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import interpretation_service_pb2, training_service_pb2
 
+_PATTERN_TIMEOUT_S = 20.0
+
 TargetRequest: TypeAlias = training_service_pb2.TrainRequest | interpretation_service_pb2.ShowBatchRequest
 
 
@@ -75,7 +77,12 @@ class Targets:
     @staticmethod
     async def _check_folder(learner: Learner, found: Violations) -> None:
         # Imported late: it brings Pillow and numpy, which the server does not need in order to listen.
-        from learnfleet.trainer.folder_check import check_folder
+        from learnfleet.trainer.folder_check import check_folder, check_folder_within
 
-        for problem in await asyncio.to_thread(check_folder, learner.spec.data):
+        data = learner.spec.data
+        if data.source == "names":
+            problems = await asyncio.to_thread(check_folder_within, data, _PATTERN_TIMEOUT_S)
+        else:
+            problems = await asyncio.to_thread(check_folder, data)
+        for problem in problems:
             found.add(f"learner_spec.{problem.field}", problem.message)
