@@ -166,15 +166,18 @@ def _picture_learner(scenario: Scenario, folder: Path) -> Learner:
     return learner
 
 
+def pictures(folder: Path) -> Path:
+    """Pictures of three classes, made once."""
+    root = folder / "pictures"
+    return root if root.exists() else a_data_folder(root, 8, 4, ("ant", "bee", "wasp"))
+
+
 def _data(scenario: Scenario, folder: Path) -> Any:
     if scenario.data == "memory":
         return MemoryData(path=folder)
-    root = folder.parent / "pictures"
-    if not root.exists():
-        a_data_folder(root, 8, 4, ("ant", "bee", "wasp"))
-    return ImageDataBunch.from_folder(root, ds_tfms=get_transforms(), size=12, bs=7, seed=3).normalize(
-        ((0.5,) * 3, (0.2,) * 3)
-    )
+    return ImageDataBunch.from_folder(
+        pictures(folder.parent), ds_tfms=get_transforms(), size=12, bs=7, seed=3
+    ).normalize(((0.5,) * 3, (0.2,) * 3))
 
 
 torch.set_num_threads(1)

@@ -120,6 +120,7 @@ def differing(one: Any, other: Any) -> dict[str, Any]:
 def _main(folder: Path) -> None:
     import support.resume_jobs as jobs
 
+    jobs.pictures(folder)  # before ranks could make them side by side
     for line in sys.stdin:
         number, values = json.loads(line)
         scenario = Scenario(**values)

@@ -238,6 +238,7 @@ def test_any_callbacks_and_any_kills_end_as_without_kills(lab: Lab, scenario: Sc
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=300, deadline=None, suppress_health_check=NO_HEALTH_CHECKS)
 @given(scenario=scenarios(max_kills=4))
 def test_any_callbacks_and_many_kills_end_as_without_kills(lab: Lab, scenario: Scenario) -> None:
@@ -245,6 +246,7 @@ def test_any_callbacks_and_many_kills_end_as_without_kills(lab: Lab, scenario: S
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECKS)
 @given(scenario=scenarios(), rank=st.integers(0, 1))
 def test_any_callbacks_and_kills_of_either_of_two_ranks_end_as_without_kills(

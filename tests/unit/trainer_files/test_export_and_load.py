@@ -198,6 +198,20 @@ def test_f120_loss_metrics_optimiser_and_settings_come_back_by_their_names(
     assert set(spec["metrics"]) == {"train_loss"}
 
 
+def test_f120_the_precision_comes_back_and_what_takes_part_in_training_alone_does_not(
+    root: Path, tmp_path: Path
+) -> None:
+    learner = learner_of("category", root, tmp_path).to_bf16().clip_grad(0.1)
+    picture = root / "test" / "0.png"
+    plain = learner_of("category", root, tmp_path)
+    plain.model.load_state_dict(learner.model.state_dict())
+    assert not torch.equal(plain.predict(picture)[2], learner.predict(picture)[2])
+    learner.export()
+    loaded = load_learner(tmp_path)
+    assert torch.equal(loaded.predict(picture)[2], learner.predict(picture)[2])
+    assert loaded.callbacks == []
+
+
 def test_f120_a_loss_set_after_the_learner_was_made_is_the_one_exported(root: Path, tmp_path: Path) -> None:
     learner = learner_of("category", root, tmp_path)
     learner.loss_func = LabelSmoothingCrossEntropy(0.3)

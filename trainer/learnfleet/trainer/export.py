@@ -77,11 +77,13 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _portable(spec: LearnerSpec) -> LearnerSpec:
-    """The spec without weights to fetch, paths, or the names of the pictures that it was trained on."""
+    """The spec without weights to fetch, paths, the names of the pictures that it was trained on, and what takes part
+    in training alone.
+    """
     data = dataclasses.replace(
         spec.data, path="", source="list", items=(), classes=None, test=None, table=None, masks=None, pattern=None
     )
-    return dataclasses.replace(spec, weights=WeightsSpec(), data=data)
+    return dataclasses.replace(spec, weights=WeightsSpec(), data=data, callbacks=(), clip_grad=None, accumulate=1)
 
 
 def _to_json(content: ExportSpec) -> Json:

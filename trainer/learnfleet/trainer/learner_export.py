@@ -64,6 +64,7 @@ def exported_spec(learner: Learner) -> LearnerSpec:
         optimizer=_optimizer(learner),
         train_bn=learner.train_bn,
         seed=learner.seed,
+        precision=learner.precision.name,
     )
 
 

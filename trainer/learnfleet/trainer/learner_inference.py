@@ -59,7 +59,8 @@ class LearnerInference(LearnerCore):
         Raises BadImage or LearnerError.
         """
         x = inputs.input_of(self.whole, item)
-        activated = run_without_grad(self.model, x, activation_of(self.loss_func), with_dropout=with_dropout)
+        with self.precision.autocast():
+            activated = run_without_grad(self.model, x, activation_of(self.loss_func), with_dropout=with_dropout)
         row = inputs.first_item(activated, batch_first=batch_first)
         thresh = thresh_of(self.loss_func) if thresh is None else thresh
         kind = kind_of(self.whole, activated if batch_first else activated.transpose(0, 1))

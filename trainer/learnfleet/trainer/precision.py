@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,11 @@ class Precision:
     loss_fp32: bool = True
 
     @property
-    def name(self) -> str:
+    def name(self) -> Literal["fp32", "fp16", "bf16"]:
         """As a spec has it."""
-        return {None: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[self.dtype]
+        if self.dtype is None:
+            return "fp32"
+        return "fp16" if self.dtype is torch.float16 else "bf16"
 
     def autocast(self) -> AbstractContextManager[object]:
         """What a model is called in."""
