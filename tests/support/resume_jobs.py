@@ -175,9 +175,8 @@ def pictures(folder: Path) -> Path:
 def _data(scenario: Scenario, folder: Path) -> Any:
     if scenario.data == "memory":
         return MemoryData(path=folder)
-    return ImageDataBunch.from_folder(
-        pictures(folder.parent), ds_tfms=get_transforms(), size=12, bs=7, seed=3
-    ).normalize(((0.5,) * 3, (0.2,) * 3))
+    data = ImageDataBunch.from_folder(pictures(folder.parent), ds_tfms=get_transforms(), size=12, bs=7, seed=3)
+    return data.normalize(((0.5,) * 3, (0.2,) * 3))
 
 
 torch.set_num_threads(1)
