@@ -90,6 +90,25 @@ def test_f003_the_test_folder_is_no_class_and_one_that_begins_alike_is(tmp_path:
     assert (len(data.test_ds), data.test_ds.path(0).parent.name) == (4, "test")
 
 
+def test_f003_test_pictures_of_any_source_are_neither_trained_on_nor_validated_on(tmp_path: Path) -> None:
+    names = files(tmp_path, [f"{'ab'[i % 2]}_{i}.png" for i in range(6)])
+    files(tmp_path / "test", ["x.png", "y.png"])
+    a_table(tmp_path, "name,label\n" + "\n".join(f"{name},{name[0]}" for name in names))
+    options = {**SMALL, "test": "test"}
+    every = [
+        ImageDataBunch.from_lists(tmp_path, names, [name[0] for name in names], **options),
+        ImageDataBunch.from_name_re(tmp_path, names, r"^(.)_", **options),
+        ImageDataBunch.from_csv(tmp_path, **options),
+        ImageDataBunch.from_spec(
+            DataSpec(str(tmp_path), source="names", pattern=r"/(.)_\d", test="test", size=(16, 16), bs=2)
+        ),
+    ]
+    for data in every:
+        assert data.test_ds is not None
+        assert [item.path.name for item in data.test_ds] == ["x.png", "y.png"]
+        assert set(labels_of(data)) == set(names)
+
+
 def a_table(folder: Path, text: str, name: str = "labels.csv") -> Path:
     (folder / name).write_text(text)
     return folder

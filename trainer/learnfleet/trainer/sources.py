@@ -40,7 +40,8 @@ def _listed(spec: DataSpec) -> FolderListing:
     parts: dict[str, list[Found]] = {"train": [], "valid": [], "test": []}
     for item in spec.items or ():
         parts[item.part].append(_found(root, item))
-    return assemble(spec, parts["train"], parts["valid"], parts["test"])
+    test = [*parts["test"], *test_pictures(spec, FolderScan(root.resolve()))]
+    return assemble(spec, parts["train"], parts["valid"], test)
 
 
 def _found(root: Path, item: ListedItem) -> Found:
@@ -172,7 +173,10 @@ def _walked(spec: DataSpec) -> FolderListing:
         if missing:
             raise LearnerError("data.masks", f"{missing[0].path.name} and {len(missing) - 1} others have no mask")
     else:
-        found = [Found(item.path, (label_by_pattern(spec, item.path),)) for item in scan.pictures(root)]
+        paths = [item.path for item in scan.pictures(root)]
+        if spec.test is not None:
+            paths = [path for path in paths if not path.is_relative_to(root / spec.test)]
+        found = [Found(path, (label_by_pattern(spec, path),)) for path in paths]
     train, valid = split_by_pct(found, share_of(spec), spec.split_seed)
     return scan.listing(spec, train, valid, test_pictures(spec, scan))
 
