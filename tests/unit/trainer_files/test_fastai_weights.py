@@ -137,7 +137,7 @@ def test_f117_a_v2_file_has_no_biases_in_its_head_and_lists_in_its_optimiser(
 def test_f119_a_file_for_other_classes_names_the_shapes(tmp_path: Path) -> None:
     torch.save(fastai_model(squeeze_body(), 512, bias=True, nc=7).state_dict(), tmp_path / "seven.pth")
     for strict in (True, False):
-        with pytest.raises(LearnerError, match=r"2 of another shape: 1.8.weight is \[7, 512\] there and \[3, 512\]"):
+        with pytest.raises(LearnerError, match=r"2 of another shape: 1.8.weight is \[7, 512\] instead of \[3, 512\]"):
             a_cnn(tmp_path).load(tmp_path / "seven", strict=strict)
 
 

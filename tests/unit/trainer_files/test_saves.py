@@ -13,6 +13,7 @@ import torch
 from support.memory_data import MemoryData, a_learner, tiny_model
 from torch import Tensor, nn
 
+from learnfleet.trainer import checkpoint
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
@@ -189,13 +190,22 @@ def test_f117_remove_module_takes_the_prefix_off_only_where_it_is(
         assert same(other.model.state_dict(), learner.model.state_dict())
 
 
-def test_f117_purge_lets_go_of_the_optimiser_before_reading_unless_it_is_wanted(tmp_path: Path) -> None:
-    learner = trained(tmp_path)
-    learner.save("stage-1", with_opt=False)
-    learner.load("stage-1", with_opt=False)
+@pytest.mark.parametrize(("with_opt", "is_there"), [(None, False), (True, False), (False, True)])
+def test_f117_purge_lets_go_of_the_optimiser_before_reading_where_the_files_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_opt: bool | None, is_there: bool
+) -> None:
+    learner, inner = trained(tmp_path), checkpoint.load
+    learner.save("stage-1")
+    seen = []
+
+    def load(folder: Path, device: str) -> checkpoint.Snapshot:
+        seen.append(learner.opt is not None)
+        return inner(folder, device)
+
+    monkeypatch.setattr(checkpoint, "load", load)
+    learner.load("stage-1", with_opt=with_opt, purge=True)
+    assert seen == [is_there]
     assert learner.opt is not None
-    learner.load("stage-1", with_opt=False, purge=True)
-    assert learner.opt is None
 
 
 def test_f117_what_was_never_saved_is_told_with_what_there_is(tmp_path: Path) -> None:
@@ -321,7 +331,7 @@ def test_f119_another_shape_is_refused_whatever_strict_says_and_named(tmp_path: 
     before = copy.deepcopy(other.model.state_dict())
     with pytest.raises(LearnerError) as caught:
         other.load("three", strict=strict)
-    assert "2 of another shape: 2.3.weight is [3, 8] there and [4, 8] in the model, 2.3.bias" in str(caught.value)
+    assert "2 of another shape: 2.3.weight is [3, 8] instead of [4, 8], 2.3.bias" in str(caught.value)
     assert ("strict=False leaves out names, never shapes" in str(caught.value)) is not strict
     assert same(before, other.model.state_dict())
 

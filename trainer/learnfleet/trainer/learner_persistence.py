@@ -54,13 +54,13 @@ class LearnerPersistence(LearnerCore):
             strict: False takes the weights that fit and logs which are missing or unknown. Shapes must always fit.
             with_opt: None takes the optimiser as far as it fits what is trained now, and logs what does not fit and
                 why (fastai says nothing); True raises unless all of it is restored; False leaves it.
-            purge: let go of gradients, and of the optimiser unless `with_opt`, before reading.
+            purge: let go of gradients before reading, and of the optimiser where the file's may take its place.
             remove_module: take the `module.` of a parallel wrapper off the names that have it.
 
         Raises FileNotFoundError, CorruptCheckpoint (a hash is wrong, a file is missing), or LearnerError.
         """
         if purge:
-            self.purge(clear_opt=not with_opt)
+            self.purge(clear_opt=with_opt is not False)
         learner_files.load(
             self.whole, file, device=device, strict=strict, with_opt=with_opt, remove_module=remove_module
         )

@@ -229,7 +229,7 @@ class LayerOptimizer:
     def tensors(self) -> dict[str, Tensor]:
         """The optimiser's state by `<what>/<parameter name>`, as live tensors; a plain number as `<what>!/<name>`."""
         return {
-            f"{what}/{name}" if isinstance(value, Tensor) else f"{what}!/{name}": torch.as_tensor(value)
+            f"{what}/{name}" if isinstance(value, Tensor) else f"{what}!/{name}": _as_tensor(value)
             for name, parameter in self._parameters.items()
             for what, value in self.inner.state.get(parameter, {}).items()
             if isinstance(value, Tensor | int | float)
@@ -261,6 +261,11 @@ class LayerOptimizer:
     def load_hyper_parameters(self, values: dict[str, list[float]]) -> None:
         for name, value in values.items():
             self.set_stat(name, value)
+
+
+def _as_tensor(value: Tensor | float) -> Tensor:
+    """A plain number with all its digits."""
+    return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else torch.as_tensor(value)
 
 
 def _read(group: dict[str, Any], name: str) -> float:

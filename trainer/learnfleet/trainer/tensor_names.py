@@ -17,7 +17,7 @@ class Mismatch:
 
     missing: tuple[str, ...]  # in the model only
     unknown: tuple[str, ...]  # in the file only
-    misshapen: tuple[str, ...]  # "<name> is [4, 8] there and [3, 8] in the model"
+    misshapen: tuple[str, ...]  # "<name> is [4, 8] instead of [3, 8]"
 
     def describe(self) -> str:
         """The first names of each kind, and how many there are; empty where nothing differs."""
@@ -31,7 +31,7 @@ def compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Mism
         tuple(name for name in expected if name not in found),
         tuple(sorted(name for name in found if name not in expected)),
         tuple(
-            f"{name} is {list(found[name].shape)} there and {list(expected[name].shape)} in the model"
+            f"{name} is {list(found[name].shape)} instead of {list(expected[name].shape)}"
             for name in expected
             if name in found and found[name].shape != expected[name].shape
         ),

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.network import Network
+from learnfleet.trainer.tensor_names import compare
 
 _NESTED = ("state_dict", "model")  # what training scripts wrap a state dict in
-_NAMES_SHOWN = 5
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -73,20 +73,6 @@ def _kept_names(module: nn.Module, body: nn.Module) -> set[str]:
 
 
 def _check(name: str, path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-    misshapen = [
-        f"{key} is {list(given[key].shape)} instead of {list(wanted[key].shape)}"
-        for key in wanted
-        if key in given and given[key].shape != wanted[key].shape
-    ]
-    problems = [
-        _list("missing", [key for key in wanted if key not in given]),
-        _list("unknown", [key for key in given if key not in wanted]),
-        _list("of another shape", misshapen),
-    ]
-    if any(problems):
-        raise LearnerError("weights.path", f"{path.name} does not fit {name}. " + " ".join(filter(None, problems)))
-
-
-def _list(what: str, keys: list[str]) -> str:
-    more = f" and {len(keys) - _NAMES_SHOWN} more" if len(keys) > _NAMES_SHOWN else ""
-    return f"{len(keys)} {what}: {', '.join(keys[:_NAMES_SHOWN])}{more}." if keys else ""
+    differing = compare(wanted, given).describe()
+    if differing:
+        raise LearnerError("weights.path", f"{path.name} does not fit {name}. {differing}")

@@ -1,0 +1,152 @@
+"""What a resumed job takes up beside weights and optimiser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.memory_data import a_learner
+
+from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.run import RunContext, TrainOutcome, run_train
+from learnfleet.trainer.spec import FitStage, FreezeStage, Stage
+from learnfleet.trainer.state import TrainState
+
+STAGES: list[Stage] = [FitStage(1), FitStage(1)]  # 4 steps each
+
+
+def run(
+    learner: Learner,
+    root: Path,
+    attempt: int = 1,
+    stop_at: int | None = None,
+    resume_from: Path | None = None,
+    stages: list[Stage] = STAGES,
+    every_steps: int | None = None,
+) -> TrainOutcome:
+    context = RunContext(
+        "job",
+        attempt,
+        lambda *_: None,
+        lambda: stop_at is not None and learner.global_step >= stop_at,
+        root,
+        checkpoint_every_s=None,
+        checkpoint_every_steps=every_steps,
+    )
+    return run_train(learner, stages, context, resume_from)
+
+
+def in_two(root: Path, make: Any, stop_at: int, stages: list[Stage] = STAGES) -> tuple[Learner, TrainOutcome]:
+    """The learner after a job that was stopped and resumed."""
+    stopped = run(make(), root, 1, stop_at, stages=stages)
+    assert stopped.stopped
+    learner = make()
+    return learner, run(learner, root, 2, resume_from=stopped.checkpoint.path, stages=stages)
+
+
+def frozen_by_hand() -> Learner:
+    learner = a_learner()
+    learner.model[0][0].weight.requires_grad_(False)
+    return learner
+
+
+@pytest.mark.parametrize("stages", [STAGES, [FitStage(1), FreezeStage(1), FitStage(1)]], ids=["fits", "freeze_to"])
+def test_f095_parameters_frozen_by_hand_stay_frozen_in_a_resumed_job(tmp_path: Path, stages: list[Stage]) -> None:
+    whole = frozen_by_hand()
+    expected = run(whole, tmp_path / "whole", stages=stages)
+    learner, outcome = in_two(tmp_path / "parts", frozen_by_hand, 5, stages)
+    assert torch.equal(learner.model[0][0].weight, frozen_by_hand().model[0][0].weight)
+    assert outcome.checkpoint.model_sha256 == expected.checkpoint.model_sha256
+    assert outcome.checkpoint.optimizer_sha256 == expected.checkpoint.optimizer_sha256
+
+
+class Draws(Callback):
+    """Draws a number at the start of every epoch and of every validation, and disturbs the gradients by them."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+
+    def on_epoch_begin(self, state: TrainState) -> None:
+        self.drawn.append(float(torch.rand(1)))
+
+    def on_batch_begin(self, state: TrainState) -> None:
+        if not state.train:
+            self.drawn.append(float(torch.rand(1)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.drawn = list(values["drawn"])
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 6])
+def test_f095_what_is_drawn_outside_of_steps_is_drawn_again(tmp_path: Path, stop_at: int) -> None:
+    whole = a_learner(callbacks=[Draws()])
+    run(whole, tmp_path / "whole")
+    learner, _ = in_two(tmp_path / "parts", lambda: a_learner(callbacks=[Draws()]), stop_at)
+    assert learner.callbacks[0].state_dict() == whole.callbacks[0].state_dict()
+    assert len(set(whole.callbacks[0].state_dict()["drawn"])) == 8
+
+
+class CountsFits(Callback):
+    """Remembers something from fit to fit."""
+
+    def __init__(self) -> None:
+        self.fits = 0
+
+    def on_train_begin(self, state: TrainState) -> None:
+        self.fits += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"fits": self.fits}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.fits = values["fits"]
+
+
+def test_f095_a_callback_that_lives_for_many_fits_keeps_its_state_between_them(tmp_path: Path) -> None:
+    """The job is resumed where one stage has ended and the next has not begun."""
+    learner = a_learner(callbacks=[CountsFits()])
+    first = run(learner, tmp_path, stages=STAGES[:1])
+    resumed = a_learner(callbacks=[CountsFits()])
+    run(resumed, tmp_path, 2, resume_from=first.checkpoint.path)
+    assert resumed.callbacks[0].state_dict() == {"fits": 2}
+
+
+class NeedsEpochs(CountsFits):
+    resumable_in_epoch = False
+
+
+def test_f095_a_fit_that_cannot_go_on_inside_an_epoch_is_saved_between_epochs_only(tmp_path: Path) -> None:
+    whole = a_learner(callbacks=[NeedsEpochs()])
+    expected = run(whole, tmp_path / "whole", every_steps=1)
+    steps = [int(path.name.split("-")[1]) for path in (tmp_path / "whole").iterdir()]
+    assert sorted(steps) == [4, 8]
+    stopped = run(a_learner(callbacks=[NeedsEpochs()]), tmp_path / "parts", 1, 2, every_steps=1)
+    assert (stopped.stopped, stopped.checkpoint.step) == (True, 0)  # it begins the epoch anew
+    resumed = run(a_learner(callbacks=[NeedsEpochs()]), tmp_path / "parts", 2, resume_from=stopped.checkpoint.path)
+    assert resumed.checkpoint.model_sha256 == expected.checkpoint.model_sha256
+
+
+def test_f095_a_checkpoint_tells_of_an_optimisers_plain_numbers_with_all_their_digits() -> None:
+    learner = a_learner()
+    learner.fit(1)
+    optimizer = learner.require_optimizer()
+    parameter = optimizer.parameters()[0]
+    optimizer.inner.state[parameter]["mu"] = 0.1
+    saved = optimizer.tensors()
+    optimizer.load_tensors({name: value.clone() for name, value in saved.items()})
+    assert optimizer.inner.state[parameter]["mu"] == 0.1
+
+
+def test_f095_the_state_of_a_checkpoint_is_json(tmp_path: Path) -> None:
+    outcome = run(a_learner(callbacks=[CountsFits()], metrics="accuracy"), tmp_path)
+    state = json.loads((outcome.checkpoint.path / "state.json").read_text())
+    assert state["job"]["position"]["stage"] == 2
+    assert state["callbacks"] == {"CountsFits": {"fits": 2}}
+    assert (state["frozen"], state["opt_func"]) == ([], "adam")
