@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from learnfleet.trainer.callback import Callback, LearnerCallback
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.gradients import GradientClipping
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.lr_find import LRFinder
 from learnfleet.trainer.lr_suggest import minimum, valley
@@ -192,6 +194,22 @@ def test_f059_the_learners_own_watchers_do_not_take_part() -> None:
     learner = a_learner(callbacks=[Watch()], callback_fns=[lambda learn: Watch()])
     learner.lr_find(num_it=6)
     assert Watch.events == 0
+
+
+def test_f069_callbacks_that_change_what_a_step_computes_take_part() -> None:
+    norms: list[float] = []
+
+    class Watch(Callback):
+        order = 1
+        in_lr_find = True
+
+        def on_backward_end(self, state: TrainState) -> None:
+            grads = [p.grad.flatten() for p in state.learner.model.parameters() if p.grad is not None]
+            norms.append(float(torch.cat(grads).norm()))
+
+    learner = a_learner(callback_fns=[partial(GradientClipping, clip=0.01)], callbacks=[Watch()])
+    learner.lr_find(num_it=6)
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_f069_the_finder_is_a_callback_of_an_ordinary_fit() -> None:

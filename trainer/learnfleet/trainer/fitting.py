@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from learnfleet.trainer import loop
@@ -95,9 +96,16 @@ def _callbacks(learner: Learner, request: Fit) -> list[Callback]:
     learner.recorder = Recorder(learner.add_time)
     if request.is_search:
         own = [callback for callback in learner.callbacks if callback.in_lr_find]
-        return [*own, learner.recorder, *request.callbacks]
+        made = [make(learner) for make in learner.callback_fns if _makes_for_search(make)]
+        return [*own, learner.recorder, *made, *request.callbacks]
     writes_table = learner.world.is_main and not learner.silent
     shown: list[Callback] = [NotebookProgress() if in_notebook() else ProgressCallback()] if writes_table else []
     made = [make(learner) for make in learner.callback_fns]
     own = [*learner.metric_callbacks, *learner.callbacks]
     return [*own, learner.recorder, *made, *request.callbacks, *shown]
+
+
+def _makes_for_search(make: Callable[[Learner], Callback]) -> bool:
+    """Of a class, or a partial of one, it can be told without making it."""
+    inner = make.func if isinstance(make, partial) else make
+    return bool(getattr(inner, "in_lr_find", False))
