@@ -82,6 +82,8 @@ class ChunkMaker:
         Args:
             keys: what is drawn for each is a function of (seed, epoch, key).
         """
+        if self._draws_directly:
+            return self._drawn(epoch, wanted, keys)
         found = [one for index, key in zip(wanted, keys, strict=True) if (one := self._open(epoch, index, key))]
         parameters = self._parameters(epoch, found)
         windows = self._windows(found, parameters)
@@ -90,6 +92,38 @@ class ChunkMaker:
         if self.masks is not None:
             masks = self._cropped([self._mask(one.index, one.picture) for one in found], windows, "nearest")
         return Chunk(torch.tensor([one.index for one in found], dtype=torch.int64), pixels, masks, parameters)
+
+    @property
+    def _draws_directly(self) -> bool:
+        """Whether random windows are decoded each for itself: where nothing is kept, and no mask must follow."""
+        has_window = self.augment is not None and self.augment.window is not None
+        return has_window and self.masks is None and not self.pictures.keeps
+
+    def _drawn(self, epoch: int, wanted: Sequence[int], keys: Sequence[int]) -> Chunk:
+        assert self.augment is not None
+        drawn = self.augment.parameters(epoch, torch.tensor(list(keys), dtype=torch.int64))
+        draws = self.augment.window_draws(drawn)
+        parts = [self._draw(epoch, *one) for one in zip(wanted, keys, draws, strict=True)]
+        found = [part for part in parts if part is not None]
+        opened = torch.tensor([one.key for one in found], dtype=torch.int64)
+        parameters = drawn if opened.tolist() == list(keys) else self.augment.parameters(epoch, opened)
+        pixels = torch.stack([one.picture for one in found]) if found else self._cropped([], [])
+        indices = torch.tensor([one.index for one in found], dtype=torch.int64)
+        return Chunk(indices, pixels, None, parameters if found else None)
+
+    def _draw(self, epoch: int, index: int, key: int, u: Sequence[float]) -> Opened | None:
+        try:
+            return Opened(index, key, self._window_of(index, u))
+        except BadImage as error:
+            if self.bad_image is BadImagePolicy.FAIL:
+                raise
+            return self._replacement(epoch, index, error) if self.replace_bad else None
+
+    def _window_of(self, index: int, u: Sequence[float]) -> Tensor:
+        assert self.augment is not None
+        window = self.augment.window
+        assert window is not None
+        return self.pictures.drawn(self.dataset.path(index), lambda shape: window.of(shape, u))
 
     def _parameters(self, epoch: int, found: Sequence[Opened]) -> AugmentParameters | None:
         if self.augment is None or not found:
@@ -154,11 +188,18 @@ class ChunkMaker:
                 raise
         return picture
 
+    def _other(self, epoch: int, index: int) -> Tensor:
+        if not self._draws_directly:
+            return self._picture(index)
+        assert self.augment is not None
+        parameters = self.augment.parameters(epoch, torch.tensor([index], dtype=torch.int64))
+        return self._window_of(index, self.augment.window_draws(parameters)[0])
+
     def _replacement(self, epoch: int, index: int, error: BadImage) -> Opened:
         for attempt in range(_REPLACEMENTS):
             other = choice(self.seed, epoch, index, attempt, len(self.dataset))
             try:
-                return Opened(other, other, self._picture(other))
+                return Opened(other, other, self._other(epoch, other))
             except BadImage:
                 continue
         raise BadImage(error.path, f"{error.reason}; {_REPLACEMENTS} pictures drawn to replace it are broken too")

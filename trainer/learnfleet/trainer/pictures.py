@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from learnfleet.trainer.images import BadImage
-from learnfleet.trainer.resize import Resize
+from learnfleet.trainer.resize import Chooser, Resize
 
 DEFAULT_CACHE_BYTES = 2**30
 
@@ -25,7 +25,7 @@ class PictureStore:
         self.resize = resize
         self._on_bad_image: Callable[[BadImage], None] | None = None
         self._untold: list[BadImage] = []
-        self._root, self._bytes_left = root, cache_bytes
+        self._root, self._bytes_left, self._keeps = root, cache_bytes, cache_bytes > 0
         self._kept: dict[Path, Tensor] = {}
         self._bad: dict[Path, str] = {}
         self._lock = threading.Lock()
@@ -61,6 +61,21 @@ class PictureStore:
             raise
         self._keep(path, picture)
         return picture
+
+    @property
+    def keeps(self) -> bool:
+        """Whether pictures are kept in memory at all."""
+        return self._keeps
+
+    def drawn(self, path: Path, choose: Chooser) -> Tensor:
+        """A window of a picture, decoded for it alone: uint8 [3, rows, columns]. Raises BadImage as `picture` does."""
+        if path in self._bad:
+            raise BadImage(path, self._bad[path])
+        try:
+            return self.resize.draw(path, choose, self._root)
+        except BadImage as error:
+            self.report(error)
+            raise
 
     def _keep(self, path: Path, picture: Tensor) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,10 +19,13 @@ from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
 from learnfleet.trainer.images import Source, decode_image
 
 Window: TypeAlias = tuple[int, int, int, int]  # top, left, rows, columns in pixels
+Chooser: TypeAlias = "Callable[[tuple[int, int]], Window | None]"
 CENTRE = 0.5
 # A JPEG is decoded at a reduced scale only if 1.5 times the wanted pixels are left: the result then differs from that
 # of a full decode by noise (PSNR above 40 dB on photos at 64 and 128 px), at a gap of 1.0 it is visibly softer.
 _DECODE_GAP = 1.5
+# Windows that are drawn anew every epoch: softer ones are noise among the augmentation.
+_DRAW_GAP = 1.0
 # Without a bound, scaling the short side of a picture of 1 x 4000 pixels to 224 would make 200 megapixels.
 _MAX_ASPECT = 8
 _PAD_MODES: dict[PaddingMode, Literal["reflect", "edge", "constant"]] = {
@@ -61,6 +65,36 @@ class Resize:
         if self.method is ResizeMethod.PAD:
             return _planes(self.padded(image))
         return _planes(self._covering(image, rows, columns))
+
+    def draw(self, source: Source, choose: Chooser, root: Path | None = None) -> Tensor:
+        """Decode no more than a window needs, and scale the window to rows x columns: uint8 [3, rows, columns].
+
+        Args:
+            choose: the window of a picture of (rows, columns); None takes the middle as CROP does.
+
+        Raises BadImage.
+        """
+        chosen: list[tuple[Window, int, int]] = []
+
+        def side(width: int, height: int) -> int:
+            window = choose((height, width)) or self._middle(height, width)
+            chosen.append((window, height, width))
+            scale = max(self.rows / window[2], self.columns / window[3])
+            return math.ceil(_DRAW_GAP * scale * min(height, width))
+
+        image = decode_image(source, min_side=side, root=root)
+        (top, left, rows, columns), height, width = chosen[0]
+        if (height, width) != (image.height, image.width) and (height < width) != (image.height < image.width):
+            top, left, rows, columns = self._middle(image.height, image.width)  # turned by an EXIF that came late
+            height, width = image.height, image.width
+        down, across = image.height / height, image.width / width
+        box = (left * across, top * down, (left + columns) * across, (top + rows) * down)
+        return _planes(np.asarray(image.resize((self.columns, self.rows), Image.Resampling.BILINEAR, box=box)))
+
+    def _middle(self, height: int, width: int) -> Window:
+        scale = min(height / self.rows, width / self.columns)
+        rows, columns = max(1, int(self.rows * scale)), max(1, int(self.columns * scale))
+        return (height - rows) // 2, (width - columns) // 2, rows, columns
 
     @property
     def _prepared(self) -> tuple[int, int]:

@@ -90,6 +90,10 @@ class BatchAugment:
         self._extra = [build_extra(item, f"data.transforms.extra[{i}]") for i, item in enumerate(spec.extra)]
         moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
         self._moves = moves or any(item.moves for item in self._extra)
+        warps = spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
+        # Where pictures are only mirrored, bytes are exchanged and nothing is resampled.
+        self._only_mirrors = not warps and all(not item.moves or item.name == "flip_lr" for item in self._extra)
+        self._only_mirrors = self._only_mirrors and not (spec.do_flip and spec.flip_vert)
 
     @property
     def window(self) -> RandomWindow | None:
@@ -100,9 +104,8 @@ class BatchAugment:
         """The random numbers that `window` is for, a list a picture."""
         names = [item.name for item in self._extra]
         assert parameters.extra is not None
-        draws: list[list[float]] = torch.split(parameters.extra, STREAMS, dim=1)[
-            names.index("rand_resize_crop")
-        ].tolist()
+        own = torch.split(parameters.extra, STREAMS, dim=1)[names.index("rand_resize_crop")]
+        draws: list[list[float]] = own.tolist()
         return draws
 
     def parameters(self, epoch: int, indices: Tensor, aspect: float | None = None) -> AugmentParameters:
@@ -119,9 +122,11 @@ class BatchAugment:
 
     def apply(self, pixels: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
         """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped."""
+        if self._only_mirrors and parameters.matrices is not None:
+            pixels = _mirrored(pixels, parameters.matrices)
         x = look_up(pixels, lit_table(stats, parameters.brightness, parameters.contrast))
         black, white = _normalised_ends(stats, x.device)
-        if parameters.matrices is not None:
+        if parameters.matrices is not None and not self._only_mirrors:
             # Outside the picture is black, which after normalisation is not zero.
             shift = black.view(1, 3, 1, 1) if self._padding == "zeros" else None
             x = x if shift is None else x - shift
@@ -135,6 +140,8 @@ class BatchAugment:
         """Moved as their pictures are, int64 [N, 1, H, W] of uint8; lighting and holes leave them as they are."""
         if parameters.matrices is None:
             return masks.long()
+        if self._only_mirrors:
+            return _mirrored(masks, parameters.matrices).long()
         places = self._places(masks, parameters)
         return geometry.resample(masks.float(), places, self._padding, "nearest").round().long()
 
@@ -192,6 +199,12 @@ class BatchAugment:
                 brightness = torch.where(added == 0, brightness, changed)
                 contrast = contrast * factor
         return brightness, contrast
+
+
+def _mirrored(pixels: Tensor, matrices: Tensor) -> Tensor:
+    """Those pictures [N, ..., W] mirrored left and right whose homography is that."""
+    flipped = (matrices[:, 0, 0] < 0).to(pixels.device).view(-1, *[1] * (pixels.ndim - 1))
+    return torch.where(flipped, pixels.flip(-1), pixels)
 
 
 def _check(spec: TransformSpec) -> None:
