@@ -231,7 +231,7 @@ def scenarios(draw: st.DrawFn, max_kills: int = 2) -> Scenario:
 NO_HEALTH_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=NO_HEALTH_CHECKS)
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=NO_HEALTH_CHECKS)
 @given(scenario=scenarios())
 def test_any_callbacks_and_any_kills_end_as_without_kills(lab: Lab, scenario: Scenario) -> None:
     lab.check(scenario)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from support.memory_data import MemoryData
 from torch import Tensor, nn
-from torchvision.models import densenet121, squeezenet1_1, vgg11_bn
+from torchvision.models import alexnet, densenet121, squeezenet1_1
 
 from learnfleet.trainer import cnn_learner, unet_learner
 from learnfleet.trainer.errors import LearnerError
@@ -171,15 +171,15 @@ def test_f117_a_densenet_of_fastai_has_lost_a_relu_and_is_taken_by_a_body_cut_as
     assert torch.allclose(outputs(cut.model), outputs(theirs), atol=1e-5)
 
 
-def test_f117_a_vgg_of_v2_is_cut_before_its_pooling_and_that_is_told(
+def test_f117_an_alexnet_of_v2_is_cut_before_its_pooling_and_that_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    theirs = fastai_model(nn.Sequential(vgg11_bn(weights=None).features), 512, bias=False)
+    theirs = fastai_model(nn.Sequential(alexnet(weights=None).features), 256, bias=False)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     data = MemoryData(path=tmp_path)
-    cnn_learner(data, "vgg11_bn", pretrained=False, silent=True).load(tmp_path / "w")
+    cnn_learner(data, "alexnet", pretrained=False, silent=True).load(tmp_path / "w")
     assert "make the learner with cut=-2" in caplog.text
-    cut = cnn_learner(data, "vgg11_bn", cut=-2, pretrained=False, silent=True).load(tmp_path / "w")
+    cut = cnn_learner(data, "alexnet", cut=-2, pretrained=False, silent=True).load(tmp_path / "w")
     assert torch.allclose(outputs(cut.model), outputs(theirs), atol=1e-5)
 
 
