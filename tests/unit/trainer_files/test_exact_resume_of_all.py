@@ -124,7 +124,7 @@ GROUPS: list[dict[str, st.SearchStrategy[dict[str, Any]]]] = [
     {"save_model": given_as(monitor=MONITORS, with_opt=st.booleans(), every=st.sampled_from(["improvement", "epoch"]))},
     {"early_stopping": given_as(monitor=MONITORS, patience=st.integers(0, 1), min_delta=st.sampled_from([0.0, 0.2]))},
     {"reduce_lr_on_plateau": given_as(min_delta=st.sampled_from([0.0, 0.5]), min_lr=st.just(1e-5))},
-    {"csv_logger": given_as(append=st.booleans())},
+    {"csv_logger": given_as()},
     {"track_epoch": given_as()},
     {"mixup": given_as(alpha=st.sampled_from([0.4, 2.0])), "cutmix": given_as()},
     {

@@ -11,6 +11,7 @@ import torch
 from support.memory_data import a_learner
 
 from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.run import RunContext, TrainOutcome, run_train
 from learnfleet.trainer.spec import FitStage, FreezeStage, Stage
@@ -116,6 +117,19 @@ def test_f095_a_callback_that_lives_for_many_fits_keeps_its_state_between_them(t
     resumed = a_learner(callbacks=[CountsFits()])
     run(resumed, tmp_path, 2, resume_from=first.checkpoint.path)
     assert resumed.callbacks[0].state_dict() == {"fits": 2}
+
+
+def test_f095_an_appending_table_has_no_line_twice_when_a_job_is_resumed(tmp_path: Path) -> None:
+    def make(path: Path) -> Learner:
+        learner = a_learner(path=path, add_time=False)
+        learner.callbacks.append(CSVLogger(learner, append=True))
+        return learner
+
+    for stop_at in (2, 4, 6):
+        whole, parts = tmp_path / f"whole{stop_at}", tmp_path / f"parts{stop_at}"
+        run(make(whole), whole / "checkpoints")
+        in_two(parts / "checkpoints", lambda place=parts: make(place), stop_at)
+        assert (parts / "history.csv").read_text() == (whole / "history.csv").read_text()
 
 
 class NeedsEpochs(CountsFits):

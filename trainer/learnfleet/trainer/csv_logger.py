@@ -19,7 +19,8 @@ class CSVLogger(LearnerCallback):
     """Writes a line an epoch to `<learner's path>/<filename>.csv`, on rank 0, and has it on disk at the epoch's end.
 
     Args:
-        append: go on with a file that is there (its headings are not repeated); otherwise a new fit begins it anew.
+        append: go on with a file that is there (its headings are not repeated); otherwise a new fit begins it anew. A
+            job that is killed before its first checkpoint does not know which lines were its own, and repeats them.
     """
 
     order: ClassVar[int] = 5  # after the recorder has made the row
