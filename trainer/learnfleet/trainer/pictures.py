@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from learnfleet.trainer.files import FolderReader
 from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.resize import Chooser, Resize
 
@@ -26,6 +27,7 @@ class PictureStore:
         self._on_bad_image: Callable[[BadImage], None] | None = None
         self._untold: list[BadImage] = []
         self._root, self._bytes_left, self._keeps = root, cache_bytes, cache_bytes > 0
+        self._reader = FolderReader(root)
         self._kept: dict[Path, Tensor] = {}
         self._bad: dict[Path, str] = {}
         self._lock = threading.Lock()
@@ -55,7 +57,7 @@ class PictureStore:
         if path in self._bad:
             raise BadImage(path, self._bad[path])
         try:
-            picture = self.resize.prepare(path, self._root)
+            picture = self.resize.prepare(path, self._root, self._reader)
         except BadImage as error:
             self.report(error)
             raise
@@ -72,7 +74,7 @@ class PictureStore:
         if path in self._bad:
             raise BadImage(path, self._bad[path])
         try:
-            return self.resize.draw(path, choose, self._root)
+            return self.resize.draw(path, choose, self._reader)
         except BadImage as error:
             self.report(error)
             raise

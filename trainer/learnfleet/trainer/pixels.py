@@ -7,6 +7,8 @@ less work than the formulas on a CPU.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ _LEVELS = 256
 _LOGIT_EPS = 1e-7
 
 
+@functools.lru_cache(maxsize=64)
 def plain_table(stats: Stats) -> Tensor:
     """(value / 255 - mean) / std of every 8-bit value, float32 [1, 3, 256]."""
     return _normalised(torch.arange(_LEVELS, dtype=torch.float64).div(_LEVELS - 1).view(1, _LEVELS), stats)

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
+from learnfleet.trainer.files import FolderReader
 from learnfleet.trainer.images import Source, decode_image
 
 Window: TypeAlias = tuple[int, int, int, int]  # top, left, rows, columns in pixels
@@ -47,7 +48,7 @@ class Resize:
     kept_columns: int = 0
     margin: int = 0  # pixels by which a prepared picture is larger each way, before its middle is taken
 
-    def prepare(self, source: Source, root: Path | None = None) -> Tensor:
+    def prepare(self, source: Source, root: Path | None = None, reader: FolderReader | None = None) -> Tensor:
         """Decode and shrink, antialiased: uint8 [3, H, W].
 
         CROP: covers rows x columns, one side fits; of a picture more than 8 times as long as broad only the middle.
@@ -57,16 +58,17 @@ class Resize:
         Raises BadImage.
         """
         if self.method is ResizeMethod.NO:
-            return _planes(np.array(decode_image(source, root=root)))
+            return _planes(np.array(decode_image(source, root=root, reader=reader)))
         rows, columns = self._prepared
-        image = decode_image(source, min_side=math.ceil(_DECODE_GAP * max(rows, columns)), root=root)
+        side = math.ceil(_DECODE_GAP * max(rows, columns))
+        image = decode_image(source, min_side=side, root=root, reader=reader)
         if self.method is ResizeMethod.SQUISH:
             return _planes(self._scaled(image, rows, columns))
         if self.method is ResizeMethod.PAD:
             return _planes(self.padded(image))
         return _planes(self._covering(image, rows, columns))
 
-    def draw(self, source: Source, choose: Chooser, root: Path | None = None) -> Tensor:
+    def draw(self, source: Source, choose: Chooser, reader: FolderReader | None = None) -> Tensor:
         """Decode no more than a window needs, and scale the window to rows x columns: uint8 [3, rows, columns].
 
         Args:
@@ -82,7 +84,7 @@ class Resize:
             scale = max(self.rows / window[2], self.columns / window[3])
             return math.ceil(_DRAW_GAP * scale * min(height, width))
 
-        image = decode_image(source, min_side=side, root=root)
+        image = decode_image(source, min_side=side, reader=reader)
         (top, left, rows, columns), height, width = chosen[0]
         if (height, width) != (image.height, image.width) and (height < width) != (image.height < image.width):
             top, left, rows, columns = self._middle(image.height, image.width)  # turned by an EXIF that came late

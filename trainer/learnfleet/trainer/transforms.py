@@ -15,7 +15,7 @@ from learnfleet.trainer.counter import uniform
 from learnfleet.trainer.data_spec import PaddingMode, TransformSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.extra_transforms import STREAMS, ExtraTransform, build_extra
-from learnfleet.trainer.pixels import Stats, lit_table, look_up
+from learnfleet.trainer.pixels import Stats, lit_table, look_up, plain_table
 from learnfleet.trainer.spec_base import Component
 
 _P_FLIP = 0.5
@@ -91,6 +91,7 @@ class BatchAugment:
         moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
         self._moves = moves or any(item.moves for item in self._extra)
         warps = spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
+        self._lights = spec.max_lighting > 0 or any(item.name in ("brightness", "contrast") for item in self._extra)
         # Where pictures are only mirrored, bytes are exchanged and nothing is resampled.
         self._only_mirrors = not warps and all(not item.moves or item.name == "flip_lr" for item in self._extra)
         self._only_mirrors = self._only_mirrors and not (spec.do_flip and spec.flip_vert)
@@ -124,7 +125,8 @@ class BatchAugment:
         """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped."""
         if self._only_mirrors and parameters.matrices is not None:
             pixels = _mirrored(pixels, parameters.matrices)
-        x = look_up(pixels, lit_table(stats, parameters.brightness, parameters.contrast))
+        lit = lit_table(stats, parameters.brightness, parameters.contrast) if self._lights else plain_table(stats)
+        x = look_up(pixels, lit)
         black, white = _normalised_ends(stats, x.device)
         if parameters.matrices is not None and not self._only_mirrors:
             # Outside the picture is black, which after normalisation is not zero.
