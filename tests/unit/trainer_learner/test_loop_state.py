@@ -11,6 +11,7 @@ from support.listening import Listener, at, events_of, throw
 from support.memory_data import a_learner, tiny_model
 
 from learnfleet.trainer.callback import Callback, Changes
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.state import TrainState
 
 
@@ -157,6 +158,16 @@ def test_f095_nothing_is_trained_when_all_epochs_are_done() -> None:
     learner = a_learner()
     learner.fit_one_cycle(2, start_epoch=2)
     assert (learner.global_step, learner.recorder.rows) == (0, [])
+
+
+def test_f062_callbacks_are_given_as_none_one_or_several_and_a_class_is_told_to_be_called() -> None:
+    listener = Listener()
+    learner = a_learner(callbacks=listener, callback_fns=lambda learn: listener)
+    learner.fit(1, callbacks=listener)
+    learner.fit_one_cycle(1, callbacks=None)
+    assert Counter(listener.log)["on_train_begin"] == 3 + 2
+    with pytest.raises(LearnerError, match=r"is no Callback \(a class: call it\)"):
+        learner.fit(1, callbacks=[Listener])
 
 
 def test_a_learner_takes_callbacks_for_all_its_fits() -> None:

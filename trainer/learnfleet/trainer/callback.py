@@ -126,6 +126,19 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
+Callbacks = Callback | Iterable[Callback] | None  # as users give them: none, one or several
+
+
+def as_callbacks(given: Callbacks) -> list[Callback]:
+    """Callbacks as a list. Raises LearnerError for what is none."""
+    items = [] if given is None else [given] if isinstance(given, Callback) else list(given)
+    for item in items:
+        if not isinstance(item, Callback):
+            hint = " (a class: call it)" if isinstance(item, type) else ""
+            raise LearnerError("callbacks", f"{item!r} is no Callback{hint}")
+    return items
+
+
 Handler = Callable[[TrainState], Changes]
 
 

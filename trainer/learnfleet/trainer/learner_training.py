@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from learnfleet.trainer import fitting
 from learnfleet.trainer.batch import Loader, Shard
-from learnfleet.trainer.callback import Callback, Events
+from learnfleet.trainer.callback import Callbacks, Events, as_callbacks
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner_core import LearnerCore
 from learnfleet.trainer.lr_find import ALL_RULES, LrSearch, run_search
@@ -29,7 +29,7 @@ class LearnerTraining(LearnerCore):
         epochs: int,
         lr: Lr = DEFAULT_LR,
         wd: PerGroup | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callbacks = None,
     ) -> None:
         """Train for `epochs` with constant learning rates. Moments of an earlier fit go on.
 
@@ -38,7 +38,7 @@ class LearnerTraining(LearnerCore):
                 sets its own.
             wd: weight decay of this fit, one value or one a layer group. Default: the learner's.
         """
-        fitting.run_fit(self.whole, fitting.Fit(epochs, lr, wd, callbacks))
+        fitting.run_fit(self.whole, fitting.Fit(epochs, lr, wd, as_callbacks(callbacks)))
 
     def fit_one_cycle(
         self,
@@ -49,13 +49,13 @@ class LearnerTraining(LearnerCore):
         pct_start: float = 0.3,
         final_div: float | None = None,
         wd: PerGroup | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callbacks = None,
         tot_epochs: int | None = None,
         start_epoch: int | None = None,
     ) -> None:
         """Train for `cyc_len` epochs of one cycle of learning rate and momentum. See `OneCycleScheduler`."""
         cycle = OneCycleScheduler(self.whole, max_lr, moms, div_factor, pct_start, final_div, tot_epochs, start_epoch)
-        fitting.run_fit(self.whole, fitting.Fit(cyc_len, max_lr, wd, [*callbacks, cycle]))
+        fitting.run_fit(self.whole, fitting.Fit(cyc_len, max_lr, wd, [*as_callbacks(callbacks), cycle]))
 
     def fit_fc(
         self,
@@ -64,12 +64,12 @@ class LearnerTraining(LearnerCore):
         moms: Sequence[float] = (0.95, 0.85),
         start_pct: float = 0.72,
         wd: PerGroup | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callbacks = None,
         curve: str = "cosine",
     ) -> None:
         """Train with a constant learning rate, then anneal it. See `FlatCosAnnealScheduler`."""
         flat_cos = FlatCosAnnealScheduler(self.whole, lr, tot_epochs, moms, start_pct, curve)
-        fitting.run_fit(self.whole, fitting.Fit(tot_epochs, lr, wd, [*callbacks, flat_cos]))
+        fitting.run_fit(self.whole, fitting.Fit(tot_epochs, lr, wd, [*as_callbacks(callbacks), flat_cos]))
 
     def fit_sgdr(
         self,
@@ -78,11 +78,11 @@ class LearnerTraining(LearnerCore):
         lr_max: Lr = DEFAULT_LR,
         cycle_mult: int = 2,
         wd: PerGroup | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callbacks = None,
     ) -> None:
         """Train for cycles that anneal the learning rate to 0, each longer than the one before (fastai v2)."""
         sgdr = SgdrScheduler(self.whole, n_cycles, cycle_len, lr_max, cycle_mult)
-        fitting.run_fit(self.whole, fitting.Fit(sgdr.epochs, lr_max, wd, [*callbacks, sgdr]))
+        fitting.run_fit(self.whole, fitting.Fit(sgdr.epochs, lr_max, wd, [*as_callbacks(callbacks), sgdr]))
 
     def fine_tune(
         self,
@@ -93,7 +93,7 @@ class LearnerTraining(LearnerCore):
         pct_start: float = 0.3,
         div: float = 5.0,
         wd: PerGroup | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callbacks = None,
     ) -> None:
         """Train the last layer group, then all of them with discriminative rates at half the rate (fastai v2)."""
         half = base_lr / 2
@@ -139,9 +139,7 @@ class LearnerTraining(LearnerCore):
         found, _ = run_search(self.whole, LrSearch(start_lr, end_lr, num_it, stop_div, wd, suggest_funcs))
         return found
 
-    def validate(
-        self, dl: Loader | None = None, callbacks: Sequence[Callback] = (), metrics: object = None
-    ) -> list[float]:
+    def validate(self, dl: Loader | None = None, callbacks: Callbacks = None, metrics: object = None) -> list[float]:
         """Loss and metrics over a loader (default: validation), [loss, *metrics], equal on all ranks.
 
         Args:
@@ -157,11 +155,12 @@ class LearnerTraining(LearnerCore):
         self.data.shard(Shard(self.world.rank, self.world.size))
         chosen = self.metrics if metrics is None else as_metrics(metrics)
         state = TrainState(self.whole, self.model, 0, 0, chosen, train=False)
-        own = Events(callbacks)
+        given = as_callbacks(callbacks)
+        own = Events(given)
         try:
             own("on_train_begin", state)
             own("on_epoch_begin", state)
-            values = validate(state, Events([*self.callbacks, *callbacks]), loader, chosen)
+            values = validate(state, Events([*self.callbacks, *given]), loader, chosen)
             state.last_metrics = list(values)
             own("on_epoch_end", state)
         finally:
