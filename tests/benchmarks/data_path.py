@@ -1,102 +1,162 @@
-"""Pictures a second of our training loader and of torchvision's ImageFolder with v2 transforms, in one run.
+"""Pictures a second from JPEG files to normalised, augmented batches; nothing is trained.
 
-    python tests/benchmarks/data_path.py [FOLDER] [--size 128] [--bs 32] [--threads 2] [--epochs 4]
+    python tests/benchmarks/data_path.py [PHOTOS] [--threads 2] [--rounds 5] [--json FILE]
 
-FOLDER holds train and val folders of class folders; by default the hymenoptera photos of the shared data sets are
-unpacked. Both sides use the same number of workers (ours are threads, torchvision's are processes, which it keeps from
-epoch to epoch) and transforms of the same kinds. Nothing is trained.
+RandomResizedCrop (8 to 100 % of the area, ratio 3/4 to 4/3) and a horizontal flip, on photos of about 500 x 375 pixels
+as they are, on photos of 2000 x 1500, both to 128 px, and on pictures of 32 x 32. Everybody has the same number of
+workers: threads here, processes there, which are kept from epoch to epoch. A round is one epoch of each contestant.
 """
 
 from __future__ import annotations
 
 import argparse
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+import photos
 import torch
+from timing import Row, interleaved, report, rows_of
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.pixels import IMAGENET
-from learnfleet.trainer.transforms import get_transforms
+from learnfleet.trainer.transform_components import flip_lr, rand_resize_crop
 
-_ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "hymenoptera.tar"
+_OWN, _CACHED = "learnfleet", "learnfleet, cached"
+_MAX_SCALE = 0.08**-0.5  # of the sides, where the others name the area
 
 
-def ours(folder: Path, size: int, bs: int, threads: int) -> Callable[[int], Iterable[int]]:
-    data = ImageDataBunch.from_folder(
-        folder, valid="val", ds_tfms=get_transforms(), size=size, bs=bs, normalize=IMAGENET, no_check=True
+@dataclass(frozen=True)
+class Setting:
+    """What everybody is asked to do."""
+
+    folder: Path
+    size: int
+    bs: int
+    threads: int
+
+    @property
+    def transform(self) -> v2.Compose:
+        return v2.Compose(
+            [
+                v2.RandomResizedCrop(self.size),
+                v2.RandomHorizontalFlip(),
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(*IMAGENET),
+            ]
+        )
+
+
+def learnfleets(setting: Setting, cache_bytes: int) -> Callable[[], float]:
+    crop = rand_resize_crop(max_scale=_MAX_SCALE, ratios=(3 / 4, 4 / 3))
+    listed = ImageDataBunch.from_folder(
+        setting.folder,
+        valid="val",
+        ds_tfms=([crop, flip_lr(p=0.5)], []),
+        size=setting.size,
+        bs=setting.bs,
+        normalize=IMAGENET,
+        no_check=True,
     )
-    data = ImageDataBunch(data.spec, data.listing, seed=0, stats=IMAGENET, threads=threads)
-    return lambda epoch: (len(batch.y) for batch in data.train_dl.epoch(epoch))
-
-
-def torchvisions(folder: Path, size: int, bs: int, threads: int) -> Callable[[int], Iterable[int]]:
-    transform = v2.Compose(
-        [
-            v2.ToImage(),
-            v2.Resize(size, antialias=True),
-            v2.RandomCrop(size),
-            v2.RandomHorizontalFlip(),
-            v2.RandomPerspective(0.2, p=0.75),
-            v2.RandomApply([v2.RandomAffine(10, scale=(1.0, 1.1), interpolation=v2.InterpolationMode.BILINEAR)], 0.75),
-            v2.RandomApply([v2.ColorJitter(0.2, 0.2)], 0.75),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(*IMAGENET),
-        ]
+    data = ImageDataBunch(
+        listed.spec, listed.listing, seed=0, stats=IMAGENET, threads=setting.threads, cache_bytes=cache_bytes
     )
-    loader = DataLoader(
-        ImageFolder(folder / "train", transform),
-        bs,
+    epochs = iter(range(10**6))
+    return lambda: _rate(len(batch.y) for batch in data.train_dl.epoch(next(epochs)))
+
+
+def torchvisions(setting: Setting) -> Callable[[], float]:
+    loader = _loader(setting)
+    return lambda: _rate(len(y) for _, y in loader)
+
+
+def _loader(setting: Setting) -> DataLoader:
+    return DataLoader(
+        ImageFolder(setting.folder / "train", setting.transform),
+        setting.bs,
         shuffle=True,
         drop_last=True,
-        num_workers=threads,
+        num_workers=setting.threads,
         persistent_workers=True,
     )
-    return lambda _: (len(y) for _, y in loader)
 
 
-def rates(run: Callable[[int], Iterable[int]], epochs: int) -> list[float]:
-    """Pictures a second in each epoch."""
-    found = []
-    for epoch in range(epochs):
-        start = time.perf_counter()
-        n = sum(run(epoch))
-        found.append(n / (time.perf_counter() - start))
-    return found
+def lightnings(setting: Setting) -> Callable[[], float]:
+    """Its recipe: a LightningDataModule with such a loader, set up by Fabric."""
+    import lightning
+
+    class Photos(lightning.LightningDataModule):
+        def train_dataloader(self) -> DataLoader:
+            return _loader(setting)
+
+    fabric = lightning.Fabric(accelerator="cpu", devices=1)
+    loader = fabric.setup_dataloaders(Photos().train_dataloader())
+    return lambda: _rate(len(y) for _, y in loader)
 
 
-def compare(folder: Path, size: int, bs: int, threads: int, epochs: int) -> None:
-    a = rates(ours(folder, size, bs, threads), epochs)
-    b = rates(torchvisions(folder, size, bs, threads), epochs)
-    print(f"size: {size} px, batches of {bs}, {threads} workers, torch {torch.__version__}")
-    for name, x, y in (("first epoch", a[0], b[0]), ("later epochs (median)", _median(a[1:]), _median(b[1:]))):
-        print(f"{name}: learnfleet {x:.0f} pictures/s, torchvision {y:.0f} pictures/s, ratio {x / y:.2f}")
+def fastais(setting: Setting) -> Callable[[], float]:
+    from fastai.vision.all import FlipItem, ImageDataLoaders, Normalize, RandomResizedCrop
+
+    data = ImageDataLoaders.from_folder(
+        setting.folder,
+        train="train",
+        valid="val",
+        bs=setting.bs,
+        num_workers=setting.threads,
+        persistent_workers=True,
+        item_tfms=[RandomResizedCrop(setting.size, min_scale=0.08), FlipItem()],
+        batch_tfms=[Normalize.from_stats(*IMAGENET)],
+        device=torch.device("cpu"),
+    )
+    return lambda: _rate(len(y) for _, y in data.train)
 
 
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def _rate(batches: Iterable[int]) -> float:
+    start = time.perf_counter()
+    n = sum(batches)
+    return n / (time.perf_counter() - start)
+
+
+def compare(case: str, setting: Setting, rounds: int, peers: bool) -> list[Row]:
+    runs = {_OWN: learnfleets(setting, 0), _CACHED: learnfleets(setting, 2**32), "torchvision": torchvisions(setting)}
+    if peers:
+        runs |= {"fastai": fastais(setting), "lightning": lightnings(setting)}
+    found = interleaved(runs, rounds)
+    uncached = rows_of(case, "pictures/s", {name: found[name] for name in runs if name != _CACHED}, _OWN)
+    others = {name: found[name] for name in runs if name != _OWN}
+    return uncached + rows_of(f"{case}, later epochs", "pictures/s", others, _CACHED)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path)
-    for name, default in (("size", 128), ("bs", 32), ("threads", 2), ("epochs", 4)):
+    parser.add_argument("photos", nargs="?", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--no-peers", action="store_true", help="torchvision alone")
+    parser.add_argument("--cases", default="500x375,2000x1500,32x32")
+    for name, default in (("threads", 2), ("rounds", 5), ("bs", 32), ("count", 1280)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    options = (arguments.size, arguments.bs, arguments.threads, arguments.epochs)
-    if arguments.folder is not None:
-        compare(arguments.folder, *options)
-        return
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(_ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-        compare(Path(folder) / "hymenoptera", *options)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        source = photos.real_photos(args.photos, scratch)
+        made: dict[str, tuple[Callable[[], Path], int]] = {
+            "500x375": (lambda: photos.copies(source, scratch / "photos", args.count), 128),
+            "2000x1500": (lambda: photos.large(source, scratch / "large", args.count // 4), 128),
+            "32x32": (lambda: photos.tiny(source, scratch, 4 * args.count), 32),
+        }
+        rows = []
+        for case in args.cases.split(","):
+            make, size = made[case]
+            setting = Setting(make(), size, args.bs, args.threads)
+            rows += compare(f"{case} to {size} px", setting, args.rounds, not args.no_peers)
+    report(f"Data path, JPEG to batches of {args.bs}, {args.threads} workers", rows, args.json)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,17 @@ import pytest
 from PIL import Image, ImageOps
 from support.pictures import SHARED, encoded, picture, unpack_shared
 
+from learnfleet.trainer import jpeg
 from learnfleet.trainer.folder import scan_folder
-from learnfleet.trainer.images import MAX_BYTES, BadImage, decode_image, open_image, probe_image
+from learnfleet.trainer.images import (
+    MAX_BYTES,
+    BadImage,
+    decode_image,
+    decode_pixels,
+    decode_window,
+    open_image,
+    probe_image,
+)
 from learnfleet.trainer.spec import DataSpec
 
 
@@ -143,6 +152,81 @@ def test_mutated_pictures_are_decoded_or_refused_and_nothing_else() -> None:
         except BadImage:
             refused += 1
     assert 0 < refused < 600
+
+
+def _jpegs() -> list[bytes]:
+    """One of each kind that a camera, a scanner or a web page may make."""
+    image, exif = picture(0, 120, 88), Image.Exif()
+    exif[0x0112] = 6
+    return [
+        encoded(image, "JPEG"),
+        encoded(image.convert("L"), "JPEG"),
+        encoded(image.convert("CMYK"), "JPEG"),
+        encoded(image, "JPEG", subsampling=0, keep_rgb=True),
+        encoded(image, "JPEG", progressive=True),
+        encoded(image, "JPEG", exif=exif),
+        encoded(image, "JPEG", restart_marker_blocks=3),
+    ]
+
+
+def _damaged(content: bytes, kind: int, random: np.random.Generator) -> bytes:
+    """As it is, cut short, a few bytes left out, a few changed."""
+    place, damaged = int(random.integers(len(content))), bytearray(content)
+    if kind == 1:
+        return content[:place]
+    if kind == 2:
+        del damaged[place : place + 5]
+    if kind == 3:
+        damaged[place] = int(random.integers(256))
+    return bytes(damaged)
+
+
+def _outcome(content: bytes, min_side: int | None) -> str | np.ndarray:
+    try:
+        return decode_pixels(content, min_side=min_side)
+    except BadImage as error:
+        return str(error)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_jpegs_are_taken_refused_and_decoded_as_by_pillow_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, refused, originals = np.random.default_rng(0), 0, _jpegs()
+    for number in range(420):
+        content = _damaged(originals[number % 7], number // 7 % 4, random)
+        min_side = (None, 11, 22, 44)[number % 4]
+        found = _outcome(content, min_side)
+        with monkeypatch.context() as patch:
+            patch.setattr(jpeg, "simplejpeg", None)
+            expected = _outcome(content, min_side)
+        assert type(found) is type(expected), number
+        assert np.array_equal(found, expected), number
+        refused += isinstance(found, str)
+    assert 50 < refused < 300
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_window_is_the_same_part_of_the_upright_picture_at_any_scale(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(picture(0, 320, 240), "JPEG", quality=95, exif=exif)
+    whole = decode_pixels(content)
+    shapes = []
+
+    def choose(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+        shapes.append(shape)
+        return 40, 24, 160, 128
+
+    assert np.array_equal(decode_window(content, choose, (150, 120)), whole[40:200, 24:152])
+    assert shapes == [whole.shape[:2]]
+    reduced = decode_window(content, choose, (40, 32)).astype(float)
+    assert reduced.shape == (40, 32, 3)
+    assert np.abs(reduced - whole[40:200, 24:152].reshape(40, 4, 32, 4, 3).mean(axis=(1, 3))).mean() < 2
+
+
+def test_a_broken_picture_is_refused_whatever_part_is_wanted_of_it() -> None:
+    content = encoded(picture(0, 320, 240), "JPEG")
+    with pytest.raises(BadImage, match="truncated"):
+        decode_window(content[:-1500], lambda shape: (0, 0, 16, 16), (16, 16))
 
 
 def test_the_error_survives_pickling_and_names_file_and_reason() -> None:

@@ -12,11 +12,11 @@ from learnfleet.trainer.counter import choice
 from learnfleet.trainer.data_spec import BadImagePolicy, ResizeMethod
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.images import BadImage, Window
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import Stats, look_up, plain_table
-from learnfleet.trainer.resize import CENTRE, Window
+from learnfleet.trainer.resize import CENTRE, Chooser
 from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, join_parameters
 
 _REPLACEMENTS = 20
@@ -97,33 +97,39 @@ class ChunkMaker:
     def _draws_directly(self) -> bool:
         """Whether random windows are decoded each for itself: where nothing is kept, and no mask must follow."""
         has_window = self.augment is not None and self.augment.window is not None
-        return has_window and self.masks is None and not self.pictures.keeps
+        return has_window and self.masks is None and not self.pictures.keeps and self.pictures.resize.cuts_windows
 
     def _drawn(self, epoch: int, wanted: Sequence[int], keys: Sequence[int]) -> Chunk:
         assert self.augment is not None
-        drawn = self.augment.parameters(epoch, torch.tensor(list(keys), dtype=torch.int64))
-        draws = self.augment.window_draws(drawn)
-        parts = [self._draw(epoch, *one) for one in zip(wanted, keys, draws, strict=True)]
+        parameters = self.augment.parameters(epoch, torch.tensor(list(keys), dtype=torch.int64))
+        choosers = self._choosers(parameters)
+        parts = [self._draw(epoch, *one) for one in zip(wanted, keys, choosers, strict=True)]
         found = [part for part in parts if part is not None]
-        opened = torch.tensor([one.key for one in found], dtype=torch.int64)
-        parameters = drawn if opened.tolist() == list(keys) else self.augment.parameters(epoch, opened)
+        opened = [one.key for one in found]
+        if opened != list(keys):
+            parameters = self.augment.parameters(epoch, torch.tensor(opened, dtype=torch.int64))
         pixels = torch.stack([one.picture for one in found]) if found else self._cropped([], [])
         indices = torch.tensor([one.index for one in found], dtype=torch.int64)
         return Chunk(indices, pixels, None, parameters if found else None)
 
-    def _draw(self, epoch: int, index: int, key: int, u: Sequence[float]) -> Opened | None:
+    def _choosers(self, parameters: AugmentParameters) -> list[Chooser]:
+        """For each picture, which window to take of it when its shape is known."""
+        assert self.augment is not None
+        random, plain = self.augment.window, self.pictures.resize.window
+        assert random is not None
+        draws, crops = self.augment.window_draws(parameters), parameters.crops.tolist()
+        return [
+            lambda shape, u=u, pct=pct: random.of(shape, u) or plain(shape, *pct)
+            for u, pct in zip(draws, crops, strict=True)
+        ]
+
+    def _draw(self, epoch: int, index: int, key: int, choose: Chooser) -> Opened | None:
         try:
-            return Opened(index, key, self._window_of(index, u))
+            return Opened(index, key, self.pictures.drawn(self.dataset.path(index), choose))
         except BadImage as error:
             if self.bad_image is BadImagePolicy.FAIL:
                 raise
             return self._replacement(epoch, index, error) if self.replace_bad else None
-
-    def _window_of(self, index: int, u: Sequence[float]) -> Tensor:
-        assert self.augment is not None
-        window = self.augment.window
-        assert window is not None
-        return self.pictures.drawn(self.dataset.path(index), lambda shape: window.of(shape, u))
 
     def _parameters(self, epoch: int, found: Sequence[Opened]) -> AugmentParameters | None:
         if self.augment is None or not found:
@@ -134,16 +140,12 @@ class ChunkMaker:
 
     def _windows(self, found: Sequence[Opened], parameters: AugmentParameters | None) -> list[Window]:
         resize = self.pictures.resize
-        random = self.augment.window if self.augment is not None else None
-        if parameters is None:
-            return [resize.window(one.picture, CENTRE, CENTRE) for one in found]
-        plain = [resize.window(one.picture, *pct) for one, pct in zip(found, parameters.crops.tolist(), strict=True)]
-        if random is None:
-            return plain
-        assert self.augment is not None
-        draws = self.augment.window_draws(parameters)
-        drawn = [random.of(one.picture.shape, u) for one, u in zip(found, draws, strict=True)]
-        return [a or b for a, b in zip(drawn, plain, strict=True)]
+        shapes = [(one.picture.shape[1], one.picture.shape[2]) for one in found]
+        if parameters is None or self.augment is None:
+            return [resize.window(shape, CENTRE, CENTRE) for shape in shapes]
+        if self.augment.window is not None:
+            return [choose(shape) for choose, shape in zip(self._choosers(parameters), shapes, strict=True)]
+        return [resize.window(shape, *pct) for shape, pct in zip(shapes, parameters.crops.tolist(), strict=True)]
 
     def _cropped(self, pictures: Sequence[Tensor], windows: Sequence[Window], mode: str = "bilinear") -> Tensor:
         """Their windows at the wanted size, uint8 [N, channels, H, W]."""
@@ -193,7 +195,7 @@ class ChunkMaker:
             return self._picture(index)
         assert self.augment is not None
         parameters = self.augment.parameters(epoch, torch.tensor([index], dtype=torch.int64))
-        return self._window_of(index, self.augment.window_draws(parameters)[0])
+        return self.pictures.drawn(self.dataset.path(index), self._choosers(parameters)[0])
 
     def _replacement(self, epoch: int, index: int, error: BadImage) -> Opened:
         for attempt in range(_REPLACEMENTS):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import io
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,16 +15,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from learnfleet.trainer.color import to_rgb
-from learnfleet.trainer.files import FolderReader, RefusedFile, read_file
+from learnfleet.trainer.files import RefusedFile, read_file
+from learnfleet.trainer.jpeg import decode_jpeg, reduction_for
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Source: TypeAlias = Path | bytes
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Window: TypeAlias = tuple[int, int, int, int]  # top, left, rows, columns in pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
 MAX_BYTES = 32 * 2**20
@@ -35,18 +36,19 @@ MAX_PIXELS = 25_000_000
 MAX_REDUCED_JPEG_PIXELS = 85_000_000
 
 _EXIF_ORIENTATION = 0x0112
-_JPEG_START, _EXIF, _EXIF_WITHIN = b"\xff\xd8\xff", b"Exif\0\0", 2**17
-_TURBO_SPACES = ("YCbCr", "Gray", "RGB")
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# What is to be done to an array [rows, columns, ...] so that the picture stands upright.
+_TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
-_LYING = (5, 6, 7, 8)  # turns that exchange width and height
+_EXCHANGING = (5, 6, 7, 8)
+_JPEGS = ("JPEG", "MPO")
 # The file's own fault. Anything else (a disk error, too many open files) is the machine's: it must not pass for a
 # broken picture, or a failing disk would thin out the data without a word.
 _FILE_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
@@ -65,117 +67,85 @@ class BadImage(ValueError):
 
 def probe_image(source: Source, *, root: Path | None = None) -> tuple[int, int]:
     """(width, height) as stored, before any EXIF turn: the header is checked, no pixel is decoded. Raises BadImage."""
-    with _blaming(source), _open(_read(source, root)) as image:
-        _check_pixels(image, MAX_REDUCED_JPEG_PIXELS if _can_reduce(image) else MAX_PIXELS)
+    with _opened(source, root) as (_, image):
+        _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS if _can_reduce(image) else MAX_PIXELS)
         return image.size
 
 
-# Of a picture's upright width and height: pixels that its short side must keep.
-SideOf: TypeAlias = "Callable[[int, int], int | None]"
+def decode_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Image.Image:
+    """As `decode_pixels`, for Pillow."""
+    return Image.fromarray(decode_pixels(source, min_side=min_side, root=root))
 
 
-def decode_image(
-    source: Source,
-    *,
-    min_side: int | SideOf | None = None,
-    root: Path | None = None,
-    reader: FolderReader | None = None,
-) -> Image.Image:
-    """The whole picture (of an animation: its first frame), upright, as 8-bit RGB.
+def decode_pixels(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Pixels:
+    """The whole picture (of an animation: its first frame), upright, as 8-bit RGB [rows, columns, 3].
 
     Args:
         min_side: the picture may be decoded at a reduced scale (JPEG: 1/2, 1/4 or 1/8) as long as its short side
-            keeps this many pixels; also as a function of its width and height. None: full scale.
+            keeps this many pixels. None: full scale.
         root: see `read_file`. Not used for bytes.
-        reader: of the root's files, instead of it.
 
     Raises BadImage for whatever is wrong with the picture or its file, OSError for what is wrong with the machine.
     """
-    content = _read_blaming(source, root, reader)
-    plain = _plain_jpeg(content, min_side)
-    if plain is not None:
-        return plain
-    with _blaming(source), _open(content) as image:
-        turn = _jpeg_turn(image)
-        min_side = _side(image, min_side)
-        pixels = _fast_pixels(image, content, min_side) if turn is not None else None
+    with _opened(source, root) as (content, image):
+        reduction = 1
+        if min_side is not None and _can_reduce(image):
+            _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS)
+            reduction = reduction_for(min(image.size), min(image.size), min_side, min_side)
+        return _upright(content, image, reduction)
+
+
+def decode_window(
+    source: Source, choose: Callable[[tuple[int, int]], Window], least: tuple[int, int], *, root: Path | None = None
+) -> Pixels:
+    """A part of the picture, as `decode_pixels`: a view.
+
+    A JPEG is decoded at the smallest scale at which the part has `least` pixels (rows, columns), and its edges are then
+    rounded outwards to whole pixels of that scale. The whole file is read all the same, so that a broken one is found
+    whatever part is wanted of it.
+
+    Args:
+        choose: (top, left, rows, columns) of the part in the upright picture of (rows, columns).
+    """
+    with _opened(source, root) as (content, image):
+        if not _can_reduce(image):
+            pixels = _upright(content, image, 1)
+            return _cut(pixels, choose(pixels.shape[:2]), 1)
+        _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS)
+        turned = _orientation(image) in _EXCHANGING
+        window = choose(image.size if turned else image.size[::-1])
+        reduction = max(reduction_for(window[3], window[2], least[1], least[0]), _least_reduction(image.size))
+        return _cut(_upright(content, image, reduction), window, reduction)
+
+
+def _least_reduction(size: tuple[int, int]) -> int:
+    """Below which a JPEG of this size would have too many pixels."""
+    return 1 if size[0] * size[1] <= MAX_PIXELS else 2
+
+
+def _cut(pixels: Pixels, window: Window, reduction: int) -> Pixels:
+    top, left, rows, columns = window
+    bottom, right = -(-(top + rows) // reduction), -(-(left + columns) // reduction)
+    return pixels[top // reduction : bottom, left // reduction : right]
+
+
+def _upright(content: bytes, image: Image.Image, reduction: int) -> Pixels:
+    """Decode. Reductions other than 1 are of those pictures that can be reduced."""
+    if image.format in _JPEGS and image.mode in ("RGB", "L"):
+        width, height = (-(-side // reduction) for side in image.size)
+        _check_pixels((width, height), MAX_PIXELS)
+        pixels = decode_jpeg(content, *image.size, reduction)
         if pixels is not None:
-            upright = Image.fromarray(pixels)
-        else:
-            _reduce(image, min_side)
-            _check_pixels(image, MAX_PIXELS)
-            image.load()  # before the EXIF: reading that of a PNG decodes the file, and would swallow its errors
-            upright, turn = to_rgb(image), _orientation(image)
-        transpose = _TURNS.get(turn or 1)
-        return upright if transpose is None else upright.transpose(transpose)
+            return np.ascontiguousarray(_TURNS[_orientation(image)](pixels))
+    return _by_pillow(image, reduction)
 
 
-def _plain_jpeg(content: bytes, min_side: int | SideOf | None) -> Image.Image | None:
-    """A JPEG of ordinary size, upright and without CMYK, read by libjpeg-turbo alone: opening it by Pillow takes a
-    quarter of the whole time. None for everything else, and for what has anything amiss.
-    """
-    if not content.startswith(_JPEG_START) or content.find(_EXIF, 0, _EXIF_WITHIN) >= 0:
-        return None
-    try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
-        if space not in _TURBO_SPACES or not 0 < height * width <= MAX_PIXELS:
-            return None
-        side = min_side(width, height) if callable(min_side) else min_side
-        factor = _factor(width, height, side)
-        rows, columns = (-(-length // factor) if factor > 1 else 0 for length in (height, width))
-        return Image.fromarray(simplejpeg.decode_jpeg(content, "RGB", min_height=rows, min_width=columns))
-    except ValueError:
-        return None
-
-
-def _factor(width: int, height: int, min_side: int | None) -> int:
-    """By what a JPEG may be reduced. Other eighths are possible, but not by vector instructions: 6/8 takes longer than
-    the whole picture.
-    """
-    return 1 if min_side is None else next((f for f in (8, 4, 2) if min(width, height) >= f * min_side), 1)
-
-
-def _side(image: Image.Image, min_side: int | SideOf | None) -> int | None:
-    if not callable(min_side):
-        return min_side
-    # Only a JPEG's EXIF may be read before the picture is; others are not decoded at a reduced scale anyway.
-    is_lying = image.format in ("JPEG", "MPO") and _orientation(image) in _LYING
-    width, height = (image.height, image.width) if is_lying else image.size
-    return min_side(width, height)
-
-
-def _read_blaming(source: Source, root: Path | None, reader: FolderReader | None) -> bytes:
-    with _blaming(source):
-        if reader is not None and not isinstance(source, bytes):
-            return reader.read(source, MAX_BYTES)
-        return _read(source, root)
-
-
-def _jpeg_turn(image: Image.Image) -> int | None:
-    """The EXIF orientation of a JPEG of grey or RGB pixels; None for other pictures."""
-    return _orientation(image) if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") else None
-
-
-def _fast_pixels(image: Image.Image, content: bytes, min_side: int | None) -> npt.NDArray[np.uint8] | None:
-    """RGB pixels [H, W, 3] by libjpeg-turbo, decoded at full scale or at 1/2, 1/4 or 1/8.
-
-    None where it finds anything amiss: Pillow then says whether the file can be used.
-    """
-    factor = _factor(*image.size, min_side)
-    _check_pixels(image, MAX_REDUCED_JPEG_PIXELS if factor > 1 and _can_reduce(image) else MAX_PIXELS)
-    height, width = (-(-side // factor) if factor > 1 else 0 for side in (image.height, image.width))
-    try:
-        pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB", min_height=height, min_width=width)
-    except ValueError:
-        return None
-    _check_decoded(pixels)
-    return pixels
-
-
-def _check_decoded(pixels: npt.NDArray[np.uint8]) -> None:
-    rows, columns = pixels.shape[:2]
-    if rows * columns > MAX_PIXELS:
-        raise RefusedFile(f"{columns} x {rows} pixels; the limit is {MAX_PIXELS:,} in all")
+def _by_pillow(image: Image.Image, reduction: int) -> Pixels:
+    if reduction > 1:
+        image.draft(None, (image.width // reduction, image.height // reduction))
+    _check_pixels(image.size, MAX_PIXELS)
+    image.load()  # before the EXIF: reading that of a PNG decodes the file, and would swallow its errors
+    return np.ascontiguousarray(_TURNS[_orientation(image)](np.array(to_rgb(image))))
 
 
 def decode_indices(source: Source, *, root: Path | None = None) -> npt.NDArray[np.uint8]:
@@ -184,21 +154,19 @@ def decode_indices(source: Source, *, root: Path | None = None) -> npt.NDArray[n
     Raises BadImage, also for colours, of which no number is known.
     """
     with _blaming(source), _open(_read(source, root)) as image:
-        _check_pixels(image, MAX_PIXELS)
+        _check_pixels(image.size, MAX_PIXELS)
         image.load()
         if image.mode not in ("L", "P", "1"):
             raise RefusedFile(f"a mask must have one number a pixel (mode L or P), not {image.mode}")
         values = image if image.mode != "1" else image.convert("L").point(lambda value: value // 255)
-        turn = _TURNS.get(_orientation(image))
-        return np.array(values if turn is None else values.transpose(turn), dtype=np.uint8)
+        return np.ascontiguousarray(_TURNS[_orientation(image)](np.array(values, dtype=np.uint8)))
 
 
 def open_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Tensor:
-    """As `decode_image`, as uint8 [3, H, W]."""
+    """As `decode_pixels`, as uint8 [3, H, W]."""
     import torch
 
-    pixels = np.array(decode_image(source, min_side=min_side, root=root))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(decode_pixels(source, min_side=min_side, root=root)).permute(2, 0, 1).contiguous()
 
 
 def _read(source: Source, root: Path | None) -> bytes:
@@ -217,28 +185,31 @@ def _open(content: bytes) -> Image.Image:
 
 def _can_reduce(image: Image.Image) -> bool:
     # A progressive JPEG keeps all coefficients in memory whatever the scale.
-    return image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+    return image.format in _JPEGS and not image.info.get("progressive")
 
 
-def _reduce(image: Image.Image, min_side: int | None) -> None:
-    if min_side is None or not _can_reduce(image):
-        return
-    _check_pixels(image, MAX_REDUCED_JPEG_PIXELS)
-    scale = min_side / min(image.size)
-    image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
-
-
-def _check_pixels(image: Image.Image, limit: int) -> None:
-    width, height = image.size
+def _check_pixels(size: tuple[int, int], limit: int) -> None:
+    width, height = size
     if width * height > limit:
         raise RefusedFile(f"{width} x {height} pixels; the limit is {limit:,} in all")
 
 
 def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8."""
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        value = int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # broken EXIF takes many forms and says nothing about the pixels
         return 1
+    return value if value in _TURNS else 1
+
+
+@contextmanager
+def _opened(source: Source, root: Path | None) -> Iterator[tuple[bytes, Image.Image]]:
+    """The file and its header, with whatever goes wrong from here on as a BadImage."""
+    with _blaming(source):
+        content = _read(source, root)
+        with _open(content) as image:
+            yield content, image
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 from learnfleet.trainer.data_spec import ResizeMethod
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.mask_files import read_mask
-from learnfleet.trainer.resize import Resize
+from learnfleet.trainer.resize import Resize, without_ends
 
 
 class MaskStore:
@@ -42,19 +42,23 @@ class MaskStore:
         return mask
 
     def _resized(self, path: Path, values: npt.NDArray[np.uint8], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        image = Image.fromarray(values)
         resize = self._resize
         if resize.method is ResizeMethod.NO:
             if values.shape != shape:
                 raise _of_another_shape(path, values.shape, shape)
             return values
         if resize.method is ResizeMethod.PAD:
-            return resize.padded(image, Image.Resampling.NEAREST)
+            return resize.padded(values, _nearest)
         if resize.method is ResizeMethod.CROP:
-            image = resize.without_ends(image)
-            if not _is_alike((image.height, image.width), shape):
+            middle = without_ends(values)
+            if not _is_alike(middle.shape, shape):
                 raise _of_another_shape(path, values.shape, shape)
-        return np.array(image.resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+            return _nearest(middle, *shape)
+        return _nearest(values, *shape)
+
+
+def _nearest(values: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.uint8]:
+    return np.array(Image.fromarray(values).resize((columns, rows), Image.Resampling.NEAREST))
 
 
 def _is_alike(mask: tuple[int, ...], picture: tuple[int, int]) -> bool:
