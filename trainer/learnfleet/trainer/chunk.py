@@ -115,13 +115,13 @@ class ChunkMaker:
     def _choosers(self, parameters: AugmentParameters) -> list[Chooser]:
         """For each picture, which window to take of it when its shape is known."""
         assert self.augment is not None
-        random, plain = self.augment.window, self.pictures.resize.window
-        assert random is not None
         draws, crops = self.augment.window_draws(parameters), parameters.crops.tolist()
-        return [
-            lambda shape, u=u, pct=pct: random.of(shape, u) or plain(shape, *pct)
-            for u, pct in zip(draws, crops, strict=True)
-        ]
+        return [self._chooser(u, pct) for u, pct in zip(draws, crops, strict=True)]
+
+    def _chooser(self, u: Sequence[float], pct: Sequence[float]) -> Chooser:
+        random, plain = self.augment.window if self.augment is not None else None, self.pictures.resize.window
+        assert random is not None
+        return lambda shape: random.of(shape, u) or plain(shape, pct[0], pct[1])
 
     def _draw(self, epoch: int, index: int, key: int, choose: Chooser) -> Opened | None:
         try:

@@ -86,7 +86,7 @@ class Resize:
         return rows + self.margin, columns + self.margin
 
     def window(self, shape: tuple[int, int], row_pct: float, column_pct: float) -> Window:
-        """The part of a picture of so many rows and columns that lies at the given shares (in [0, 1)) of its free play."""
+        """The part of a picture of (rows, columns) that lies at the given shares (in [0, 1)) of its free play."""
         height, width = shape
         if self.method is ResizeMethod.NO:
             return 0, 0, height, width
