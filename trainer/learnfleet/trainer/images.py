@@ -18,14 +18,15 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from learnfleet.trainer.color import to_rgb
-from learnfleet.trainer.files import RefusedFile, read_file
-from learnfleet.trainer.jpeg import decode_jpeg, reduction_for
+from learnfleet.trainer.files import FolderReader, RefusedFile, read_file
+from learnfleet.trainer.jpeg import decode_jpeg, plain_size, reduction_for
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Source: TypeAlias = Path | bytes
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+Root: TypeAlias = Path | FolderReader | None
 Window: TypeAlias = tuple[int, int, int, int]  # top, left, rows, columns in pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
@@ -67,7 +68,7 @@ class BadImage(ValueError):
 
 def probe_image(source: Source, *, root: Path | None = None) -> tuple[int, int]:
     """(width, height) as stored, before any EXIF turn: the header is checked, no pixel is decoded. Raises BadImage."""
-    with _opened(source, root) as (_, image):
+    with _blaming(source), _open(_read(source, root)) as image:
         _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS if _can_reduce(image) else MAX_PIXELS)
         return image.size
 
@@ -77,26 +78,31 @@ def decode_image(source: Source, *, min_side: int | None = None, root: Path | No
     return Image.fromarray(decode_pixels(source, min_side=min_side, root=root))
 
 
-def decode_pixels(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Pixels:
+def decode_pixels(source: Source, *, min_side: int | None = None, root: Root = None) -> Pixels:
     """The whole picture (of an animation: its first frame), upright, as 8-bit RGB [rows, columns, 3].
 
     Args:
         min_side: the picture may be decoded at a reduced scale (JPEG: 1/2, 1/4 or 1/8) as long as its short side
             keeps this many pixels. None: full scale.
-        root: see `read_file`. Not used for bytes.
+        root: see `read_file`; or a reader of its files. Not used for bytes.
 
     Raises BadImage for whatever is wrong with the picture or its file, OSError for what is wrong with the machine.
     """
-    with _opened(source, root) as (content, image):
-        reduction = 1
-        if min_side is not None and _can_reduce(image):
-            _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS)
-            reduction = reduction_for(min(image.size), min(image.size), min_side, min_side)
-        return _upright(content, image, reduction)
+    with _blaming(source):
+        content = _read(source, root)
+        size = _plain_size(content)
+        if size is not None:
+            pixels = decode_jpeg(content, *size, _reduction(size, min_side))
+            if pixels is not None:
+                return pixels
+        with _open(content) as image:
+            can_reduce = min_side is not None and _can_reduce(image)
+            _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS if can_reduce else MAX_PIXELS)
+            return _upright(content, image, _reduction(image.size, min_side) if can_reduce else 1)
 
 
 def decode_window(
-    source: Source, choose: Callable[[tuple[int, int]], Window], least: tuple[int, int], *, root: Path | None = None
+    source: Source, choose: Callable[[tuple[int, int]], Window], least: tuple[int, int], *, root: Root = None
 ) -> Pixels:
     """A part of the picture, as `decode_pixels`: a view.
 
@@ -105,17 +111,42 @@ def decode_window(
     whatever part is wanted of it.
 
     Args:
-        choose: (top, left, rows, columns) of the part in the upright picture of (rows, columns).
+        choose: (top, left, rows, columns) of the part in the upright picture of (rows, columns). May be asked twice.
     """
-    with _opened(source, root) as (content, image):
-        if not _can_reduce(image):
-            pixels = _upright(content, image, 1)
-            return _cut(pixels, choose(pixels.shape[:2]), 1)
-        _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS)
-        turned = _orientation(image) in _EXCHANGING
-        window = choose(image.size if turned else image.size[::-1])
-        reduction = max(reduction_for(window[3], window[2], least[1], least[0]), _least_reduction(image.size))
-        return _cut(_upright(content, image, reduction), window, reduction)
+    with _blaming(source):
+        content = _read(source, root)
+        size = _plain_size(content)
+        if size is not None:
+            window = choose(size[::-1])
+            reduction = reduction_for(window[3], window[2], least[1], least[0])
+            pixels = decode_jpeg(content, *size, reduction)
+            if pixels is not None:
+                return _cut(pixels, window, reduction)
+        with _open(content) as image:
+            return _window_of(content, image, choose, least)
+
+
+def _window_of(
+    content: bytes, image: Image.Image, choose: Callable[[tuple[int, int]], Window], least: tuple[int, int]
+) -> Pixels:
+    if not _can_reduce(image):
+        pixels = _upright(content, image, 1)
+        return _cut(pixels, choose((pixels.shape[0], pixels.shape[1])), 1)
+    _check_pixels(image.size, MAX_REDUCED_JPEG_PIXELS)
+    turned = _orientation(image) in _EXCHANGING
+    window = choose(image.size if turned else image.size[::-1])
+    reduction = max(reduction_for(window[3], window[2], least[1], least[0]), _least_reduction(image.size))
+    return _cut(_upright(content, image, reduction), window, reduction)
+
+
+def _plain_size(content: bytes) -> tuple[int, int] | None:
+    """(width, height) of what can be decoded without opening it first."""
+    size = plain_size(content)
+    return size if size is not None and size[0] * size[1] <= MAX_PIXELS else None
+
+
+def _reduction(size: tuple[int, int], min_side: int | None) -> int:
+    return 1 if min_side is None else reduction_for(min(size), min(size), min_side, min_side)
 
 
 def _least_reduction(size: tuple[int, int]) -> int:
@@ -169,9 +200,9 @@ def open_image(source: Source, *, min_side: int | None = None, root: Path | None
     return torch.from_numpy(decode_pixels(source, min_side=min_side, root=root)).permute(2, 0, 1).contiguous()
 
 
-def _read(source: Source, root: Path | None) -> bytes:
+def _read(source: Source, root: Root) -> bytes:
     if not isinstance(source, bytes):
-        return read_file(source, MAX_BYTES, root)
+        return root.read(source, MAX_BYTES) if isinstance(root, FolderReader) else read_file(source, MAX_BYTES, root)
     if len(source) > MAX_BYTES:
         raise RefusedFile(f"{len(source):,} bytes; the limit is {MAX_BYTES:,}")
     return source
@@ -201,15 +232,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # broken EXIF takes many forms and says nothing about the pixels
         return 1
     return value if value in _TURNS else 1
-
-
-@contextmanager
-def _opened(source: Source, root: Path | None) -> Iterator[tuple[bytes, Image.Image]]:
-    """The file and its header, with whatever goes wrong from here on as a BadImage."""
-    with _blaming(source):
-        content = _read(source, root)
-        with _open(content) as image:
-            yield content, image
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class PictureStore:
         self.resize = resize
         self._on_bad_image: Callable[[BadImage], None] | None = None
         self._untold: list[BadImage] = []
-        self._root, self._bytes_left, self._keeps = root, cache_bytes, cache_bytes > 0
+        self._bytes_left, self._keeps = cache_bytes, cache_bytes > 0
         self._reader = FolderReader(root)
         self._kept: dict[Path, Tensor] = {}
         self._bad: dict[Path, str] = {}
@@ -57,7 +57,7 @@ class PictureStore:
         if path in self._bad:
             raise BadImage(path, self._bad[path])
         try:
-            picture = self.resize.prepare(path, self._root, self._reader)
+            picture = self.resize.prepare(path, self._reader)
         except BadImage as error:
             self.report(error)
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
-from learnfleet.trainer.images import Pixels, Source, Window, decode_pixels, decode_window
+from learnfleet.trainer.images import Pixels, Root, Source, Window, decode_pixels, decode_window
 
 Chooser: TypeAlias = Callable[[tuple[int, int]], Window]
 Scaler: TypeAlias = Callable[[Pixels, int, int], Pixels]  # to so many rows and columns
@@ -45,7 +44,7 @@ class Resize:
     kept_columns: int = 0
     margin: int = 0  # pixels by which a prepared picture is larger each way, before its middle is taken
 
-    def prepare(self, source: Source, root: Path | None = None) -> Tensor:
+    def prepare(self, source: Source, root: Root = None) -> Tensor:
         """Decode and shrink, antialiased: uint8 [3, H, W], pixel by pixel in memory.
 
         CROP: covers rows x columns, one side fits; of a picture more than 8 times as long as broad only the middle.
@@ -65,7 +64,7 @@ class Resize:
             return _planes(self.padded(pixels))
         return _planes(self._covering(pixels, rows, columns))
 
-    def draw(self, source: Source, choose: Chooser, root: Path | None = None) -> Tensor:
+    def draw(self, source: Source, choose: Chooser, root: Root = None) -> Tensor:
         """The window that `choose` takes of a picture of (rows, columns), at the wanted size: uint8 [3, rows, columns].
 
         Nothing else is kept of the picture, so it is decoded at the scale that suits the window.
