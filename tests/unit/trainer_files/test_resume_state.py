@@ -11,6 +11,7 @@ import torch
 from support.memory_data import a_learner
 
 from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.run import RunContext, TrainOutcome, run_train
@@ -164,3 +165,14 @@ def test_f095_the_state_of_a_checkpoint_is_json(tmp_path: Path) -> None:
     assert state["job"]["position"]["stage"] == 2
     assert state["callbacks"] == {"CountsFits": {"fits": 2}}
     assert (state["frozen"], state["opt_func"]) == ([], "adam")
+
+
+def test_f051_what_callbacks_write_goes_with_the_learner_when_its_path_changes(tmp_path: Path) -> None:
+    """A service builds a learner once, and each of its jobs has a folder of its own."""
+    learner = a_learner(path=tmp_path / "data")
+    names = ("csv_logger", "track_epoch", "tensorboard", "save_model")
+    learner.callbacks.extend(build_callback(name, {}, learner) for name in names)
+    learner.path = tmp_path / "job"
+    learner.fit(1)
+    assert not (tmp_path / "data").exists()
+    assert {path.name for path in (tmp_path / "job").iterdir()} == {"history.csv", "models", "tensorboard"}

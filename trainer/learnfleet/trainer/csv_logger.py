@@ -27,7 +27,12 @@ class CSVLogger(LearnerCallback):
 
     def __init__(self, learn: Learner, filename: str = "history", append: bool = False) -> None:
         super().__init__(learn)
-        self.path, self.append = learn.path / f"{filename}.csv", append
+        self.filename, self.append = filename, append
+
+    @property
+    def path(self) -> Path:
+        """The file. It goes with the learner, whose path may change."""
+        return self.learn.path / f"{self.filename}.csv"
 
     def on_train_begin(self, state: TrainState) -> None:
         if not state.learner.world.is_main:

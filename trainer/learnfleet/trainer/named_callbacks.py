@@ -65,8 +65,8 @@ def tensorboard(
     graph: bool = False,
 ) -> LearnerTensorboardWriter:
     """LearnerTensorboardWriter below the learner's folder `tensorboard`."""
-    base, plain = learn.path / "tensorboard", _plain("callbacks.tensorboard.name", name)
-    return LearnerTensorboardWriter(learn, base, plain, loss_iters, hist_iters, stats_iters, graph)
+    plain = _plain("callbacks.tensorboard.name", name)
+    return LearnerTensorboardWriter(learn, None, plain, loss_iters, hist_iters, stats_iters, graph)
 
 
 def track_epoch(learn: Learner, name: str = "epoch") -> TrackEpochCallback:

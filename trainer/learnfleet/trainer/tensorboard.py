@@ -23,6 +23,7 @@ class LearnerTensorboardWriter(LearnerCallback):
     """Writes losses, metrics, weights and gradients below base_dir / name, on rank 0.
 
     Args:
+        base_dir: None: the folder `tensorboard` in the learner's path.
         loss_iters: steps between two points of the training loss (`metrics/train_loss`, not smoothed).
         hist_iters: between two histograms of the weights (`model/weights/<name>`).
         stats_iters: between two summaries of the gradients (`model_stats/gradients/<what>`).
@@ -34,7 +35,7 @@ class LearnerTensorboardWriter(LearnerCallback):
     def __init__(
         self,
         learn: Learner,
-        base_dir: Path | str,
+        base_dir: Path | str | None,
         name: str,
         loss_iters: int = 25,
         hist_iters: int = 500,
@@ -42,11 +43,17 @@ class LearnerTensorboardWriter(LearnerCallback):
         graph: bool = False,
     ) -> None:
         super().__init__(learn)
-        self.path = Path(base_dir) / name
+        self.base_dir, self.name = base_dir, name
         self.loss_iters, self.hist_iters, self.stats_iters, self.graph = loss_iters, hist_iters, stats_iters, graph
         self._writer: Any = None
         self._pool: ThreadPoolExecutor | None = None
         self._pending: list[Future[None]] = []
+
+    @property
+    def path(self) -> Path:
+        """The folder that is written to. Below the learner's path it goes with the learner, whose path may change."""
+        base = self.learn.path / "tensorboard" if self.base_dir is None else Path(self.base_dir)
+        return base / self.name
 
     def on_train_begin(self, state: TrainState) -> None:
         if not state.learner.world.is_main:

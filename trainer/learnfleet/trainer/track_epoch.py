@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from learnfleet.trainer.callback import LearnerCallback
@@ -22,7 +23,12 @@ class TrackEpochCallback(LearnerCallback):
 
     def __init__(self, learn: Learner, name: str = "epoch") -> None:
         super().__init__(learn)
-        self.path = learn.path / learn.model_dir / name
+        self.name = name
+
+    @property
+    def path(self) -> Path:
+        """The file. It goes with the learner, whose path may change."""
+        return self.learn.path / self.learn.model_dir / self.name
 
     def start_epoch(self) -> int | None:
         """Epochs that an earlier run has finished; None where none is recorded."""
