@@ -86,7 +86,7 @@ def test_f086_tensorboard_holds_losses_weights_and_gradients(tmp_path: Path) -> 
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     tags = events.Tags()
     assert [e.step for e in events.Scalars("metrics/train_loss")] == [2, 4, 6, 8]
-    assert len(events.Scalars("metrics/valid_loss")) == len(events.Scalars("/metrics/accuracy")) == 2
+    assert len(events.Scalars("metrics/valid_loss")) == len(events.Scalars("metrics/accuracy")) == 2
     assert [e.step for e in events.Scalars("model_stats/gradients/avg_norm")] == [0, 5]
     assert {f"model_stats/gradients/{name}" for name in gradient_stats([torch.ones(2)])} <= set(tags["scalars"])
     names = {f"model/weights/{name}" for name, _ in learner.model.named_parameters()}
