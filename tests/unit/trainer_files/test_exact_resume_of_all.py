@@ -81,6 +81,19 @@ def test_f095_either_of_two_ranks_may_die(lab: Lab) -> None:
     assert found["attempts"] == 6
 
 
+def test_f095_a_stop_that_a_callback_has_asked_for_is_not_forgotten(lab: Lab) -> None:
+    """The checkpoint of the step and the death are between the wish and the end of the epoch."""
+    for name, arguments, step in (
+        ("stop_after_n_batches", {"n_batches": 2}, 2),
+        ("stop_after_n_batches", {"n_batches": 6}, 6),
+        ("flat_cos", {"lr": 0.01, "tot_epochs": 1}, 5),  # shorter than the fit: it stops one batch later
+    ):
+        stage = {**FIT, "epochs": 2, "callbacks": [{"name": name, "arguments": arguments}]}
+        for place in ("on_epoch_end", "on_train_end"):
+            scenario = Scenario([stage, FIT], every_steps=1, waits=True, kills=kills_at([(place, step)]))
+            assert lab.check(scenario)["attempts"] == 2
+
+
 def test_f095_a_recurrent_model_goes_on_at_the_epoch_as_its_state_is_of_one(lab: Lab) -> None:
     for place in (("on_backward_end", 1), ("on_batch_end", 9), ("validation", 5), ("stop", 1), ("stop", 9)):
         scenario = Scenario([ONE_CYCLE], data="text", every_steps=1, waits=True, kills=kills_at([place]))
