@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,9 +16,9 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage, Window
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
-from learnfleet.trainer.pixels import Stats, look_up, plain_table
+from learnfleet.trainer.pixels import Stats, normalized
 from learnfleet.trainer.resize import CENTRE, Chooser
-from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, join_parameters
+from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, RandomWindow, join_parameters
 
 _REPLACEMENTS = 20
 
@@ -38,11 +39,15 @@ class Opened:
 
     index: int  # its position in the dataset
     key: int  # of what is drawn for it
-    picture: Tensor  # uint8 [3, H, W]
+    picture: Tensor  # uint8 [3, H, W]; where windows are decoded each for itself: the window
 
 
-def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
-    """One after the other, as one."""
+def join_chunks(chunks: Sequence[Chunk], x: Tensor | None = None) -> Chunk:
+    """One after the other, as one.
+
+    Args:
+        x: all their pictures, where they are together already.
+    """
     if len(chunks) == 1:
         return chunks[0]
     filled = [chunk for chunk in chunks if len(chunk.indices)] or list(chunks[:1])
@@ -53,7 +58,7 @@ def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
     masks = [chunk.masks for chunk in filled if chunk.masks is not None]
     return Chunk(
         torch.cat([chunk.indices for chunk in filled]),
-        torch.cat([chunk.x for chunk in filled]),
+        torch.cat([chunk.x for chunk in filled]) if x is None else x,
         torch.cat(masks) if masks else None,
         join_parameters(parameters) if parameters else None,
     )
@@ -76,22 +81,53 @@ class ChunkMaker:
     bad_image: BadImagePolicy
     replace_bad: bool  # put another picture in the place of a broken one; otherwise it is left out
 
-    def load(self, epoch: int, wanted: Sequence[int], keys: Sequence[int]) -> Chunk:
+    def draw(self, epoch: int, keys: Sequence[int]) -> AugmentParameters | None:
+        """What is done to pictures in `epoch`; None where nothing is, or where it depends on their shape."""
+        if self.augment is None or self._unsized or not keys:
+            return None
+        return self.augment.parameters(epoch, _numbers(keys))
+
+    def load(
+        self, epoch: int, wanted: Sequence[int], keys: Sequence[int], drawn: AugmentParameters | None = None
+    ) -> Chunk:
         """Decode and crop the pictures at the positions `wanted`. Raises BadImage as the policy says.
 
         Args:
             keys: what is drawn for each is a function of (seed, epoch, key).
+            drawn: what `draw` gives for these keys, if it is there already.
         """
+        drawn = self.draw(epoch, keys) if drawn is None else drawn
+        choosers = self._choosers(drawn, len(keys))
+        opened = (self._open(epoch, *one) for one in zip(wanted, keys, choosers, strict=True))
+        found = [one for one in opened if one is not None]
+        keys_found = [one.key for one in found]
+        if keys_found != list(keys):  # some are replaced or left out
+            drawn = self.draw(epoch, keys_found)
+            choosers = self._choosers(drawn, len(found))
+        return self._chunk(found, choosers, self._of_shape(epoch, found) if self._unsized else drawn)
+
+    def _chunk(
+        self, found: Sequence[Opened], choosers: Sequence[Chooser], parameters: AugmentParameters | None
+    ) -> Chunk:
+        indices = _numbers([one.index for one in found])
         if self._draws_directly:
-            return self._drawn(epoch, wanted, keys)
-        found = [one for index, key in zip(wanted, keys, strict=True) if (one := self._open(epoch, index, key))]
-        parameters = self._parameters(epoch, found)
-        windows = self._windows(found, parameters)
-        pixels = self._cropped([one.picture for one in found], windows)
-        masks = None
+            return Chunk(indices, self._stacked([one.picture for one in found]), None, parameters)
+        shapes = [(one.picture.shape[1], one.picture.shape[2]) for one in found]
+        windows = [choose(shape) for choose, shape in zip(choosers, shapes, strict=True)]
+        pixels, masks = self._cropped([one.picture for one in found], windows), None
         if self.masks is not None:
             masks = self._cropped([self._mask(one.index, one.picture) for one in found], windows, "nearest")
-        return Chunk(torch.tensor([one.index for one in found], dtype=torch.int64), pixels, masks, parameters)
+        return Chunk(indices, pixels, masks, parameters)
+
+    @property
+    def sizes(self) -> tuple[int, int] | None:
+        """Rows and columns of all pictures, where they are known before."""
+        resize = self.pictures.resize
+        return None if self._unsized else (resize.rows, resize.columns)
+
+    @property
+    def _unsized(self) -> bool:
+        return self.pictures.resize.method is ResizeMethod.NO
 
     @property
     def _draws_directly(self) -> bool:
@@ -99,63 +135,37 @@ class ChunkMaker:
         has_window = self.augment is not None and self.augment.window is not None
         return has_window and self.masks is None and not self.pictures.keeps and self.pictures.resize.cuts_windows
 
-    def _drawn(self, epoch: int, wanted: Sequence[int], keys: Sequence[int]) -> Chunk:
-        assert self.augment is not None
-        parameters = self.augment.parameters(epoch, torch.tensor(list(keys), dtype=torch.int64))
-        choosers = self._choosers(parameters)
-        parts = [self._draw(epoch, *one) for one in zip(wanted, keys, choosers, strict=True)]
-        found = [part for part in parts if part is not None]
-        opened = [one.key for one in found]
-        if opened != list(keys):
-            parameters = self.augment.parameters(epoch, torch.tensor(opened, dtype=torch.int64))
-        pixels = torch.stack([one.picture for one in found]) if found else self._cropped([], [])
-        indices = torch.tensor([one.index for one in found], dtype=torch.int64)
-        return Chunk(indices, pixels, None, parameters if found else None)
+    def _choosers(self, parameters: AugmentParameters | None, n: int) -> list[Chooser]:
+        """For each of `n` pictures, which window to take of it when its shape is known."""
+        plain = self.pictures.resize.window
+        if parameters is None or self.augment is None:
+            return [lambda shape: plain(shape, CENTRE, CENTRE)] * n
+        crops, random = parameters.crops.tolist(), self.augment.window
+        if random is None:
+            return [partial(plain, row_pct=row, column_pct=column) for row, column in crops]
+        draws = self.augment.window_draws(parameters)
+        return [
+            partial(_random_or_plain, random, u, partial(plain, row_pct=row, column_pct=column))
+            for u, (row, column) in zip(draws, crops, strict=True)
+        ]
 
-    def _choosers(self, parameters: AugmentParameters) -> list[Chooser]:
-        """For each picture, which window to take of it when its shape is known."""
-        assert self.augment is not None
-        draws, crops = self.augment.window_draws(parameters), parameters.crops.tolist()
-        return [self._chooser(u, pct) for u, pct in zip(draws, crops, strict=True)]
-
-    def _chooser(self, u: Sequence[float], pct: Sequence[float]) -> Chooser:
-        random, plain = self.augment.window if self.augment is not None else None, self.pictures.resize.window
-        assert random is not None
-        return lambda shape: random.of(shape, u) or plain(shape, pct[0], pct[1])
-
-    def _draw(self, epoch: int, index: int, key: int, choose: Chooser) -> Opened | None:
-        try:
-            return Opened(index, key, self.pictures.drawn(self.dataset.path(index), choose))
-        except BadImage as error:
-            if self.bad_image is BadImagePolicy.FAIL:
-                raise
-            return self._replacement(epoch, index, error) if self.replace_bad else None
-
-    def _parameters(self, epoch: int, found: Sequence[Opened]) -> AugmentParameters | None:
+    def _of_shape(self, epoch: int, found: Sequence[Opened]) -> AugmentParameters | None:
         if self.augment is None or not found:
             return None
-        resize, (rows, columns) = self.pictures.resize, found[0].picture.shape[1:]
-        aspect = rows / columns if resize.method is ResizeMethod.NO else None  # all of one size, or the batch will fail
-        return self.augment.parameters(epoch, torch.tensor([one.key for one in found], dtype=torch.int64), aspect)
-
-    def _windows(self, found: Sequence[Opened], parameters: AugmentParameters | None) -> list[Window]:
-        resize = self.pictures.resize
-        shapes = [(one.picture.shape[1], one.picture.shape[2]) for one in found]
-        if parameters is None or self.augment is None:
-            return [resize.window(shape, CENTRE, CENTRE) for shape in shapes]
-        if self.augment.window is not None:
-            return [choose(shape) for choose, shape in zip(self._choosers(parameters), shapes, strict=True)]
-        return [resize.window(shape, *pct) for shape, pct in zip(shapes, parameters.crops.tolist(), strict=True)]
+        rows, columns = found[0].picture.shape[1:]  # all are of one size, or the batch will fail
+        return self.augment.parameters(epoch, _numbers([one.key for one in found]), rows / columns)
 
     def _cropped(self, pictures: Sequence[Tensor], windows: Sequence[Window], mode: str = "bilinear") -> Tensor:
         """Their windows at the wanted size, uint8 [N, channels, H, W]."""
-        resize = self.pictures.resize
-        parts = [resize.cut(picture, window, mode) for picture, window in zip(pictures, windows, strict=True)]
+        cut = self.pictures.resize.cut
+        return self._stacked([cut(picture, window, mode) for picture, window in zip(pictures, windows, strict=True)])
+
+    def _stacked(self, parts: Sequence[Tensor]) -> Tensor:
         if not parts:
-            return torch.empty(0, 3, resize.rows, resize.columns, dtype=torch.uint8)
+            return torch.empty(0, 3, *(self.sizes or (0, 0)), dtype=torch.uint8)
         if len({part.shape for part in parts}) > 1:
             raise _different_sizes({tuple(part.shape) for part in parts})
-        return torch.stack(parts)
+        return torch.stack(list(parts))
 
     def _mask(self, index: int, picture: Tensor) -> Tensor:
         assert self.masks is not None
@@ -163,25 +173,33 @@ class ChunkMaker:
         # Of a test set nothing is known.
         return torch.zeros(1, *shape, dtype=torch.uint8) if path is None else self.masks.mask(path, shape)
 
-    def finish(self, chunk: Chunk, stats: Stats) -> Chunk:
-        """Normalise and augment, on the device of `chunk.x`."""
-        if self.augment is not None and chunk.parameters is not None:
-            masks = None if chunk.masks is None else self.augment.apply_to_masks(chunk.masks, chunk.parameters)
-            return Chunk(chunk.indices, self.augment.apply(chunk.x, chunk.parameters, stats), masks)
-        masks = None if chunk.masks is None else chunk.masks.long()
-        return Chunk(chunk.indices, look_up(chunk.x, plain_table(stats)), masks)
+    def finish(self, chunk: Chunk, stats: Stats, out: Tensor | None = None) -> Chunk:
+        """Normalise and augment, on the device of `chunk.x`.
 
-    def _open(self, epoch: int, index: int, key: int) -> Opened | None:
+        Args:
+            out: where the pictures are to be written; None: a new tensor.
+        """
+        if self.augment is None or chunk.parameters is None:
+            masks = None if chunk.masks is None else chunk.masks.long()
+            return Chunk(chunk.indices, normalized(chunk.x, stats, out), masks)
+        x = self.augment.apply(chunk.x, chunk.parameters, stats, out)
+        masks = None if chunk.masks is None else self.augment.apply_to_masks(chunk.masks, chunk.parameters)
+        return Chunk(chunk.indices, x if out is None or x is out else out.copy_(x), masks)
+
+    def _open(self, epoch: int, index: int, key: int, choose: Chooser) -> Opened | None:
         """The item itself, its replacement, or None if it is to be left out."""
         try:
-            return Opened(index, key, self._picture(index))
+            return Opened(index, key, self._picture(index, choose))
         except BadImage as error:
             if self.bad_image is BadImagePolicy.FAIL:
                 raise
             return self._replacement(epoch, index, error) if self.replace_bad else None
 
-    def _picture(self, index: int) -> Tensor:
-        picture = self.pictures.picture(self.dataset.path(index))
+    def _picture(self, index: int, choose: Chooser) -> Tensor:
+        path = self.dataset.path(index)
+        if self._draws_directly:
+            return self.pictures.drawn(path, choose)
+        picture = self.pictures.picture(path)
         if self.masks is not None:
             try:
                 self._mask(index, picture)  # a picture whose mask is broken is of no more use than a broken one
@@ -190,18 +208,19 @@ class ChunkMaker:
                 raise
         return picture
 
-    def _other(self, epoch: int, index: int) -> Tensor:
-        if not self._draws_directly:
-            return self._picture(index)
-        assert self.augment is not None
-        parameters = self.augment.parameters(epoch, torch.tensor([index], dtype=torch.int64))
-        return self.pictures.drawn(self.dataset.path(index), self._choosers(parameters)[0])
-
     def _replacement(self, epoch: int, index: int, error: BadImage) -> Opened:
         for attempt in range(_REPLACEMENTS):
             other = choice(self.seed, epoch, index, attempt, len(self.dataset))
             try:
-                return Opened(other, other, self._other(epoch, other))
+                return Opened(other, other, self._picture(other, self._choosers(self.draw(epoch, [other]), 1)[0]))
             except BadImage:
                 continue
         raise BadImage(error.path, f"{error.reason}; {_REPLACEMENTS} pictures drawn to replace it are broken too")
+
+
+def _numbers(values: Sequence[int]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.int64)
+
+
+def _random_or_plain(random: RandomWindow, u: Sequence[float], plain: Chooser, shape: tuple[int, int]) -> Window:
+    return random.of(shape, u) or plain(shape)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
 from learnfleet.trainer.images import BadImage, Source
-from learnfleet.trainer.pixels import look_up, plain_table
+from learnfleet.trainer.pixels import normalized
 from learnfleet.trainer.resize import Resize
 from learnfleet.trainer.spec_base import Spec
 
@@ -33,7 +33,7 @@ class EvalTransform(Spec):
             return torch.empty(0, 3, *(self.size or (0, 0)))
         if len({part.shape for part in pixels}) > 1:
             raise BadImage("<batch>", "pictures of different sizes cannot share a batch: ask for one at a time")
-        return look_up(torch.stack(pixels), plain_table((self.mean, self.std)))
+        return normalized(torch.stack(pixels), (self.mean, self.std))
 
     def pixels(self, source: Source) -> Tensor:
         """One picture before normalisation, uint8 [3, H, W]. Raises BadImage."""

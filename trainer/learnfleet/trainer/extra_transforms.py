@@ -54,6 +54,11 @@ class ExtraTransform:
         """Whether it changes where pixels are taken from."""
         return self.name not in _UNMOVED
 
+    @property
+    def paints(self) -> bool:
+        """Whether it changes values of pixels, other than by lighting."""
+        return self.name in ("cutout", "rgb_randomize")
+
     def draw(self, u: Tensor, aspect: float = 1.0) -> Draws:
         """From uniform numbers float64 [N, STREAMS]."""
         drawn = [name for name in self.arguments if name not in _NOT_DRAWN]

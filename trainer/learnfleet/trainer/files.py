@@ -11,7 +11,7 @@ import threading
 import weakref
 from pathlib import Path
 
-_MOST_FOLDERS = 256
+_MOST_FOLDERS, _LEAST_READ = 256, 4096
 
 
 class FolderReader:
@@ -69,13 +69,21 @@ def read_file(path: Path, max_bytes: int, root: Path | None = None) -> bytes:
 
 
 def _content(descriptor: int, max_bytes: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as file:
+    """All of it; the descriptor is closed."""
+    try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
             raise RefusedFile("not a regular file")
         if info.st_size > max_bytes:
             raise RefusedFile(f"{info.st_size:,} bytes; the limit is {max_bytes:,}")
-        return file.read(max_bytes)
+        # As many bytes as there are, not as there may be: room for those would be made, and given back, each time.
+        step, left, parts = max(info.st_size + 1, _LEAST_READ), max_bytes, list[bytes]()
+        while left and (part := os.read(descriptor, min(step, left))):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def resolve_beneath(root: Path, path: Path) -> Path:

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from learnfleet.trainer.batch import Batch, Shard
-from learnfleet.trainer.chunk import Chunk, ChunkMaker, join_chunks
+from learnfleet.trainer.chunk import Chunk, ChunkMaker
 from learnfleet.trainer.counter import permutation
 from learnfleet.trainer.data_spec import BadImagePolicy, LabelKind
 from learnfleet.trainer.dataset import ImageDataset
@@ -21,10 +21,11 @@ from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
+from learnfleet.trainer.share import Share
 from learnfleet.trainer.transforms import BatchAugment
 
-_CHUNK = 8  # pictures a thread takes at a time: enough to make the hand-over cheap, few enough to share a batch
 _BATCHES_AHEAD = 3
+_Submitted: TypeAlias = tuple[Share, list[Future[Chunk]]]
 
 
 def default_threads() -> int:
@@ -120,14 +121,15 @@ class ImageLoader:
         stats = self.stats
         pool = ThreadPoolExecutor(self._options.threads or default_threads(), thread_name_prefix="pictures")
         try:
-            for chunks in _ahead(self._submit(pool, epoch, share, stats) for share in self._shares(epoch, start_batch)):
-                batch = self._batch(join_chunks([chunk.result() for chunk in chunks]), stats)
+            submitted = (self._submit(pool, epoch, places, stats) for places in self._places(epoch, start_batch))
+            for share, chunks in _ahead(submitted):
+                batch = self._batch(share.join([chunk.result() for chunk in chunks]), stats)
                 if len(batch.indices):
                     yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _shares(self, epoch: int, start_batch: int) -> Iterator[Tensor]:
+    def _places(self, epoch: int, start_batch: int) -> Iterator[Tensor]:
         """This rank's positions in each global batch with their keys, int64 [n, 2]."""
         order = self._order(epoch)
         order = torch.stack((order, order if self.sampler is None else self._keys(order)), dim=1)
@@ -153,12 +155,9 @@ class ImageLoader:
         times[by_item] = places - first
         return order + times * len(self.dataset)
 
-    def _submit(self, pool: ThreadPoolExecutor, epoch: int, share: Tensor, stats: Stats) -> list[Future[Chunk]]:
-        return [pool.submit(self._load, epoch, part, stats) for part in torch.split(share, _CHUNK)]
-
-    def _load(self, epoch: int, part: Tensor, stats: Stats) -> Chunk:
-        chunk = self._maker.load(epoch, part[:, 0].tolist(), part[:, 1].tolist())
-        return self._maker.finish(chunk, stats) if self._finish_in_threads else chunk
+    def _submit(self, pool: ThreadPoolExecutor, epoch: int, places: Tensor, stats: Stats) -> _Submitted:
+        share = Share(self._maker, epoch, places, stats, finish=self._finish_in_threads)
+        return share, [pool.submit(share.make, *span) for span in share.spans()]
 
     def _batch(self, chunk: Chunk, stats: Stats) -> Batch:
         device = self._options.device

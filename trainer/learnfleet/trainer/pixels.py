@@ -2,7 +2,7 @@
 
 Lighting and normalisation change each value by itself, so for 8-bit pictures both are one table of 256 floats a
 channel, and one look-up a pixel takes the place of a logarithm, an exponential and four passes over memory: ten times
-less work than the formulas on a CPU.
+less work than the formulas on a CPU. Normalisation alone is a line.
 """
 
 from __future__ import annotations
@@ -24,10 +24,30 @@ _LEVELS = 256
 _LOGIT_EPS = 1e-7
 
 
+def normalized(pixels: Tensor, stats: Stats, out: Tensor | None = None) -> Tensor:
+    """(value / 255 - mean) / std, float32 [N, 3, H, W] of uint8 [N, 3, H, W].
+
+    Two passes over what is made, and nothing else is. `plain_table` has the same values bit for bit.
+
+    Args:
+        out: where it is to be written; None: a new tensor.
+    """
+    scale, shift = (part.to(pixels.device) for part in _line(stats))
+    out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device) if out is None else out
+    return torch.mul(pixels, scale, out=out).add_(shift)
+
+
 @functools.lru_cache(maxsize=64)
+def _line(stats: Stats) -> tuple[Tensor, Tensor]:
+    """Normalising as a multiplication and an addition: float32 [3, 1, 1] each."""
+    mean, std = (torch.tensor(part, dtype=torch.float64).view(-1, 1, 1) for part in stats)
+    return (1 / (std * (_LEVELS - 1))).float(), (-mean / std).float()
+
+
 def plain_table(stats: Stats) -> Tensor:
-    """(value / 255 - mean) / std of every 8-bit value, float32 [1, 3, 256]."""
-    return _normalised(torch.arange(_LEVELS, dtype=torch.float64).div(_LEVELS - 1).view(1, _LEVELS), stats)
+    """`normalized` of every 8-bit value, float32 [1, 3, 256]."""
+    values = torch.arange(_LEVELS, dtype=torch.uint8).view(1, 1, 1, _LEVELS)
+    return normalized(values.expand(1, len(stats[0]), 1, _LEVELS), stats).squeeze(2)
 
 
 def lit_table(stats: Stats, brightness: Tensor, contrast: Tensor) -> Tensor:
@@ -43,7 +63,7 @@ def lit_table(stats: Stats, brightness: Tensor, contrast: Tensor) -> Tensor:
     logits = torch.logit(values, eps=_LOGIT_EPS) + torch.logit(brightness).unsqueeze(1)
     lit = torch.sigmoid(logits * contrast.unsqueeze(1))
     unchanged = ((brightness == 0.5) & (contrast == 1.0)).unsqueeze(1)
-    return _normalised(torch.where(unchanged, values, lit), stats)
+    return torch.where(unchanged.unsqueeze(2), plain_table(stats), _normalised(lit, stats))
 
 
 def look_up(pixels: Tensor, table: Tensor) -> Tensor:

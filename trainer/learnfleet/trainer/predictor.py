@@ -25,7 +25,7 @@ from learnfleet.trainer.inputs import as_source
 from learnfleet.trainer.label_items import Category, Item
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
-from learnfleet.trainer.pixels import look_up, plain_table
+from learnfleet.trainer.pixels import normalized
 from learnfleet.trainer.spec import Component, DataSpec
 from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings, VariantMean, variant_augments
 
@@ -152,7 +152,7 @@ class Predictor:
         return [Prediction(self.kind, item, prediction, row) for row, item, prediction in rows]
 
     def _plain(self, pixels: Tensor) -> Tensor:
-        return look_up(pixels, plain_table((self.transform.mean, self.transform.std)))
+        return normalized(pixels, (self.transform.mean, self.transform.std))
 
     def _outputs(self, x: Tensor) -> Tensor:
         return run_without_grad(self._model, x.to(self.device), self._activation)

@@ -15,7 +15,7 @@ from learnfleet.trainer.counter import uniform
 from learnfleet.trainer.data_spec import PaddingMode, TransformSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.extra_transforms import STREAMS, ExtraTransform, build_extra
-from learnfleet.trainer.pixels import Stats, lit_table, look_up, plain_table
+from learnfleet.trainer.pixels import Stats, lit_table, look_up, normalized
 from learnfleet.trainer.spec_base import Component
 
 _P_FLIP = 0.5
@@ -63,18 +63,30 @@ class AugmentParameters:
     brightness: Tensor  # float64 [N]
     contrast: Tensor  # float64 [N]
     extra: Tensor | None = None  # float64 [N, STREAMS for each extra transform]
+    mirrored: Tensor | None = None  # bool [N], where `matrices` do nothing but mirror left and right; else None
+
+    def part(self, start: int, stop: int) -> AugmentParameters:
+        """Those of the pictures [start, stop)."""
+        parts = [
+            None if values is None else values[start:stop] for values in (self.matrices, self.extra, self.mirrored)
+        ]
+        crops, brightness, contrast = (v[start:stop] for v in (self.crops, self.brightness, self.contrast))
+        return AugmentParameters(crops, parts[0], brightness, contrast, parts[1], parts[2])
 
 
 def join_parameters(parts: Sequence[AugmentParameters]) -> AugmentParameters:
     """Those of several groups of pictures, one after the other."""
-    matrices = [part.matrices for part in parts if part.matrices is not None]
-    extra = [part.extra for part in parts if part.extra is not None]
+    matrices, extra, mirrored = (
+        [values for values in group if values is not None]
+        for group in zip(*((part.matrices, part.extra, part.mirrored) for part in parts), strict=True)
+    )
     return AugmentParameters(
         torch.cat([part.crops for part in parts]),
         torch.cat(matrices) if matrices else None,
         torch.cat([part.brightness for part in parts]),
         torch.cat([part.contrast for part in parts]),
         torch.cat(extra) if extra else None,
+        torch.cat(mirrored) if mirrored else None,
     )
 
 
@@ -88,13 +100,12 @@ class BatchAugment:
         _check(spec)
         self._spec, self._seed, self._aspect, self._padding = spec, seed, aspect, padding
         self._extra = [build_extra(item, f"data.transforms.extra[{i}]") for i, item in enumerate(spec.extra)]
-        moves = spec.do_flip or spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
-        self._moves = moves or any(item.moves for item in self._extra)
         warps = spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
+        moving = {item.name for item in self._extra if item.moves}
+        self._moves = warps or spec.do_flip or bool(moving)
         self._lights = spec.max_lighting > 0 or any(item.name in ("brightness", "contrast") for item in self._extra)
         # Where pictures are only mirrored, bytes are exchanged and nothing is resampled.
-        self._only_mirrors = not warps and all(not item.moves or item.name == "flip_lr" for item in self._extra)
-        self._only_mirrors = self._only_mirrors and not (spec.do_flip and spec.flip_vert)
+        self._only_mirrors = self._moves and not (warps or spec.flip_vert or moving - {"flip_lr"})
 
     @property
     def window(self) -> RandomWindow | None:
@@ -116,34 +127,47 @@ class BatchAugment:
             aspect: rows / columns of these pictures, where it is known only now.
         """
         u = uniform(self._seed, epoch, indices, _N_STREAMS + STREAMS * len(self._extra))
-        brightness, contrast = self._lighting(u)
+        brightness, contrast = self._lighting(u) if self._lights else _no_lighting(len(u))
         extra = u[:, _N_STREAMS:] if self._extra else None
-        matrices = self._matrices(u, aspect or self._aspect) if self._moves else None
-        return AugmentParameters(u[:, :2], matrices, brightness, contrast, extra)
+        mirrored = self._mirrored(u) if self._only_mirrors else None
+        matrices = None
+        if mirrored is not None:
+            matrices = geometry.dihedral(mirrored.long())
+        elif self._moves:
+            matrices = self._matrices(u, aspect or self._aspect)
+        return AugmentParameters(u[:, :2], matrices, brightness, contrast, extra, mirrored)
 
-    def apply(self, pixels: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
-        """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped."""
-        if self._only_mirrors and parameters.matrices is not None:
-            pixels = _mirrored(pixels, parameters.matrices)
-        lit = lit_table(stats, parameters.brightness, parameters.contrast) if self._lights else plain_table(stats)
-        x = look_up(pixels, lit)
-        black, white = _normalised_ends(stats, x.device)
-        if parameters.matrices is not None and not self._only_mirrors:
-            # Outside the picture is black, which after normalisation is not zero.
-            shift = black.view(1, 3, 1, 1) if self._padding == "zeros" else None
-            x = x if shift is None else x - shift
-            x = geometry.resample(x, self._places(x, parameters), self._padding)
-            x = x if shift is None else x + shift
-        for item, u in self._extras(parameters):
-            x = item.paint(x, u, black, white)
+    def apply(self, pixels: Tensor, parameters: AugmentParameters, stats: Stats, out: Tensor | None = None) -> Tensor:
+        """Lit, normalised and moved: float32 [N, 3, H, W] of uint8 [N, 3, H, W] that is already cropped.
+
+        Args:
+            out: where it may be written; it is what is returned that counts. None: a new tensor.
+        """
+        if parameters.mirrored is not None:
+            pixels = mirror(pixels, parameters.mirrored)
+        if self._lights:
+            x = look_up(pixels, lit_table(stats, parameters.brightness, parameters.contrast))
+        else:
+            x = normalized(pixels, stats, out)
+        if parameters.matrices is not None and parameters.mirrored is None:
+            x = self._moved(x, parameters, stats)
+        for item, u in self._painting(parameters):
+            x = item.paint(x, u, *_normalised_ends(stats, x.device))
         return x
+
+    def _moved(self, x: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
+        if self._padding != "zeros":
+            return geometry.resample(x, self._places(x, parameters), self._padding)
+        # Outside the picture is black, which after normalisation is not zero.
+        black = _normalised_ends(stats, x.device)[0].view(1, 3, 1, 1)
+        return geometry.resample(x - black, self._places(x, parameters), self._padding) + black
 
     def apply_to_masks(self, masks: Tensor, parameters: AugmentParameters) -> Tensor:
         """Moved as their pictures are, int64 [N, 1, H, W] of uint8; lighting and holes leave them as they are."""
         if parameters.matrices is None:
             return masks.long()
-        if self._only_mirrors:
-            return _mirrored(masks, parameters.matrices).long()
+        if parameters.mirrored is not None:
+            return mirror(masks, parameters.mirrored).long()
         places = self._places(masks, parameters)
         return geometry.resample(masks.float(), places, self._padding, "nearest").round().long()
 
@@ -157,6 +181,17 @@ class BatchAugment:
     def _extras(self, parameters: AugmentParameters) -> Iterator[tuple[ExtraTransform, Tensor]]:
         if parameters.extra is not None:
             yield from zip(self._extra, torch.split(parameters.extra, STREAMS, dim=1), strict=True)
+
+    def _painting(self, parameters: AugmentParameters) -> Iterator[tuple[ExtraTransform, Tensor]]:
+        return ((item, u) for item, u in self._extras(parameters) if item.paints)
+
+    def _mirrored(self, u: Tensor) -> Tensor:
+        """Bool [N]: an odd number of mirrorings."""
+        mirrored = (u[:, _FLIP] < _P_FLIP) & self._spec.do_flip
+        for item, own in zip(self._extra, torch.split(u[:, _N_STREAMS:], STREAMS, dim=1), strict=False):
+            if item.name == "flip_lr":
+                mirrored = mirrored ^ item.draw(own).done
+        return mirrored
 
     def _matrices(self, u: Tensor, aspect: float) -> Tensor:
         spec, n = self._spec, len(u)
@@ -203,10 +238,14 @@ class BatchAugment:
         return brightness, contrast
 
 
-def _mirrored(pixels: Tensor, matrices: Tensor) -> Tensor:
-    """Those pictures [N, ..., W] mirrored left and right whose homography is that."""
-    flipped = (matrices[:, 0, 0] < 0).to(pixels.device).view(-1, *[1] * (pixels.ndim - 1))
-    return torch.where(flipped, pixels.flip(-1), pixels)
+def mirror(pixels: Tensor, mirrored: Tensor) -> Tensor:
+    """Some of the pictures [N, ..., W] with left and right exchanged."""
+    wanted = mirrored.to(pixels.device).view(-1, *[1] * (pixels.ndim - 1))
+    return torch.where(wanted, pixels.flip(-1), pixels)
+
+
+def _no_lighting(n: int) -> tuple[Tensor, Tensor]:
+    return torch.full((n,), 0.5, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
 
 
 def _check(spec: TransformSpec) -> None:

@@ -89,7 +89,7 @@ class VariantAugment(CentredAugment):
         matrices = geometry.compose(zoom, geometry.dihedral(torch.full((n,), int(place.flip))))
         if found.matrices is not None:
             matrices = geometry.compose(found.matrices, matrices)
-        return dataclasses.replace(found, matrices=matrices)
+        return dataclasses.replace(found, matrices=matrices, mirrored=None)
 
 
 @runtime_checkable
