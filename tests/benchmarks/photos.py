@@ -34,7 +34,7 @@ def large(photos: Path, to: Path, count: int, size: tuple[int, int] = (2000, 150
             upright = image.convert("RGB")
         turned = upright.size[0] < upright.size[1]
         enlarged = upright.resize(size[::-1] if turned else size, Image.Resampling.LANCZOS)
-        noise = random.normal(0, 3, (*enlarged.size[::-1], 1))
+        noise = random.normal(0, 1, (*enlarged.size[::-1], 1))
         noisy = np.clip(np.asarray(enlarged) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(target, quality=quality)
 

@@ -223,6 +223,24 @@ def test_a_window_is_the_same_part_of_the_upright_picture_at_any_scale(orientati
     assert np.abs(reduced - whole[40:200, 24:152].reshape(40, 4, 32, 4, 3).mean(axis=(1, 3))).mean() < 2
 
 
+def test_a_window_of_a_file_that_was_decoded_before_is_the_same_and_reads_no_further(tmp_path: Path) -> None:
+    for number, options in enumerate(({}, {"subsampling": 0}, {"restart_marker_blocks": 5}, {"quality": 95})):
+        path, sound = tmp_path / f"{number}.jpg", dict[Path | bytes, int]()
+        content = encoded(picture(number, 333, 251), "JPEG", **options)
+        for top, least in ((0, 90), (40, 90), (100, 20), (161, 90)):
+            path.write_bytes(content)
+            first, again = (
+                decode_window(path, lambda shape, top=top: (top, 30, 90, 80), (least, least), sound=sound)
+                for _ in range(2)
+            )
+            assert sound == {path: len(content)}
+            assert np.array_equal(first, again)
+            if top == 0:
+                path.write_bytes(content[:-1000] + bytes(1000))
+                unread = decode_window(path, lambda shape: (0, 30, 90, 80), (least, least), sound=sound)
+                assert np.array_equal(first, unread)
+
+
 def test_a_broken_picture_is_refused_whatever_part_is_wanted_of_it() -> None:
     content = encoded(picture(0, 320, 240), "JPEG")
     with pytest.raises(BadImage, match="truncated"):

@@ -13,11 +13,11 @@ from learnfleet.trainer.counter import choice
 from learnfleet.trainer.data_spec import BadImagePolicy, ResizeMethod
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.images import BadImage, Window
+from learnfleet.trainer.images import BadImage, Chooser, Window
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import Stats, normalized
-from learnfleet.trainer.resize import CENTRE, Chooser
+from learnfleet.trainer.resize import CENTRE
 from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, RandomWindow, join_parameters
 
 _REPLACEMENTS = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,15 +19,15 @@ from PIL import Image, UnidentifiedImageError
 
 from learnfleet.trainer.color import to_rgb
 from learnfleet.trainer.files import FolderReader, RefusedFile, read_file
-from learnfleet.trainer.jpeg import decode_jpeg, plain_size, reduction_for
+from learnfleet.trainer.jpeg import Pixels, PlainHeader, decode_jpeg, decode_top, plain_header, reduction_for
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Source: TypeAlias = Path | bytes
-Pixels: TypeAlias = npt.NDArray[np.uint8]
 Root: TypeAlias = Path | FolderReader | None
 Window: TypeAlias = tuple[int, int, int, int]  # top, left, rows, columns in pixels
+Chooser: TypeAlias = Callable[[tuple[int, int]], Window]  # of a picture of (rows, columns)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
 MAX_BYTES = 32 * 2**20
@@ -90,8 +90,9 @@ def decode_pixels(source: Source, *, min_side: int | None = None, root: Root = N
     """
     with _blaming(source):
         content = _read(source, root)
-        size = _plain_size(content)
-        if size is not None:
+        header = _plain_header(content)
+        if header is not None:
+            size = (header.width, header.height)
             pixels = decode_jpeg(content, *size, _reduction(size, min_side))
             if pixels is not None:
                 return pixels
@@ -102,33 +103,42 @@ def decode_pixels(source: Source, *, min_side: int | None = None, root: Root = N
 
 
 def decode_window(
-    source: Source, choose: Callable[[tuple[int, int]], Window], least: tuple[int, int], *, root: Root = None
+    source: Source,
+    choose: Chooser,
+    least: tuple[int, int],
+    *,
+    root: Root = None,
+    sound: MutableMapping[Source, int] | None = None,
 ) -> Pixels:
     """A part of the picture, as `decode_pixels`: a view.
 
     A JPEG is decoded at the smallest scale at which the part has `least` pixels (rows, columns), and its edges are then
     rounded outwards to whole pixels of that scale. The whole file is read all the same, so that a broken one is found
-    whatever part is wanted of it.
+    whatever part is wanted of it; but of those in `sound` no more than is needed.
 
     Args:
         choose: (top, left, rows, columns) of the part in the upright picture of (rows, columns). May be asked twice.
+        sound: length of files that have been decoded whole; others are entered. The pixels are the same either way.
     """
     with _blaming(source):
         content = _read(source, root)
-        size = _plain_size(content)
-        if size is not None:
-            window = choose(size[::-1])
+        header = _plain_header(content)
+        if header is not None:
+            window = choose((header.height, header.width))
             reduction = reduction_for(window[3], window[2], least[1], least[0])
-            pixels = decode_jpeg(content, *size, reduction)
+            if sound is not None and sound.get(source) == len(content):
+                pixels = decode_top(content, header, reduction, window[0] + window[2])
+            else:
+                pixels = decode_jpeg(content, header.width, header.height, reduction)
             if pixels is not None:
+                if sound is not None:
+                    sound[source] = len(content)
                 return _cut(pixels, window, reduction)
         with _open(content) as image:
             return _window_of(content, image, choose, least)
 
 
-def _window_of(
-    content: bytes, image: Image.Image, choose: Callable[[tuple[int, int]], Window], least: tuple[int, int]
-) -> Pixels:
+def _window_of(content: bytes, image: Image.Image, choose: Chooser, least: tuple[int, int]) -> Pixels:
     if not _can_reduce(image):
         pixels = _upright(content, image, 1)
         return _cut(pixels, choose((pixels.shape[0], pixels.shape[1])), 1)
@@ -139,10 +149,10 @@ def _window_of(
     return _cut(_upright(content, image, reduction), window, reduction)
 
 
-def _plain_size(content: bytes) -> tuple[int, int] | None:
-    """(width, height) of what can be decoded without opening it first."""
-    size = plain_size(content)
-    return size if size is not None and size[0] * size[1] <= MAX_PIXELS else None
+def _plain_header(content: bytes) -> PlainHeader | None:
+    """Of what can be decoded without opening it first."""
+    header = plain_header(content)
+    return header if header is not None and header.width * header.height <= MAX_PIXELS else None
 
 
 def _reduction(size: tuple[int, int], min_side: int | None) -> int:

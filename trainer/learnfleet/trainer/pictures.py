@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from learnfleet.trainer.files import FolderReader
-from learnfleet.trainer.images import BadImage
-from learnfleet.trainer.resize import Chooser, Resize
+from learnfleet.trainer.images import BadImage, Chooser, Source
+from learnfleet.trainer.resize import Resize
 
 DEFAULT_CACHE_BYTES = 2**30
 
@@ -30,6 +30,7 @@ class PictureStore:
         self._reader = FolderReader(root)
         self._kept: dict[Path, Tensor] = {}
         self._bad: dict[Path, str] = {}
+        self._sound: dict[Source, int] = {}
         self._lock = threading.Lock()
 
     @property
@@ -74,7 +75,7 @@ class PictureStore:
         if path in self._bad:
             raise BadImage(path, self._bad[path])
         try:
-            return self.resize.draw(path, choose, self._reader)
+            return self.resize.draw(path, choose, self._reader, self._sound)
         except BadImage as error:
             self.report(error)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from learnfleet.trainer.data_spec import PaddingMode, ResizeMethod
-from learnfleet.trainer.images import Pixels, Root, Source, Window, decode_pixels, decode_window
+from learnfleet.trainer.images import Chooser, Root, Source, Window, decode_pixels, decode_window
+from learnfleet.trainer.jpeg import Pixels
 
-Chooser: TypeAlias = Callable[[tuple[int, int]], Window]
 Scaler: TypeAlias = Callable[[Pixels, int, int], Pixels]  # to so many rows and columns
 CENTRE = 0.5
 # A JPEG is decoded at a reduced scale only if 1.5 times the wanted pixels are left: the result then differs from that
@@ -64,14 +64,18 @@ class Resize:
             return _planes(self.padded(pixels))
         return _planes(self._covering(pixels, rows, columns))
 
-    def draw(self, source: Source, choose: Chooser, root: Root = None) -> Tensor:
+    def draw(
+        self, source: Source, choose: Chooser, root: Root = None, sound: MutableMapping[Source, int] | None = None
+    ) -> Tensor:
         """The window that `choose` takes of a picture of (rows, columns), at the wanted size: uint8 [3, rows, columns].
 
-        Nothing else is kept of the picture, so it is decoded at the scale that suits the window.
+        Nothing else is kept of the picture, so it is decoded at the scale that suits the window. `sound`: see
+        `decode_window`.
 
         Raises BadImage.
         """
-        return self._fitted(_planes(decode_window(source, choose, (self.rows, self.columns), root=root)))
+        pixels = decode_window(source, choose, (self.rows, self.columns), root=root, sound=sound)
+        return self._fitted(_planes(pixels))
 
     @property
     def cuts_windows(self) -> bool:
