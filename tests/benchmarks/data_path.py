@@ -27,7 +27,9 @@ from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.pixels import IMAGENET
 from learnfleet.trainer.transform_components import flip_lr, rand_resize_crop
 
-_OWN, _CACHED = "learnfleet", "learnfleet, cached"
+# Without and with kept pictures: in later epochs, which is what a round of the others is, too, and in the first.
+_OWN, _CACHED = "learnfleet", "learnfleet, kept"
+_FIRST, _FIRST_CACHED = "learnfleet, first epoch", "learnfleet, first, keeping"
 _MAX_SCALE = 0.08**-0.5  # of the sides, where the others name the area
 
 
@@ -69,6 +71,11 @@ def learnfleets(setting: Setting, cache_bytes: int) -> Callable[[], float]:
     )
     epochs = iter(range(10**6))
     return lambda: _rate(len(batch.y) for batch in data.train_dl.epoch(next(epochs)))
+
+
+def learnfleets_first(setting: Setting, cache_bytes: int) -> Callable[[], float]:
+    """Always the first epoch of new data."""
+    return lambda: learnfleets(setting, cache_bytes)()
 
 
 def torchvisions(setting: Setting) -> Callable[[], float]:
@@ -124,13 +131,21 @@ def _rate(batches: Iterable[int]) -> float:
 
 
 def compare(case: str, setting: Setting, rounds: int, peers: bool) -> list[Row]:
-    runs = {_OWN: learnfleets(setting, 0), _CACHED: learnfleets(setting, 2**32), "torchvision": torchvisions(setting)}
+    runs = {
+        _OWN: learnfleets(setting, 0),
+        _CACHED: learnfleets(setting, 2**32),
+        _FIRST: learnfleets_first(setting, 0),
+        _FIRST_CACHED: learnfleets_first(setting, 2**32),
+        "torchvision": torchvisions(setting),
+    }
     if peers:
         runs |= {"fastai": fastais(setting), "lightning": lightnings(setting)}
     found = interleaved(runs, rounds)
-    uncached = rows_of(case, "pictures/s", {name: found[name] for name in runs if name != _CACHED}, _OWN)
-    others = {name: found[name] for name in runs if name != _OWN}
-    return uncached + rows_of(f"{case}, later epochs", "pictures/s", others, _CACHED)
+    others = {name: found[name] for name in runs if not name.startswith("learnfleet")}
+    rows = []
+    for name, text in ((_OWN, ""), (_FIRST, ", first"), (_CACHED, ", kept"), (_FIRST_CACHED, ", first, keeping")):
+        rows += rows_of(case + text, "pictures/s", {name: found[name], **others}, name)
+    return rows
 
 
 def main() -> None:

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from learnfleet.trainer.tta import AugmentSettings
 
 
+# Against a picture that is decoded for one window, one in memory takes a fifth of the time, and one that is decoded to
+# be kept half as long again: keeping pays from this share on.
+_WORTH_KEEPING = 0.4
+
+
 class ImageDataBunch(Bunch, DataFactories):
     """Training, validation and test pictures.
 
@@ -93,11 +98,20 @@ class ImageDataBunch(Bunch, DataFactories):
         resize = replace(resize, margin=spec.valid_margin)
         self._pictures = self._train_pictures = PictureStore(self.root, resize, cache_bytes)
         if train_resize != resize:
-            self._train_pictures = PictureStore(self.root, train_resize, cache_bytes)
+            kept_bytes = cache_bytes if self._worth_keeping(train_resize, cache_bytes) else 0
+            self._train_pictures = PictureStore(self.root, train_resize, kept_bytes)
         self._masks = self._train_masks = None
         if listing.kind is LabelKind.MASK:
             self._masks = MaskStore(self.root, resize, listing.classes, cache_bytes // 4)
             self._train_masks = MaskStore(self.root, train_resize, listing.classes, cache_bytes // 4)
+
+    def _worth_keeping(self, resize: Resize, cache_bytes: int) -> bool:
+        """Whether enough training pictures fit into memory. Where few do, random windows are better decoded each for
+        itself, which takes less time and gives other pixels: so this depends on nothing but the data and the settings.
+        """
+        return self.listing.kind is LabelKind.MASK or cache_bytes >= _WORTH_KEEPING * resize.bytes * len(
+            self.listing.train
+        )
 
     def _make_loaders(self, bs: int, val_bs: int) -> dict[DatasetType, ImageLoader]:
         listing = self.listing
