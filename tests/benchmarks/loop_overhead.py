@@ -1,36 +1,43 @@
-"""What the loop costs: a bare PyTorch loop against `Learner.fit` with Recorder and accuracy, on ready-made batches.
+"""What a training loop costs beside the computation, on ready-made batches: learnfleet, a bare PyTorch loop and others.
 
-    python tests/benchmarks/loop_overhead.py [--steps 12] [--repeats 7] [--batch 32] [--side 64]
+    python tests/benchmarks/loop_overhead.py [--rounds 7] [--steps 24] [--batch 32] [--side 64] [--json FILE]
 
-Both do the same work: forward, cross entropy, backward, fused AdamW, the loss read out, then accuracy over the same
-batches. Repetitions alternate, each from a fresh model, so that a slow moment of the machine hits both. Prints JSON
-lines and a table; the target is a ratio of at most 1.05.
+All do the same work: forward, cross entropy, backward, fused AdamW, the loss of every step noted, then loss and
+accuracy over a quarter of the batches. Rounds alternate, each from a fresh model, so that a slow moment of the machine
+hits all. The time is that of a whole fit of one epoch, over its steps. accelerate brings no loop: its contestant is the
+loop of its documentation, with a loader that it has prepared.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 import torchvision
-from torch import nn
+from timing import Row, interleaved, median_ratio, report, rows_of
+from torch import Tensor, nn
 
 from learnfleet.trainer.batch import Batch, Loader, Shard
 from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.metric_functions import accuracy
 
+_OWN = "learnfleet"
+Run = Callable[[nn.Module, "ReadyData"], None]
+
 
 class ReadyBatches:
     """The same batches in every epoch."""
 
     def __init__(self, batches: list[Batch], batch_size: int) -> None:
+        self.pairs = [(batch.x, batch.y) for batch in batches]
         self._batches, self.batch_size = batches, batch_size
 
     def __len__(self) -> int:
@@ -63,23 +70,45 @@ class ReadyData:
         assert shard == Shard()
 
 
+def adam_w(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), 1e-3, (0.9, 0.99), weight_decay=0.01, fused=True)
+
+
+class Pairs:
+    """What fastai and Lightning ask of a loader."""
+
+    dataset, device, n_inp, drop_last = (), torch.device("cpu"), 1, True
+
+    def __init__(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(self._pairs)
+
+    def to(self, device: torch.device) -> Pairs:
+        return self
+
+
 def run_bare(model: nn.Module, data: ReadyData) -> None:
     """One epoch as one would write it by hand."""
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, (0.9, 0.99), weight_decay=0.01, fused=True)
+    optimizer, losses = adam_w(model), []
     model.train()
-    for batch in data.train_dl.epoch(0):
-        loss = nn.functional.cross_entropy(model(batch.x), batch.y)
+    for x, y in data.train_dl.pairs:
+        loss = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        loss.item()
+        losses.append(loss.item())
     model.eval()
     correct, loss_sum = 0, 0.0
     with torch.no_grad():
-        for batch in data.valid_dl.epoch(0):
-            output = model(batch.x)
-            loss_sum += nn.functional.cross_entropy(output, batch.y).item() * len(batch.y)
-            correct += int((output.argmax(1) == batch.y).sum())
+        for x, y in data.valid_dl.pairs:
+            output = model(x)
+            loss_sum += nn.functional.cross_entropy(output, y).item() * len(y)
+            correct += int((output.argmax(1) == y).sum())
 
 
 def run_learner(model: nn.Module, data: ReadyData) -> None:
@@ -87,36 +116,118 @@ def run_learner(model: nn.Module, data: ReadyData) -> None:
     Learner(data, model, metrics=accuracy, silent=True).fit(1, 1e-3)
 
 
-def measure(make_model: Callable[[], nn.Module], data: ReadyData, repeats: int) -> dict[str, float]:
-    """Seconds a training step of both, interleaved."""
-    runs: dict[str, Callable[[nn.Module, ReadyData], None]] = {"bare": run_bare, "learner": run_learner}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in range(repeats + 1):
-        for name, run in runs.items() if repeat % 2 else reversed(runs.items()):
-            torch.manual_seed(0)
-            model = make_model()
-            start = time.perf_counter()
-            run(model, data)
-            if repeat:  # the first is warm-up
-                times[name].append((time.perf_counter() - start) / len(data.train_dl))
-    ratios = [own / bare for own, bare in zip(times["learner"], times["bare"], strict=True)]
-    return {
-        "bare_ms": statistics.median(times["bare"]) * 1e3,
-        "learner_ms": statistics.median(times["learner"]) * 1e3,
-        "bare_spread_ms": (max(times["bare"]) - min(times["bare"])) * 1e3,
-        "learner_spread_ms": (max(times["learner"]) - min(times["learner"])) * 1e3,
-        "ratio_of_medians": statistics.median(times["learner"]) / statistics.median(times["bare"]),
-        "ratio_of_minima": min(times["learner"]) / min(times["bare"]),
-        "median_ratio": statistics.median(ratios),
-    }
+def run_accelerate(model: nn.Module, data: ReadyData) -> None:
+    from accelerate import Accelerator
+    from torch.utils.data import DataLoader
+
+    accelerator = Accelerator(cpu=True)
+    loaders = [DataLoader(part.pairs, batch_size=None) for part in (data.train_dl, data.valid_dl)]
+    model, optimizer, train, valid = accelerator.prepare(model, adam_w(model), *loaders)
+    losses = []
+    model.train()
+    for x, y in train:
+        with accelerator.accumulate(model):
+            loss = nn.functional.cross_entropy(model(x), y)
+            accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(loss.item())
+    model.eval()
+    correct, loss_sum = 0, 0.0
+    with torch.no_grad():
+        for x, y in valid:
+            output = model(x)
+            loss_sum += nn.functional.cross_entropy(output, y).item() * len(y)
+            outputs, targets = accelerator.gather_for_metrics((output, y))
+            correct += int((outputs.argmax(1) == targets).sum())
+
+
+def run_fastai(model: nn.Module, data: ReadyData) -> None:
+    import fastai.callback.progress  # adds no_bar
+    from fastai.learner import DataLoaders
+    from fastai.learner import Learner as FastaiLearner
+    from fastai.metrics import accuracy as fastai_accuracy
+    from fastai.optimizer import OptimWrapper
+
+    loaders = DataLoaders(Pairs(data.train_dl.pairs), Pairs(data.valid_dl.pairs))
+    optimizer = partial(OptimWrapper, opt=partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=True))
+    learner = FastaiLearner(loaders, model, nn.functional.cross_entropy, optimizer, lr=1e-3, metrics=fastai_accuracy)
+    with learner.no_bar(), learner.no_logging():
+        learner.fit(1)
+
+
+def run_lightning(model: nn.Module, data: ReadyData) -> None:
+    import lightning
+    from torchmetrics.classification import MulticlassAccuracy
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model, self.accuracy = model, MulticlassAccuracy(10, average="micro")
+
+        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+            loss = nn.functional.cross_entropy(self.model(batch[0]), batch[1])
+            self.log("train_loss", loss)
+            return loss
+
+        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+            output = self.model(batch[0])
+            self.accuracy(output, batch[1])
+            self.log("valid_loss", nn.functional.cross_entropy(output, batch[1]))
+            self.log("accuracy", self.accuracy)
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return adam_w(self.model)
+
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(Module(), Pairs(data.train_dl.pairs), Pairs(data.valid_dl.pairs))
+
+
+PEERS: dict[str, Run] = {"fastai": run_fastai, "lightning": run_lightning, "accelerate": run_accelerate}
+
+
+def measure(
+    case: str, make_model: Callable[[], nn.Module], data: ReadyData, rounds: int, peers: dict[str, Run]
+) -> list[Row]:
+    """Milliseconds a training step."""
+
+    def timed(run: Run) -> float:
+        torch.manual_seed(0)
+        model = make_model()
+        start = time.perf_counter()
+        run(model, data)
+        return (time.perf_counter() - start) / len(data.train_dl) * 1e3
+
+    runs: dict[str, Run] = {_OWN: run_learner, "bare PyTorch": run_bare, **peers}
+    found = interleaved({name: partial(timed, run) for name, run in runs.items()}, rounds)
+    for name, values in found.items():
+        if name != "bare PyTorch":
+            ratio = median_ratio(values, found["bare PyTorch"])
+            more = sorted(a - b for a, b in zip(values, found["bare PyTorch"], strict=True))[rounds // 2] * 1e3
+            print(f"{case}: {name} takes {ratio:.3f} times as long as bare PyTorch, {more:.0f} us a step more")
+    return rows_of(case, "ms a step", found, _OWN)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    for name, default in (("steps", 12), ("repeats", 7), ("batch", 32), ("side", 64), ("threads", 1)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("steps", 24), ("rounds", 7), ("batch", 32), ("side", 64), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--no-peers", action="store_true", help="bare PyTorch alone")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
 
     def pictures() -> Batch:
         x = torch.randn(args.batch, 3, args.side, args.side)
@@ -125,22 +236,13 @@ def main() -> None:
     def vectors() -> Batch:
         return Batch(torch.randn(args.batch, 16), torch.randint(10, (args.batch,)), torch.arange(args.batch))
 
-    cases = {
-        f"resnet18 {args.side} px, batch {args.batch}": measure(
-            lambda: torchvision.models.resnet18(num_classes=10),
-            ReadyData(args.steps, pictures, args.batch),
-            args.repeats,
-        ),
-        "linear layer": measure(lambda: nn.Linear(16, 10), ReadyData(500, vectors, args.batch), args.repeats),
-    }
-    for name, result in cases.items():
-        print(json.dumps({"case": name, **{key: round(value, 4) for key, value in result.items()}}))
-    print(f"\n{'case':<28}{'bare ms':>10}{'learner ms':>12}{'ratio':>8}{'us more a step':>16}")
-    for name, result in cases.items():
-        more_us = (result["learner_ms"] - result["bare_ms"]) * 1e3
-        print(
-            f"{name:<28}{result['bare_ms']:>10.3f}{result['learner_ms']:>12.3f}{result['ratio_of_medians']:>8.3f}{more_us:>16.1f}"
-        )
+    peers = {} if args.no_peers else PEERS
+    small = ReadyData(2000, vectors, args.batch)
+    rows = measure("one linear layer", lambda: nn.Linear(16, 10), small, args.rounds, peers)
+    resnet = partial(torchvision.models.resnet18, num_classes=10)
+    large = ReadyData(args.steps, pictures, args.batch)
+    rows += measure(f"resnet18, {args.side} px, batches of {args.batch}", resnet, large, args.rounds, peers)
+    report("The loop, on ready-made batches", rows, args.json)
 
 
 if __name__ == "__main__":
