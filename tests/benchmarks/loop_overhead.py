@@ -143,7 +143,7 @@ def run_accelerate(model: nn.Module, data: ReadyData) -> None:
 
 
 def run_fastai(model: nn.Module, data: ReadyData) -> None:
-    import fastai.callback.progress  # adds no_bar
+    import fastai.callback.progress  # noqa: F401  # adds no_bar
     from fastai.learner import DataLoaders
     from fastai.learner import Learner as FastaiLearner
     from fastai.metrics import accuracy as fastai_accuracy
