@@ -55,6 +55,8 @@ class CrossEntropyFlat(nn.CrossEntropyLoss):
 
 def flat_rows(output: Tensor, axis: int) -> Tensor:
     """[rows, C] of outputs with their classes in dimension `axis`."""
+    if output.ndim == 2 and axis in (1, -1):
+        return output  # the usual case: no views, which cost more than a small model's loss
     output = output.movedim(axis, -1)
     return output.reshape(-1, output.shape[-1])
 

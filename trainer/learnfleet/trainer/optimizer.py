@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import LayerGroup, NamedParameter
 from learnfleet.trainer.opt_funcs import Adam, OptFunc, ParamGroups
+from learnfleet.trainer.param_groups import merged_groups, read_option, write_option
 
 Lr = float | Sequence[float] | slice | np.ndarray[Any, Any]
 PerGroup = float | Sequence[float]  # one value, or one a layer group
@@ -70,6 +71,8 @@ class LayerOptimizer:
         self._seen: set[int] = set()
         pairs = [self._split(group) for group in layer_groups]
         self.inner = opt_func.make([{"params": params} for pair in pairs for params in pair], true_wd)
+        # torch's own keep all state by parameter, and nothing in a group that a step may change.
+        self._merges = type(self.inner).__module__.startswith("torch.optim.")
         self._own_decay = true_wd and not opt_func.decouples
         self._wd = [0.0] * self.n_layer_groups
         self.set_wd(0.0)
@@ -109,7 +112,7 @@ class LayerOptimizer:
     @property
     def mom(self) -> float:
         """0 where the optimiser has no momentum."""
-        return _read(self.param_groups[-1], "mom")
+        return read_option(self.param_groups[-1], "mom")
 
     @mom.setter
     def mom(self, values: PerGroup) -> None:
@@ -175,7 +178,7 @@ class LayerOptimizer:
     def get_stat(self, name: str) -> float:
         """A hyper-parameter of the last layer group."""
         self._check(name)
-        return self.wd if name == "wd" else _read(self.param_groups[-1], name)
+        return self.wd if name == "wd" else read_option(self.param_groups[-1], name)
 
     def set_stat(self, name: str, values: PerGroup) -> None:
         """Set a hyper-parameter: one value, or one a layer group. Raises LearnerError for a name it does not have."""
@@ -197,7 +200,7 @@ class LayerOptimizer:
     def _put(self, name: str, values: PerGroup) -> None:
         for index, value in enumerate(_per_group(name, values, self.n_layer_groups)):
             for group in self._pair(index):
-                _write(group, name, value)
+                write_option(group, name, value)
 
     def _pair(self, index: int) -> ParamGroups:
         return self.param_groups[2 * index : 2 * index + 2]
@@ -208,7 +211,13 @@ class LayerOptimizer:
         """One update of every parameter that has a gradient, after its decay by `1 - wd * lr` under `true_wd`."""
         if self._own_decay:
             self._decay()
-        self.inner.step()
+        own = self.inner.param_groups
+        if self._merges:
+            self.inner.param_groups = merged_groups(own)
+        try:
+            self.inner.step()
+        finally:
+            self.inner.param_groups = own
 
     @torch.no_grad()
     def _decay(self) -> None:
@@ -218,7 +227,9 @@ class LayerOptimizer:
                 torch._foreach_mul_(params, 1 - group["decay"] * group["lr"])
 
     def zero_grad(self) -> None:
-        self.inner.zero_grad(set_to_none=True)
+        # Not by the inner optimiser's own, which opens a profiler's scope each time: most of a small model's step.
+        for parameter in self._parameters.values():
+            parameter.grad = None
 
     def clear(self) -> None:
         """Forget all moments."""
@@ -256,7 +267,7 @@ class LayerOptimizer:
         """Every hyper-parameter as plain data, one value a layer group."""
         firsts = [self._pair(index)[0] for index in range(self.n_layer_groups)]
         names = [name for name in self.stat_names() if name != "wd"]
-        return {"wd": list(self._wd), **{name: [_read(group, name) for group in firsts] for name in names}}
+        return {"wd": list(self._wd), **{name: [read_option(group, name) for group in firsts] for name in names}}
 
     def load_hyper_parameters(self, values: dict[str, list[float]]) -> None:
         for name, value in values.items():
@@ -266,22 +277,6 @@ class LayerOptimizer:
 def _as_tensor(value: Tensor | float) -> Tensor:
     """A plain number with all its digits."""
     return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else torch.as_tensor(value)
-
-
-def _read(group: dict[str, Any], name: str) -> float:
-    if name == "mom":
-        return float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0))
-    if name == "beta":
-        return float(group["betas"][1] if "betas" in group else group["alpha"])
-    return float(group[name])
-
-
-def _write(group: dict[str, Any], name: str, value: float) -> None:
-    if name in ("mom", "beta") and "betas" in group:
-        first, second = group["betas"]
-        group["betas"] = (value, second) if name == "mom" else (first, value)
-    else:
-        group[{"mom": "momentum", "beta": "alpha"}.get(name, name)] = value
 
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
