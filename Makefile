@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.learnfleet-installed
+BENCH_STAMP := $(VENV)/.learnfleet-bench-installed
 
 # The demo's picture folder (train/valid folders, or one folder of class folders); default: scanned digits.
 DATA ?=
@@ -53,8 +54,12 @@ proto: $(STAMP)  ## regenerate the Python code of protos/
 serve: $(STAMP)  ## a control server on 127.0.0.1:8470, data in .learnfleet
 	$(BIN)/learnfleet serve
 
-bench: $(STAMP)  ## the benchmarks, each a ratio measured side by side
-	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench: $(BENCH_STAMP)  ## the benchmarks, each a ratio measured side by side (about 40 minutes); writes docs/benchmarks.md
+	$(BIN)/python tests/benchmarks/run_all.py
 
 clean:  ## remove the virtual environment and everything made here
 	rm -rf $(VENV) build dist demo-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

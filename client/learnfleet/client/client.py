@@ -71,6 +71,8 @@ class Client:
         train_bn: bool = True,
         callbacks: Sequence[Component] = (),
         precision: str = "fp32",
+        channels_last: bool = False,
+        compiled: bool = False,
         clip_grad: float | None = None,
         accumulate: int = 1,
         seed: int = 0,
@@ -91,6 +93,8 @@ class Client:
             split_on: names of the modules that layer groups begin at.
             metrics, loss_func, callbacks: names, or (name, arguments).
             precision: "fp32", "fp16" or "bf16".
+            channels_last: keep weights and activations as [N, H, W, C] in memory, mostly faster.
+            compiled: train on what torch.compile makes of the model; needs a C++ compiler (GPUs: Triton) there.
             accumulate: batches whose gradients make one optimiser step.
             num_workers: DDP processes, each with `gpus_per_worker` (0 or 1) GPUs.
             name: last part of the learner's name on the server. Default: made up there.
@@ -117,6 +121,8 @@ class Client:
             train_bn=train_bn,
             callbacks=tuple(callbacks),
             precision=precision,
+            channels_last=channels_last,
+            compiled=compiled,
             clip_grad=clip_grad,
             accumulate=accumulate,
             seed=seed,
@@ -148,6 +154,8 @@ class Client:
         train_bn: bool = True,
         callbacks: Sequence[Component] = (),
         precision: str = "fp32",
+        channels_last: bool = False,
+        compiled: bool = False,
         clip_grad: float | None = None,
         accumulate: int = 1,
         seed: int = 0,
@@ -178,6 +186,8 @@ class Client:
             train_bn=train_bn,
             callbacks=tuple(callbacks),
             precision=precision,
+            channels_last=channels_last,
+            compiled=compiled,
             clip_grad=clip_grad,
             accumulate=accumulate,
             seed=seed,

@@ -102,6 +102,8 @@ class LearnerSpec:
     cut: int | None = None
     split_on: tuple[str, ...] = ()  # names of modules
     precision: str = "fp32"  # or "fp16", "bf16"
+    channels_last: bool = False
+    compiled: bool = False
     clip_grad: float | None = None
     accumulate: int = 1
 
@@ -130,6 +132,8 @@ class LearnerSpec:
             cut=self.cut,
             split=self.split_on,
             precision=_PRECISIONS[self.precision],
+            channels_last=self.channels_last,
+            compiled=self.compiled,
             clip_grad=self.clip_grad,
             accumulate=self.accumulate,
         )

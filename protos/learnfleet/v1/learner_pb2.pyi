@@ -108,7 +108,7 @@ class Learner(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[LearnerSpec, _Mapping]] = ..., classes: _Optional[_Iterable[str]] = ..., frozen_to: _Optional[int] = ..., checkpoint: _Optional[str] = ..., epochs_trained: _Optional[int] = ..., steps_trained: _Optional[int] = ..., warm: bool = ..., active_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class LearnerSpec(_message.Message):
-    __slots__ = ("data", "architecture", "weights", "head", "metrics", "loss", "optimizer", "train_bn", "seed", "callbacks", "unet", "cut", "split", "precision", "clip_grad", "accumulate")
+    __slots__ = ("data", "architecture", "weights", "head", "metrics", "loss", "optimizer", "train_bn", "seed", "callbacks", "unet", "cut", "split", "precision", "clip_grad", "accumulate", "channels_last", "compiled")
     DATA_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,8 @@ class LearnerSpec(_message.Message):
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     CLIP_GRAD_FIELD_NUMBER: _ClassVar[int]
     ACCUMULATE_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_LAST_FIELD_NUMBER: _ClassVar[int]
+    COMPILED_FIELD_NUMBER: _ClassVar[int]
     data: DataSpec
     architecture: str
     weights: Weights
@@ -141,7 +143,9 @@ class LearnerSpec(_message.Message):
     precision: Precision
     clip_grad: float
     accumulate: int
-    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., architecture: _Optional[str] = ..., weights: _Optional[_Union[Weights, _Mapping]] = ..., head: _Optional[_Union[Head, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., loss: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., train_bn: bool = ..., seed: _Optional[int] = ..., callbacks: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., unet: _Optional[_Union[Unet, _Mapping]] = ..., cut: _Optional[int] = ..., split: _Optional[_Iterable[str]] = ..., precision: _Optional[_Union[Precision, str]] = ..., clip_grad: _Optional[float] = ..., accumulate: _Optional[int] = ...) -> None: ...
+    channels_last: bool
+    compiled: bool
+    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., architecture: _Optional[str] = ..., weights: _Optional[_Union[Weights, _Mapping]] = ..., head: _Optional[_Union[Head, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., loss: _Optional[_Union[Component, _Mapping]] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., train_bn: bool = ..., seed: _Optional[int] = ..., callbacks: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., unet: _Optional[_Union[Unet, _Mapping]] = ..., cut: _Optional[int] = ..., split: _Optional[_Iterable[str]] = ..., precision: _Optional[_Union[Precision, str]] = ..., clip_grad: _Optional[float] = ..., accumulate: _Optional[int] = ..., channels_last: bool = ..., compiled: bool = ...) -> None: ...
 
 class Unet(_message.Message):
     __slots__ = ("blur_final", "norm_type", "blur", "self_attention", "y_range", "last_cross", "bottle")

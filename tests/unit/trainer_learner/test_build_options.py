@@ -70,3 +70,9 @@ def test_the_catalog_has_the_arguments_of_optimizers_and_callbacks() -> None:
     assert {"one_cycle", "mixed_precision", "accumulate", "early_stopping"} <= set(catalog["callbacks"])
     momentum = catalog["optimizer_arguments"]["sgd"][0]
     assert momentum == {"name": "momentum", "type": "float", "default": 0.0}
+
+
+def test_a_spec_says_how_weights_lie_in_memory_and_whether_the_model_is_compiled(data: DataSpec) -> None:
+    learner = build_learner(LearnerSpec(data, "squeezenet1_1", channels_last=True, compiled=True))
+    assert learner.is_compiled
+    assert next(learner.model.parameters()).is_contiguous(memory_format=torch.channels_last)

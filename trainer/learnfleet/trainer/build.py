@@ -114,12 +114,15 @@ def assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[
         learner.freeze()
     if spec.precision != "fp32":
         learner.to_fp16() if spec.precision == "fp16" else learner.to_bf16()
+    if spec.channels_last:
+        learner.to_channels_last()
     learner.spec, learner.own_parts = spec, ()
     return learner
 
 
 def _equip(learner: Learner, spec: LearnerSpec) -> None:
     """What takes part in training alone."""
+    learner.to_compiled(spec.compiled)
     if spec.clip_grad is not None:
         learner.clip_grad(spec.clip_grad)
     if spec.accumulate > 1:

@@ -94,6 +94,7 @@ class LearnerCore:
         self.recorder = Recorder(add_time)
         self.precision = Precision()
         self.holds_frozen_bn = self.is_parallel = False
+        self.channels_last = self.is_compiled = False
         self.frozen_to = self.global_step = self.lifetime_epoch = 0
         self.spec: LearnerSpec | None = None
         self.own_parts: tuple[str, ...] = (OWN_MODEL,)  # that no name leads to, see `learner_export`

@@ -65,6 +65,7 @@ def exported_spec(learner: Learner) -> LearnerSpec:
         train_bn=learner.train_bn,
         seed=learner.seed,
         precision=learner.precision.name,
+        channels_last=learner.channels_last,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -65,6 +65,30 @@ class LearnerOptions(LearnerCore):
         self.precision = Precision()
         return self.remove_callbacks(MixedPrecision)
 
+    def to_channels_last(self, on: bool = True) -> Learner:
+        """Keep 4-d weights and activations as [N, H, W, C] in memory (fastai v2 `to_channelslast`); False undoes it.
+
+        Convolutions are mostly faster so, on CPUs and on GPUs in half precision. Shapes and saved files stay the same;
+        results differ in the last bits, since sums are taken in another order.
+        """
+        self.channels_last = on
+        self.model.to(memory_format=torch.channels_last if on else torch.contiguous_format)
+        if self.opt is not None:
+            self.opt.load_tensors(self.opt.tensors())  # moments in the layout of their weights
+        return self.whole
+
+    def to_compiled(self, on: bool = True) -> Learner:
+        """Train on what torch.compile makes of the model; False ends it. The first step compiles, up to minutes.
+
+        Validation and predictions call the model as it is. Results differ from those of an uncompiled model in the last
+        bits. Needs a C++ compiler on CPUs, Triton on GPUs.
+        """
+        self.is_compiled = on
+        if on:
+            # Else a hook that comes after the first fit (HookCallback) would never be called.
+            torch._dynamo.config.skip_nnmodule_hook_guards = False
+        return self.whole
+
     def to_parallel(self) -> Learner:
         """Share each training batch among this machine's GPUs, from one process (torch's DataParallel).
 
@@ -104,4 +128,7 @@ class LearnerOptions(LearnerCore):
         """What is called in training."""
         if self.is_parallel and self.world.size == 1:
             return nn.DataParallel(self.model)
-        return self.world.wrap(self.model)
+        # Compiled for each shape apart: one kernel for all shapes would depend on which of them came first, and with it
+        # the last bits of a resumed fit.
+        compiled = torch.compile(self.model, dynamic=False) if self.is_compiled else self.model
+        return self.world.wrap(cast("nn.Module", compiled))

@@ -106,6 +106,8 @@ class LearnerSpec(Spec):
     unet: UnetSpec = field(default_factory=UnetSpec)  # for kind "unet", which has no use for `head`
     callbacks: tuple[Component, ...] = ()  # in every fit, by their registered names
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    channels_last: bool = False  # weights and activations as [N, H, W, C] in memory
+    compiled: bool = False  # train on what torch.compile makes of the model
     clip_grad: float | None = None  # greatest norm of all gradients together. None: not clipped
     accumulate: int = 1  # batches whose gradients make one optimiser step
 

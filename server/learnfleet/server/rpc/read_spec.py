@@ -73,6 +73,8 @@ def read_learner_spec(
         unet=unet,
         callbacks=callbacks,
         precision=precision or "fp32",
+        channels_last=message.channels_last,
+        compiled=message.compiled,
         clip_grad=message.clip_grad if message.HasField("clip_grad") else None,
         accumulate=message.accumulate or 1,
     )

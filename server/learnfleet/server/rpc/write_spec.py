@@ -49,6 +49,8 @@ def learner_spec_to_proto(spec: LearnerSpec) -> learner_pb2.LearnerSpec:
         cut=spec.cut,
         split=spec.split or (),
         precision=_PRECISIONS[spec.precision],
+        channels_last=spec.channels_last,
+        compiled=spec.compiled,
         clip_grad=spec.clip_grad,
         accumulate=spec.accumulate,
     )
