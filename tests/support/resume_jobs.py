@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from support.pictures import a_data_folder
 from support.ranks import join
 from support.resume_lab import JOB, Scenario, kill_now
 
-from learnfleet.trainer import manifest
+from learnfleet.trainer import manifest, tensor_file
 from learnfleet.trainer.callback import EVENTS, Callback
 from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
@@ -112,17 +114,20 @@ def _wait_for_every_checkpoint() -> None:
 
 def _die_while_writing(when: int, folder: Path, number: int) -> None:
     """Let the process die in the `when`-th durable write of a checkpoint, when half of the file is there."""
-    inner, count = manifest.write_synced, 0
+    count = 0
 
-    def write(path: Path, content: bytes) -> None:
-        nonlocal count
-        count += 1
-        if count == when:
-            path.write_bytes(content[: len(content) // 2])
-            kill_now(folder, number)
-        inner(path, content)
+    def dying(inner: Callable[[Path, Any], None]) -> Callable[[Path, Any], None]:
+        def write(path: Path, content: Any) -> None:
+            nonlocal count
+            count += 1
+            inner(path, content)
+            if count == when:
+                os.truncate(path, path.stat().st_size // 2)
+                kill_now(folder, number)
 
-    manifest.write_synced = write
+        return write
+
+    manifest.write_synced, tensor_file.write = dying(manifest.write_synced), dying(tensor_file.write)
 
 
 class Forgetful(Callback):

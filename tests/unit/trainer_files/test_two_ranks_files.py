@@ -11,12 +11,14 @@ import torch.distributed as dist
 from support.memory_data import MemoryData, a_learner
 from support.pictures import a_data_folder
 from support.ranks import run_ranks
+from torch import Tensor
 
 from learnfleet.trainer import ImageDataBunch, checkpoint, cnn_learner, load_learner
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.manifest import CorruptCheckpoint, write_synced
+from learnfleet.trainer.tensor_file import write as write_tensors
 
 
 def weights(learner: Learner) -> float:
@@ -30,11 +32,17 @@ def save_and_load(rank: int, folder: Path) -> dict[str, Any]:
         writes.append(path.name)
         write_synced(path, content)
 
+    def counted_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+        writes.append(path.name)
+        write_tensors(path, tensors)
+
     checkpoint.manifest.write_synced = counted  # type: ignore[attr-defined]
+    checkpoint.tensor_file.write = counted_tensors  # type: ignore[attr-defined]
     learner = a_learner(MemoryData(path=folder))
     learner.fit(1, 1e-2)
     place = learner.save("stage-1", return_path=True)
     checkpoint.manifest.write_synced = write_synced  # type: ignore[attr-defined]
+    checkpoint.tensor_file.write = write_tensors  # type: ignore[attr-defined]
     other = a_learner(MemoryData(path=folder))
     other.load("stage-1", with_opt=True)
     return {

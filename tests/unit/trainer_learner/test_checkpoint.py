@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
-from learnfleet.trainer import checkpoint, manifest
+from learnfleet.trainer import checkpoint, manifest, tensor_file
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
 from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CorruptCheckpoint, StaleAttempt
@@ -133,19 +134,20 @@ def test_an_older_attempt_may_not_write_once_a_newer_one_has(tmp_path: Path) -> 
         CheckpointWriter(tmp_path, "job", 1)
 
 
+@pytest.mark.parametrize(("module", "name"), [(manifest, "write_synced"), (tensor_file, "write")])
 def test_a_full_disk_keeps_the_previous_and_the_next_save_tries_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ) -> None:
     writer = CheckpointWriter(tmp_path, "job", 1)
     writer.submit(a_snapshot(1))
     writer.wait()
 
-    def full(path: Path, content: bytes) -> None:
-        path.write_bytes(content[:10])
+    def full(path: Path, content: object) -> None:
+        path.write_bytes(b"the beginn")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(manifest, "write_synced", full)
+        patch.setattr(module, name, full)
         writer.submit(a_snapshot(2))
         with pytest.raises(OSError, match="No space left"):
             writer.wait()
@@ -207,3 +209,13 @@ def test_the_control_servers_part_loads_no_torch(module: str) -> None:
     name = f"learnfleet.trainer.{module}".rstrip(".")
     code = f"import sys, {name}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_tensors_that_cannot_be_written_are_an_oserror_and_others_may_read_them_as_other_files(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        tensor_file.write(tmp_path / "missing" / "a.safetensors", {"a": torch.ones(2)})
+    folder = tmp_path / "folder"  # pytest's own is closed to others
+    folder.mkdir()
+    tensor_file.write(folder / "a.safetensors", {"a": torch.ones(2)})
+    (folder / "plain").write_text("")
+    assert (folder / "a.safetensors").stat().st_mode == (folder / "plain").stat().st_mode

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from learnfleet.trainer import manifest
+from learnfleet.trainer import manifest, tensor_file
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CheckpointName, CorruptCheckpoint
@@ -69,11 +69,11 @@ def write(snapshot: Snapshot, folder: Path, *, job_id: str, attempt: int) -> Che
     """
     temporary = manifest.temporary_for(folder)
     try:
-        _write_tensors(temporary / manifest.MODEL_FILE, snapshot.model)
+        tensor_file.write(temporary / manifest.MODEL_FILE, snapshot.model)
         if snapshot.optimizer is not None:
-            _write_tensors(temporary / manifest.OPTIMIZER_FILE, snapshot.optimizer)
+            tensor_file.write(temporary / manifest.OPTIMIZER_FILE, snapshot.optimizer)
         if snapshot.callbacks:
-            _write_tensors(temporary / manifest.CALLBACKS_FILE, snapshot.callbacks)
+            tensor_file.write(temporary / manifest.CALLBACKS_FILE, snapshot.callbacks)
         content = json.dumps(snapshot.state, indent=1, sort_keys=True).encode()
         manifest.write_synced(temporary / manifest.STATE_FILE, content)
         written = manifest.write_manifest(
@@ -89,10 +89,6 @@ def write(snapshot: Snapshot, folder: Path, *, job_id: str, attempt: int) -> Che
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return manifest.info(folder, written)
-
-
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    manifest.write_synced(path, save(tensors))
 
 
 def load(folder: Path, device: str = "cpu") -> Snapshot:
@@ -150,6 +146,10 @@ class CheckpointWriter:
     @property
     def busy(self) -> bool:
         return self._pending is not None and not self._pending.done()
+
+    def settle(self) -> None:
+        """Wait for what is being written: the memory of its snapshot is free then. A full disk is told by `failed`."""
+        self._settle()
 
     def submit(self, snapshot: Snapshot) -> None:
         """Write this snapshot soon. Waits for the one before: no more than one is held in memory."""

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer.callback import Events
-from learnfleet.trainer.checkpoint import Snapshot, load, model_tensors, named_tensors, to_cpu
+from learnfleet.trainer.checkpoint import Snapshot, load, named_tensors, to_cpu
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.staging import Staging
 from learnfleet.trainer.tensor_names import compare, list_names
 
 if TYPE_CHECKING:
@@ -42,13 +43,16 @@ def take_snapshot(
     *,
     in_fit: bool = True,
     with_opt: bool = True,
+    staging: Staging | None = None,
 ) -> Snapshot:
     """Copy everything to the CPU. `extra` joins the JSON part.
 
     Args:
         events: with the callbacks whose state is taken, too.
+        staging: whose memory is used; the snapshot is good until its next use. None: new memory.
         in_fit: their fit goes on; otherwise their tensors, which are of a fit, are left out.
     """
+    copy = staging.copy if staging else lambda _, tensors: to_cpu(tensors)
     optimizer = learner.opt if with_opt else None
     callbacks = events.names() if events else {}
     state = {**describe(learner), "callbacks": {name: item.state_dict() for name, item in callbacks.items()}}
@@ -56,13 +60,19 @@ def take_snapshot(
     tensors = {f"{name}/{key}": value for name, item in large.items() for key, value in item.tensors().items()}
     state.update(extra or {})
     return Snapshot(
-        model_tensors(learner.model),
-        to_cpu(optimizer.tensors()) if optimizer else None,
+        copy("model", named_tensors(learner.model)),
+        copy("optimizer", optimizer.tensors()) if optimizer else None,
         state,
-        to_cpu(tensors),
+        copy("callbacks", tensors),
         state["global_step"],
         state["lifetime_epoch"],
     )
+
+
+def prepare_staging(learner: Learner, staging: Staging) -> None:
+    """Make memory for the snapshots of a learner that has begun to train, in the background."""
+    staging.prepare("model", named_tensors(learner.model))
+    staging.prepare("optimizer", learner.require_optimizer().tensors())
 
 
 def describe(learner: Learner) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from learnfleet.trainer.learner_state import (
     is_exact,
     last_metrics,
     load_state,
+    prepare_staging,
     restore_between_fits,
     restore_callbacks,
     restore_learner,
@@ -33,6 +34,7 @@ from learnfleet.trainer.run_data import DataReporter
 from learnfleet.trainer.run_lr_find import run_lr_find
 from learnfleet.trainer.stage_spec import FittingStage, FreezeStage, LrFindStage, Stage, stage_to_json
 from learnfleet.trainer.stages import describe_stage, fit_of
+from learnfleet.trainer.staging import Staging
 from learnfleet.trainer.state import TrainState
 
 __all__ = ["RunContext", "TrainOutcome", "load_state", "run_train"]
@@ -76,6 +78,7 @@ class _TrainRun:
         self._events: Events | None = None
         self._data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
         self._writer: CheckpointWriter | None = None
+        self._staging = Staging()
         if learner.world.is_main:
             self._writer = CheckpointWriter(
                 context.checkpoint_root, context.job_id, context.attempt, context.keep, self._report_checkpoint
@@ -85,6 +88,7 @@ class _TrainRun:
         self._data.close()
         if self._writer is not None:
             self._writer.close()
+        self._staging.close()
 
     def run(self, snapshot: Snapshot | None) -> TrainOutcome:
         self._data.report()
@@ -163,14 +167,18 @@ class _TrainRun:
         return [
             FailOnNonFiniteLoss(),
             EventReporter(self._context.emit, index),
-            Checkpoints(self._context, index, self._save, lambda: writer.busy, self._resumable_in_epoch),
+            Checkpoints(self._context, index, self._save, lambda: writer.busy, self._resumable_in_epoch, self._prepare),
         ]
+
+    def _prepare(self) -> None:
+        prepare_staging(self._learner, self._staging)
 
     def _resumable_in_epoch(self) -> bool:
         return self._events is not None and self._events.resumable_in_epoch
 
     def _save(self, position: JobPosition) -> None:
         if self._writer is not None:
+            self._writer.settle()  # what it writes lies in the memory that is about to be used again
             self._writer.submit(self._snapshot(position))
             self._saved_position = position
 
@@ -194,7 +202,7 @@ class _TrainRun:
             },
         }
         events = self._events or Events(learner.callbacks)
-        snapshot = take_snapshot(learner, extra, events, in_fit=inside)
+        snapshot = take_snapshot(learner, extra, events, in_fit=inside, staging=self._staging)
         return replace(snapshot, metrics=self._finite_metrics(extra) if is_epoch_end else {})
 
     @staticmethod

@@ -37,6 +37,7 @@ class Checkpoints(Callback):
         save: takes the position that a run resumed from the checkpoint is to go on from.
         is_busy: whether the one before is still being written; one that is due by time then waits.
         in_epochs: whether the fit can be resumed inside an epoch.
+        prepare: called once there is an optimiser with moments, to make memory for the first snapshot.
     """
 
     order = 900  # after all callbacks whose state it saves
@@ -48,15 +49,20 @@ class Checkpoints(Callback):
         save: Callable[[JobPosition], None],
         is_busy: Callable[[], bool],
         in_epochs: Callable[[], bool],
+        prepare: Callable[[], None],
     ) -> None:
         self._every_s, self._every_steps = context.checkpoint_every_s, context.checkpoint_every_steps
         self._stage, self._save, self._is_busy, self._in_epochs = stage, save, is_busy, in_epochs
+        self._prepare: Callable[[], None] | None = prepare
         self._saved_at_s, self._saved_at_step = time.monotonic(), 0
 
     def on_train_begin(self, state: TrainState) -> None:
         self._note(state.global_step)
 
     def on_batch_end(self, state: TrainState) -> None:
+        if state.train and self._prepare is not None:
+            self._prepare()
+            self._prepare = None
         if not state.train or state.accumulating or not self._in_epochs():
             return
         if state.interrupted or self._is_due(state.global_step + 1):
