@@ -15,6 +15,7 @@ from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot, load
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.fitting import run_fit
+from learnfleet.trainer.heap import ReleaseFreeMemory
 from learnfleet.trainer.layer_groups import describe_groups
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_state import (
@@ -161,13 +162,14 @@ class _TrainRun:
 
     def _callbacks(self, index: int) -> list[Callback]:
         if not self._learner.world.is_main:
-            return [FailOnNonFiniteLoss()]
+            return [FailOnNonFiniteLoss(), ReleaseFreeMemory()]
         writer = self._writer
         assert writer is not None
         return [
             FailOnNonFiniteLoss(),
             EventReporter(self._context.emit, index),
             Checkpoints(self._context, index, self._save, lambda: writer.busy, self._resumable_in_epoch, self._prepare),
+            ReleaseFreeMemory(),
         ]
 
     def _prepare(self) -> None:

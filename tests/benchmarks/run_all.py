@@ -1,0 +1,107 @@
+"""Run the benchmarks one after another and write their tables to docs/benchmarks.md.
+
+    python tests/benchmarks/run_all.py [--quick] [--only loop_overhead,epoch]
+
+--quick takes fewer rounds (about 15 minutes on 2 cores instead of 40). With --only the page is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).parent
+_PAGE = _HERE.parents[1] / "docs" / "benchmarks.md"
+_PACKAGES = ("torch", "torchvision", "fastai", "lightning", "accelerate", "simplejpeg", "pillow")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A script, and its arguments."""
+
+    script: str
+    full: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+
+
+BENCHES = (
+    Bench("loop_overhead", (), ("--rounds", "5", "--steps", "12")),
+    Bench("data_path", ("--threads", "1"), ("--threads", "1", "--rounds", "3")),
+    Bench("epoch", ("--threads", "2"), ("--threads", "2", "--rounds", "3")),
+    Bench("options", (), ("--rounds", "3")),
+    Bench("checkpoint_block"),
+    Bench("memory"),
+)
+
+_INTRO = """# Benchmarks
+
+Every figure is measured side by side in one run, contestants taking turns; what counts are the ratios. `make bench`
+installs the peers and writes this page anew; each script in [tests/benchmarks](../tests/benchmarks) says in its head
+what is measured and can be run alone. *least* and *most* are over the rounds; the ratio is the median over the rounds
+of learnfleet's figure to the contestant's (for times below 1, for rates above 1: learnfleet is ahead), in the tables of
+options, checkpoints and memory of the first row's to each, or as the unit says.
+"""
+
+
+def run(bench: Bench, quick: bool, found: Path) -> None:
+    arguments = bench.quick if quick and bench.quick else bench.full
+    command = [sys.executable, "-W", "ignore", str(_HERE / f"{bench.script}.py"), *arguments, "--json", str(found)]
+    print("==", " ".join(["python", f"tests/benchmarks/{bench.script}.py", *arguments]), flush=True)
+    subprocess.run(command, check=True)
+
+
+def table(entry: dict[str, Any]) -> str:
+    head = f"## {entry['title']}\n\n| case | contestant | median | least | most | unit | ratio |\n"
+    rows = [
+        f"| {row['case']} | {row['name']} | {row['median']:.4g} | {row['low']:.4g} | {row['high']:.4g} | {row['unit']} |"
+        f" {'' if row['ratio'] is None else format(row['ratio'], '.2f')} |"
+        for row in entry["rows"]
+    ]
+    return head + "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def machine() -> str:
+    versions = []
+    for name in _PACKAGES:
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            versions.append(f"{name} not installed")
+    day = datetime.now(UTC).date().isoformat()
+    return f"\nMeasured on {day}: {os.cpu_count()} cores ({platform.machine()}), no GPU; {', '.join(versions)}.\n"
+
+
+def page(entries: Sequence[dict[str, Any]], quick: bool) -> str:
+    rounds = "\nWith `--quick`: fewer rounds than `make bench` takes.\n" if quick else ""
+    return "\n".join([_INTRO + machine() + rounds, *map(table, entries)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="")
+    args = parser.parse_args()
+    wanted = [bench for bench in BENCHES if not args.only or bench.script in args.only.split(",")]
+    with tempfile.TemporaryDirectory() as name:
+        found = Path(name) / "found.jsonl"
+        for bench in wanted:
+            run(bench, args.quick, found)
+        entries = [json.loads(line) for line in found.read_text().splitlines()]
+    if not args.only:
+        _PAGE.write_text(page(entries, args.quick))
+        print(f"written: {_PAGE}")
+
+
+if __name__ == "__main__":
+    main()
