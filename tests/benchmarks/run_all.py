@@ -61,13 +61,14 @@ def run(bench: Bench, quick: bool, found: Path) -> None:
     subprocess.run(command, check=True)
 
 
+def cells(row: dict[str, Any]) -> list[str]:
+    numbers = [f"{row[name]:.4g}" for name in ("median", "low", "high")]
+    return [row["case"], row["name"], *numbers, row["unit"], "" if row["ratio"] is None else f"{row['ratio']:.2f}"]
+
+
 def table(entry: dict[str, Any]) -> str:
     head = f"## {entry['title']}\n\n| case | contestant | median | least | most | unit | ratio |\n"
-    rows = [
-        f"| {row['case']} | {row['name']} | {row['median']:.4g} | {row['low']:.4g} | {row['high']:.4g} | {row['unit']} |"
-        f" {'' if row['ratio'] is None else format(row['ratio'], '.2f')} |"
-        for row in entry["rows"]
-    ]
+    rows = [f"| {' | '.join(cells(row))} |" for row in entry["rows"]]
     return head + "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
