@@ -9,9 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from learnfleet.trainer.public_names import HOME
+from learnfleet.trainer.public_names import HOME, MODULES
 
 if TYPE_CHECKING:
+    from learnfleet.trainer import models as models
     from learnfleet.trainer.anneals import annealing_cos as annealing_cos
     from learnfleet.trainer.anneals import annealing_exp as annealing_exp
     from learnfleet.trainer.anneals import annealing_linear as annealing_linear
@@ -209,10 +210,12 @@ if TYPE_CHECKING:
     from learnfleet.trainer.transforms import get_transforms as get_transforms
     from learnfleet.trainer.unet_blocks import NormType as NormType
 
-__all__ = sorted(HOME)  # `from learnfleet.trainer import *` gives all of them
+__all__ = sorted({*HOME, *MODULES})  # `from learnfleet.trainer import *` gives all of them
 
 
 def __getattr__(name: str) -> object:
+    if name in MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{HOME[name]}"), name)
@@ -221,4 +224,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *HOME})
+    return sorted({*globals(), *HOME, *MODULES})

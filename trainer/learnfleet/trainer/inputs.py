@@ -16,6 +16,7 @@ from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.color import to_rgb
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import Source
+from learnfleet.trainer.listing import Item
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -32,13 +33,15 @@ def as_source(item: object) -> Source:
     """A picture as something that the validation transforms open.
 
     Args:
-        item: a path, the bytes of a picture file, a PIL image, uint8 pixels as a tensor [C, H, W] or an array
-            [H, W, C] or [H, W]; C is 1 or 3.
+        item: an item of a dataset, a path, the bytes of a picture file, a PIL image, uint8 pixels as a tensor
+            [C, H, W] or an array [H, W, C] or [H, W]; C is 1 or 3.
 
     Raises LearnerError for anything else.
     """
     if isinstance(item, bytes | bytearray | memoryview):
         return bytes(item)
+    if isinstance(item, Item):
+        return item.path
     if isinstance(item, str | Path):
         return Path(item)
     if isinstance(item, Image.Image):

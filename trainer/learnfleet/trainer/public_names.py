@@ -164,4 +164,5 @@ _MODULES = {
     "transforms": ["get_transforms"],
     "unet_blocks": ["NormType"],
 }
+MODULES = ("models",)  # whole modules, as fastai's `models.resnet50`
 HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,0 +1,126 @@
+"""The tutorial that fastai users start with, its lines unchanged but for imports and the path."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+import torch
+import torchvision
+from matplotlib.figure import Figure
+from support.pictures import a_class_folder
+
+from learnfleet.trainer import (
+    CSVLogger,
+    DatasetType,
+    EarlyStoppingCallback,
+    GeneralScheduler,
+    ImageDataBunch,
+    OneCycleScheduler,
+    ShowGraph,
+    TrainingPhase,
+    accuracy,
+    cnn_learner,
+    get_transforms,
+    imagenet_stats,
+    load_learner,
+    models,
+)
+
+mpl.use("Agg")
+
+
+def test_every_name_of_the_tutorial_comes_with_a_star() -> None:
+    names: dict[str, object] = {}
+    exec("from learnfleet.trainer import *", names)
+    wanted = (
+        "ImageDataBunch cnn_learner unet_learner models accuracy error_rate imagenet_stats get_transforms Learner"
+        " OneCycleScheduler GeneralScheduler TrainingPhase MixUpCallback CSVLogger ShowGraph SaveModelCallback"
+        " EarlyStoppingCallback ReduceLROnPlateauCallback load_learner DatasetType ClassificationInterpretation"
+        " SegmentationItemList ImageList Callback LearnerCallback"
+    )
+    assert [name for name in wanted.split() if name not in names] == []
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of ten pictures each, as folders."""
+    root = tmp_path_factory.mktemp("pictures")
+    for number, name in enumerate(("ant", "bee")):
+        a_class_folder(root / name, 10, 100 * number)
+    return root
+
+
+@pytest.fixture
+def weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file where torchvision looks before it downloads; its name says which hash it should have."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for make, weights in (
+        (torchvision.models.resnet50, torchvision.models.ResNet50_Weights.DEFAULT),
+        (torchvision.models.resnet18, torchvision.models.ResNet18_Weights.DEFAULT),
+    ):
+        file = tmp_path / "hub" / "checkpoints" / weights.url.rpartition("/")[2]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        torch.save(make().state_dict(), file)
+
+
+@pytest.mark.usefixtures("weights_at_hand")
+def test_the_tutorials_own_lines_run(path: Path) -> None:
+    ds = ImageDataBunch.from_folder(path, valid_pct=0.2, size=128, bs=8)
+    learner_ = cnn_learner(ds, models.resnet50, metrics=[accuracy])
+    learner_.fit(1)
+    one_cycle = OneCycleScheduler(learner_, lr_max=0.1)
+    learner_.fit(10, lr=3e-4, callbacks=[one_cycle])
+    assert max(learner_.recorder.lrs) == pytest.approx(0.1, rel=0.05)
+    assert isinstance(learner_.recorder.plot_losses(), Figure)
+    assert isinstance(learner_.recorder.plot_lr(), Figure)
+
+    picture = ds.valid_ds[0]
+    category, index, probabilities = learner_.predict(picture)
+    assert ds.classes[int(index)] == str(category)
+    assert float(probabilities.sum()) == pytest.approx(1, abs=1e-5)
+    preds, targets, losses = learner_.get_preds(with_loss=True)
+    assert len(preds) == len(targets) == len(losses) == 4
+
+    interpretation = learner_.interpret()
+    assert isinstance(interpretation.plot_top_losses(4), Figure)
+    assert isinstance(interpretation.plot_confusion_matrix(), Figure)
+    assert interpretation.confusion_matrix().sum() == 4
+
+    learner_.save("stage-1")
+    learner_.load("stage-1")
+    learner_.export()
+    again = load_learner(path)
+    assert torch.allclose(again.predict(picture)[2], probabilities, atol=1e-6)
+
+
+@pytest.mark.usefixtures("weights_at_hand")
+def test_what_every_fastai_user_writes_next_runs(path: Path, tmp_path: Path) -> None:
+    data = ImageDataBunch.from_folder(path, valid_pct=0.2, ds_tfms=get_transforms(), size=32, bs=8, seed=42)
+    data = data.normalize(imagenet_stats)
+    data.show_batch(rows=3, figsize=(5, 5))
+    stopping = partial(EarlyStoppingCallback, monitor="accuracy", min_delta=0.01, patience=3)
+    learn = cnn_learner(data, models.resnet18, metrics=accuracy, callback_fns=[CSVLogger, stopping, ShowGraph])
+    learn.path = tmp_path
+    learn.lr_find(num_it=20)
+    learn.recorder.plot(suggestion=True)
+    learn.fit_one_cycle(1)
+    assert (tmp_path / "history.csv").read_text().startswith("epoch,train_loss,valid_loss,accuracy,time")
+    learn.unfreeze()
+    learn.fit_one_cycle(4, max_lr=slice(1e-5, 1e-3))
+    assert learn.recorder.lrs
+    learn.recorder.plot_metrics()
+    learn.mixup().to_bf16().fit(1, slice(1e-4))
+    phases = [
+        TrainingPhase(2).schedule_hp("lr", (1e-4, 1e-3)).schedule_hp("mom", (0.95, 0.85)),
+        TrainingPhase(2).schedule_hp("lr", 1e-4),
+    ]
+    learn.fit(2, callbacks=GeneralScheduler(learn, phases))
+    log_preds, y = learn.TTA(ds_type=DatasetType.Valid)
+    assert log_preds.shape == (4, 2)
+    assert len(y) == 4
+    assert learn.validate()[1] == pytest.approx(float(accuracy(learn.get_preds()[0], learn.get_preds()[1])))
+    learn.show_results(rows=2)
