@@ -18,18 +18,11 @@ from learnfleet.client.errors import (
     UnimplementedError,
 )
 from learnfleet.client.events import Event
+from learnfleet.client.interpretation import Interpretation, Picture
 from learnfleet.client.job import Job
 from learnfleet.client.learner import RemoteLearner, RunSettings
 from learnfleet.client.predictions import Predictions
-from learnfleet.client.results import (
-    Interpretation,
-    JobInfo,
-    LearnerInfo,
-    LrFinding,
-    ModelVersion,
-    Picture,
-    Prediction,
-)
+from learnfleet.client.results import JobInfo, LearnerInfo, LrFinding, ModelVersion, Prediction
 from learnfleet.client.specs import DatasetType, Fit, FitOneCycle, FreezeTo, ImageDataBunch, LearnerSpec, get_transforms
 
 __all__ = [

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from learnfleet.client.components import Component, component_to_proto
+from learnfleet.client.data_sources import Folder, Listed, Masks, Names, Source, Split, Table, listed_item
+from learnfleet.client.transform_specs import Transforms as Transforms
+from learnfleet.client.transform_specs import get_transforms as get_transforms
 from learnfleet.v1 import learner_pb2
 
 Size: TypeAlias = "int | tuple[int, int] | None"
@@ -31,158 +33,6 @@ _LABELS = {
     "float": learner_pb2.LABEL_KIND_FLOAT,
     "mask": learner_pb2.LABEL_KIND_MASK,
 }
-
-
-@dataclass(frozen=True)
-class Transforms:
-    """fastai's augmentation; made by `get_transforms`."""
-
-    do_flip: bool = True
-    flip_vert: bool = False
-    max_rotate: float = 10.0  # degrees
-    max_zoom: float = 1.1
-    max_lighting: float = 0.2
-    max_warp: float = 0.2
-    p_affine: float = 0.75
-    p_lighting: float = 0.75
-    xtra_tfms: tuple[Component, ...] = ()
-
-    def to_proto(self) -> learner_pb2.Transforms:
-        numbers = {name: value for name, value in vars(self).items() if name != "xtra_tfms"}
-        return learner_pb2.Transforms(**numbers, extra=[component_to_proto(item) for item in self.xtra_tfms])
-
-
-def get_transforms(
-    do_flip: bool = True,
-    flip_vert: bool = False,
-    max_rotate: float = 10.0,
-    max_zoom: float = 1.1,
-    max_lighting: float = 0.2,
-    max_warp: float = 0.2,
-    p_affine: float = 0.75,
-    p_lighting: float = 0.75,
-    xtra_tfms: Sequence[Component] = (),
-) -> Transforms:
-    """fastai v1's augmentation of training pictures. A maximum of 0 (zoom: 1) leaves that transform out.
-
-    Args:
-        xtra_tfms: further ones by name, such as ("cutout", {"length": [10, 40]}).
-    """
-    return Transforms(
-        do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting, tuple(xtra_tfms)
-    )
-
-
-@dataclass(frozen=True)
-class Split:
-    """A drawn share of the pictures validates."""
-
-    valid_pct: float = 0.2
-    seed: int | None = None  # None: 42
-
-    def to_proto(self) -> learner_pb2.RandomSplit:
-        return learner_pb2.RandomSplit(valid_pct=self.valid_pct, seed=self.seed)
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of class folders."""
-
-    path: str
-    train: str = "train"
-    valid: str = "valid"
-    valid_pct: float | None = None
-    seed: int | None = None
-
-    def put(self, message: learner_pb2.DataSpec) -> None:
-        message.folder.CopyFrom(learner_pb2.FolderSource(path=self.path, train=self.train, valid=self.valid))
-        if self.valid_pct is not None:
-            message.folder.valid_pct = self.valid_pct
-        if self.seed is not None:
-            message.folder.split_seed = self.seed
-
-
-@dataclass(frozen=True)
-class Table:
-    """A CSV file on the server that names pictures and their labels."""
-
-    path: str
-    file: str = "labels.csv"
-    folder: str = ""
-    suffix: str = ""
-    fn_col: str = ""
-    label_cols: tuple[str, ...] = ()
-    label_delim: str = ""
-    delimiter: str = ","
-    valid_col: str = ""
-    header: bool = True
-    split: Split = Split()
-
-    def put(self, message: learner_pb2.DataSpec) -> None:
-        table = learner_pb2.TableSource(
-            path=self.path,
-            file=self.file,
-            folder=self.folder,
-            suffix=self.suffix,
-            fn_col=self.fn_col,
-            label_cols=self.label_cols,
-            label_delim=self.label_delim,
-            delimiter=self.delimiter,
-            valid_col=self.valid_col,
-            split=self.split.to_proto(),
-            no_header=not self.header,
-        )
-        message.table.CopyFrom(table)
-
-
-@dataclass(frozen=True)
-class Names:
-    """All pictures below a folder, labelled by the first group of a regular expression in their paths."""
-
-    path: str
-    pattern: str
-    split: Split = Split()
-
-    def put(self, message: learner_pb2.DataSpec) -> None:
-        source = learner_pb2.NamesSource(path=self.path, pattern=self.pattern, split=self.split.to_proto())
-        message.names.CopyFrom(source)
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Pictures one by one."""
-
-    path: str
-    items: tuple[learner_pb2.ListedItem, ...]
-
-    def put(self, message: learner_pb2.DataSpec) -> None:
-        message.list.CopyFrom(learner_pb2.ListSource(path=self.path, items=self.items))
-
-
-@dataclass(frozen=True)
-class Masks:
-    """Pictures and a mask for each, of the same name in another folder."""
-
-    path: str
-    pictures: str = "images"
-    masks: str = "labels"
-    suffix: str = ""
-    extension: str = ""
-    split: Split = Split()
-
-    def put(self, message: learner_pb2.DataSpec) -> None:
-        source = learner_pb2.MasksSource(
-            path=self.path,
-            pictures=self.pictures,
-            masks=self.masks,
-            suffix=self.suffix,
-            extension=self.extension,
-            split=self.split.to_proto(),
-        )
-        message.masks.CopyFrom(source)
-
-
-Source: TypeAlias = Folder | Table | Names | Listed | Masks
 
 
 @dataclass(frozen=True)
@@ -311,7 +161,7 @@ class ImageDataBunch:
         validates. Raises ValueError where these are not as many.
         """
         rows: Iterable[tuple[str, Any, bool]] = zip(fnames, labels, is_valid, strict=True)
-        items = [_listed(*row) for row in rows]
+        items = [listed_item(*row) for row in rows]
         first = labels[0] if len(labels) else ""
         kind = "float" if isinstance(first, float) else "category" if isinstance(first, str) else "multi_category"
         return cls(Listed(str(path), tuple(items)), ds_tfms, size, bs, labels=kind).with_options()
@@ -402,13 +252,6 @@ class ImageDataBunch:
             )
         self.source.put(message)
         return message
-
-
-def _listed(name: str, label: str | Sequence[str] | float, is_valid: bool) -> learner_pb2.ListedItem:
-    part = learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN
-    if isinstance(label, float):
-        return learner_pb2.ListedItem(file=name, values=(label,), part=part)
-    return learner_pb2.ListedItem(file=name, labels=(label,) if isinstance(label, str) else label, part=part)
 
 
 def _known(word: str, words: Mapping[str, int], name: str) -> None:

@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from learnfleet.client.interpretation import Interpretation, Picture
 from learnfleet.client.job import Job
 from learnfleet.client.predictions import Predictions
 from learnfleet.client.remote import Remote
-from learnfleet.client.results import Interpretation, JobInfo, Picture
+from learnfleet.client.results import JobInfo
 from learnfleet.client.specs import DatasetType, Metric, component_to_proto
 from learnfleet.v1 import interpretation_service_pb2, job_pb2, job_service_pb2, prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb

@@ -1,0 +1,128 @@
+"""Where a remote learner's pictures, labels and split come from, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from learnfleet.v1 import learner_pb2
+
+
+@dataclass(frozen=True)
+class Split:
+    """A drawn share of the pictures validates."""
+
+    valid_pct: float = 0.2
+    seed: int | None = None  # None: 42
+
+    def to_proto(self) -> learner_pb2.RandomSplit:
+        return learner_pb2.RandomSplit(valid_pct=self.valid_pct, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of class folders."""
+
+    path: str
+    train: str = "train"
+    valid: str = "valid"
+    valid_pct: float | None = None
+    seed: int | None = None
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        message.folder.CopyFrom(learner_pb2.FolderSource(path=self.path, train=self.train, valid=self.valid))
+        if self.valid_pct is not None:
+            message.folder.valid_pct = self.valid_pct
+        if self.seed is not None:
+            message.folder.split_seed = self.seed
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file on the server that names pictures and their labels."""
+
+    path: str
+    file: str = "labels.csv"
+    folder: str = ""
+    suffix: str = ""
+    fn_col: str = ""
+    label_cols: tuple[str, ...] = ()
+    label_delim: str = ""
+    delimiter: str = ","
+    valid_col: str = ""
+    header: bool = True
+    split: Split = Split()
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        table = learner_pb2.TableSource(
+            path=self.path,
+            file=self.file,
+            folder=self.folder,
+            suffix=self.suffix,
+            fn_col=self.fn_col,
+            label_cols=self.label_cols,
+            label_delim=self.label_delim,
+            delimiter=self.delimiter,
+            valid_col=self.valid_col,
+            split=self.split.to_proto(),
+            no_header=not self.header,
+        )
+        message.table.CopyFrom(table)
+
+
+@dataclass(frozen=True)
+class Names:
+    """All pictures below a folder, labelled by the first group of a regular expression in their paths."""
+
+    path: str
+    pattern: str
+    split: Split = Split()
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        source = learner_pb2.NamesSource(path=self.path, pattern=self.pattern, split=self.split.to_proto())
+        message.names.CopyFrom(source)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Pictures one by one."""
+
+    path: str
+    items: tuple[learner_pb2.ListedItem, ...]
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        message.list.CopyFrom(learner_pb2.ListSource(path=self.path, items=self.items))
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Pictures and a mask for each, of the same name in another folder."""
+
+    path: str
+    pictures: str = "images"
+    masks: str = "labels"
+    suffix: str = ""
+    extension: str = ""
+    split: Split = Split()
+
+    def put(self, message: learner_pb2.DataSpec) -> None:
+        source = learner_pb2.MasksSource(
+            path=self.path,
+            pictures=self.pictures,
+            masks=self.masks,
+            suffix=self.suffix,
+            extension=self.extension,
+            split=self.split.to_proto(),
+        )
+        message.masks.CopyFrom(source)
+
+
+Source: TypeAlias = Folder | Table | Names | Listed | Masks
+
+
+def listed_item(name: str, label: str | Sequence[str] | float, is_valid: bool) -> learner_pb2.ListedItem:
+    part = learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN
+    if isinstance(label, float):
+        return learner_pb2.ListedItem(file=name, values=(label,), part=part)
+    return learner_pb2.ListedItem(file=name, labels=(label,) if isinstance(label, str) else label, part=part)
