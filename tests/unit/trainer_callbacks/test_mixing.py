@@ -18,6 +18,7 @@ from learnfleet.trainer.loss_functions import CrossEntropyFlat, LabelSmoothingCr
 from learnfleet.trainer.losses import activation_of
 from learnfleet.trainer.mixup import CutMixCallback, MixUpCallback, MixUpLoss, cut_box
 from learnfleet.trainer.state import TrainState
+from learnfleet.trainer.trackers import SaveModelCallback
 
 
 class Peek(Callback):
@@ -179,3 +180,12 @@ def _mixed_on_ranks(rank: int, folder: Path) -> list[float]:
 def test_f071_ranks_draw_their_own_mixes_and_stay_one_model(tmp_path: Path) -> None:
     first, second = run_ranks([_mixed_on_ranks], tmp_path)["_mixed_on_ranks"]
     assert first == second
+
+
+def test_with_the_best_model_saved_a_fit_ends_with_the_best_averages(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(path=tmp_path))
+    saving = SaveModelCallback(learner)
+    learner.fit(3, 3.0, callbacks=[EMACallback(learner, decay=0.5), saving])
+    losses = learner.recorder.val_losses
+    assert min(losses) < losses[-1]
+    assert learner.validate()[0] == pytest.approx(min(losses), rel=1e-6)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class EMACallback(LearnerCallback):
     """Averages the weights after every step: average = decay * average + (1 - decay) * weights.
 
-    Validation runs on the averages, and so does everything after the fit. Buffers (BatchNorm statistics) are the
+    Validation runs on the averages, and so does everything after the fit; with SaveModelCallback the fit ends with the
+    best of the averages. Buffers (BatchNorm statistics) are the
     model's own.
     Source: Polyak & Juditsky 1992; timm `ModelEma`.
 
@@ -58,7 +59,7 @@ class EMACallback(LearnerCallback):
 
     def on_train_end(self, state: TrainState) -> None:
         self._swap_out(state)
-        if state.exception is None and not state.interrupted:
+        if state.exception is None and not state.interrupted and not state.weights_chosen:
             _put(state, self._average)
 
     def _swap_in(self, state: TrainState) -> None:

@@ -193,6 +193,7 @@ class SaveModelCallback(TrackerCallback):
         if self.every == "improvement" and self.saved_epoch is not None and finished:
             steps, epochs = state.learner.global_step, state.learner.lifetime_epoch
             state.learner.load(self.name, with_opt=self.with_opt)
+            state.weights_chosen = True
             # The learner has lived through the later epochs: random choices go on from here.
             state.learner.global_step, state.learner.lifetime_epoch = steps, epochs
 
