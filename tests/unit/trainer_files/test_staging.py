@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from support.memory_data import a_learner
 
-from learnfleet.trainer.staging import Staging
+from learnfleet.trainer import tensor_file
+from learnfleet.trainer.gradients import AccumulateScheduler
+from learnfleet.trainer.run import RunContext, run_train
+from learnfleet.trainer.spec import FitStage, LearningRate
+from learnfleet.trainer.staging import Named, Staging
 
 
 @pytest.fixture
@@ -66,3 +73,48 @@ def test_a_tensor_laid_out_in_another_order_is_copied_in_the_plain_one(staging: 
     copied = staging.copy("model", {"w": tensor})["w"]
     assert copied.is_contiguous()
     assert torch.equal(copied, tensor)
+
+
+def train(learner: object, root: Path, every_steps: int | None) -> None:
+    context = RunContext("job", 1, lambda *_: None, lambda: False, root, None, every_steps)
+    run_train(learner, [FitStage(1, LearningRate(value=1e-2))], context)  # type: ignore[arg-type]
+
+
+def test_memory_is_not_used_again_while_its_snapshot_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied, overlaps = threading.Event(), []
+    copy, write = Staging.copy, tensor_file.write
+
+    def noted(self: Staging, part: str, tensors: Named) -> Named:
+        copied.set()
+        return copy(self, part, tensors)
+
+    def slow(path: Path, tensors: Named) -> None:
+        copied.clear()
+        overlaps.append(copied.wait(0.3))  # long enough for the next step and its copy
+        write(path, tensors)
+
+    monkeypatch.setattr(Staging, "copy", noted)
+    monkeypatch.setattr(tensor_file, "write", slow)
+    train(a_learner(), tmp_path, every_steps=1)
+    assert len(overlaps) > 3
+    assert not any(overlaps)
+
+
+def test_memory_is_made_at_the_first_step_with_its_moments_also_where_batches_accumulate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: dict[str, list[str]] = {}
+    prepare = Staging.prepare
+
+    def noted(self: Staging, part: str, tensors: Named) -> None:
+        prepared.setdefault(part, list(tensors))
+        prepare(self, part, tensors)
+
+    monkeypatch.setattr(Staging, "prepare", noted)
+    learner = a_learner()
+    learner.add_callbacks(AccumulateScheduler(learner, 2))
+    train(learner, tmp_path, every_steps=None)
+    assert any(name.startswith("exp_avg/") for name in prepared["optimizer"])
+    assert any("losses" in name for name in prepared["callbacks"])

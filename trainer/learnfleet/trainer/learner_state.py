@@ -13,7 +13,7 @@ from torch import Tensor
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.checkpoint import Snapshot, load, named_tensors, to_cpu
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.staging import Staging
+from learnfleet.trainer.staging import Named, Staging
 from learnfleet.trainer.tensor_names import compare, list_names
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def take_snapshot(
     optimizer = learner.opt if with_opt else None
     callbacks = events.names() if events else {}
     state = {**describe(learner), "callbacks": {name: item.state_dict() for name, item in callbacks.items()}}
-    large = callbacks if in_fit else {}
-    tensors = {f"{name}/{key}": value for name, item in large.items() for key, value in item.tensors().items()}
+    tensors = _callback_tensors(events) if events and in_fit else {}
     state.update(extra or {})
     return Snapshot(
         copy("model", named_tensors(learner.model)),
@@ -69,10 +68,15 @@ def take_snapshot(
     )
 
 
-def prepare_staging(learner: Learner, staging: Staging) -> None:
-    """Make memory for the snapshots of a learner that has begun to train, in the background."""
+def _callback_tensors(events: Events) -> Named:
+    return {f"{name}/{key}": value for name, item in events.names().items() for key, value in item.tensors().items()}
+
+
+def prepare_staging(learner: Learner, staging: Staging, events: Events) -> None:
+    """Make memory for the snapshots of a learner that has taken its first step, in the background."""
     staging.prepare("model", named_tensors(learner.model))
     staging.prepare("optimizer", learner.require_optimizer().tensors())
+    staging.prepare("callbacks", _callback_tensors(events))
 
 
 def describe(learner: Learner) -> dict[str, Any]:

@@ -173,7 +173,8 @@ class _TrainRun:
         ]
 
     def _prepare(self) -> None:
-        prepare_staging(self._learner, self._staging)
+        assert self._events is not None, "a fit has begun"
+        prepare_staging(self._learner, self._staging, self._events)
 
     def _resumable_in_epoch(self) -> bool:
         return self._events is not None and self._events.resumable_in_epoch

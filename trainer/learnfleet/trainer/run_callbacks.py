@@ -60,7 +60,7 @@ class Checkpoints(Callback):
         self._note(state.global_step)
 
     def on_batch_end(self, state: TrainState) -> None:
-        if state.train and self._prepare is not None:
+        if state.train and not state.accumulating and self._prepare is not None:
             self._prepare()
             self._prepare = None
         if not state.train or state.accumulating or not self._in_epochs():
