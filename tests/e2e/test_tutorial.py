@@ -46,10 +46,10 @@ def test_every_name_of_the_tutorial_comes_with_a_star() -> None:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of ten pictures each, as folders."""
+    """Two classes as folders: enough pictures for a batch of the default size."""
     root = tmp_path_factory.mktemp("pictures")
     for number, name in enumerate(("ant", "bee")):
-        a_class_folder(root / name, 10, 100 * number)
+        a_class_folder(root / name, 40, 100 * number)
     return root
 
 
@@ -69,7 +69,7 @@ def weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("weights_at_hand")
 def test_the_tutorials_own_lines_run(path: Path) -> None:
-    ds = ImageDataBunch.from_folder(path, valid_pct=0.2, size=128, bs=8)
+    ds = ImageDataBunch.from_folder(path, valid_pct=0.2, size=128)
     learner_ = cnn_learner(ds, models.resnet50, metrics=[accuracy])
     learner_.fit(1)
     one_cycle = OneCycleScheduler(learner_, lr_max=0.1)
@@ -83,12 +83,12 @@ def test_the_tutorials_own_lines_run(path: Path) -> None:
     assert ds.classes[int(index)] == str(category)
     assert float(probabilities.sum()) == pytest.approx(1, abs=1e-5)
     preds, targets, losses = learner_.get_preds(with_loss=True)
-    assert len(preds) == len(targets) == len(losses) == 4
+    assert len(preds) == len(targets) == len(losses) == 16
 
     interpretation = learner_.interpret()
     assert isinstance(interpretation.plot_top_losses(4), Figure)
     assert isinstance(interpretation.plot_confusion_matrix(), Figure)
-    assert interpretation.confusion_matrix().sum() == 4
+    assert interpretation.confusion_matrix().sum() == 16
 
     learner_.save("stage-1")
     learner_.load("stage-1")
@@ -107,20 +107,22 @@ def test_what_every_fastai_user_writes_next_runs(path: Path, tmp_path: Path) -> 
     learn.path = tmp_path
     learn.lr_find(num_it=20)
     learn.recorder.plot(suggestion=True)
+    assert learn.recorder.min_grad_lr in learn.recorder.lrs
     learn.fit_one_cycle(1)
     assert (tmp_path / "history.csv").read_text().startswith("epoch,train_loss,valid_loss,accuracy,time")
     learn.unfreeze()
     learn.fit_one_cycle(4, max_lr=slice(1e-5, 1e-3))
     assert learn.recorder.lrs
     learn.recorder.plot_metrics()
-    learn.mixup().to_bf16().fit(1, slice(1e-4))
+    learn.mixup().to_fp16().fit(1, slice(1e-4))
+    learn.to_fp32()
     phases = [
         TrainingPhase(2).schedule_hp("lr", (1e-4, 1e-3)).schedule_hp("mom", (0.95, 0.85)),
         TrainingPhase(2).schedule_hp("lr", 1e-4),
     ]
     learn.fit(2, callbacks=GeneralScheduler(learn, phases))
     log_preds, y = learn.TTA(ds_type=DatasetType.Valid)
-    assert log_preds.shape == (4, 2)
-    assert len(y) == 4
+    assert log_preds.shape == (16, 2)
+    assert len(y) == 16
     assert learn.validate()[1] == pytest.approx(float(accuracy(learn.get_preds()[0], learn.get_preds()[1])))
     learn.show_results(rows=2)
