@@ -13,6 +13,7 @@ from support.ranks import run_ranks
 from torch import Tensor, nn
 
 from learnfleet.trainer.callback import Callback, Changes
+from learnfleet.trainer.carried_state import carried_state, load_carried_state
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.language_model import LSTMLanguageModel, language_model_learner
 from learnfleet.trainer.learner import Learner
@@ -86,6 +87,26 @@ def test_f078_the_state_goes_on_within_a_text_and_is_forgotten_between_epochs() 
     assert torch.allclose(whole, halves, atol=1e-6)
     model.reset()
     assert torch.allclose(model(tokens)[0], whole)
+
+
+def test_f078_what_a_model_carries_is_found_wherever_its_modules_hold_it() -> None:
+    class Inner(nn.LSTM):
+        hidden: object
+
+    def make() -> nn.ModuleDict:
+        model = nn.ModuleDict({"encoder": Inner(2, 3), "cache": nn.Linear(1, 1)})
+        model["cache"].register_buffer("seen", torch.zeros(2), persistent=False)
+        return model
+
+    model, other = make(), make()
+    model["encoder"].hidden = [(torch.ones(1, 2), torch.zeros(3)), torch.full((2,), 5.0)]
+    model["encoder"].shared = [model["cache"].weight]
+    model["cache"].seen.fill_(7)
+    tensors = carried_state(model)
+    assert len(tensors) == 4
+    load_carried_state(other, tensors)
+    assert str(other["encoder"].hidden) == str(model["encoder"].hidden)
+    assert torch.equal(other["cache"].seen, torch.full((2,), 7.0))
 
 
 def test_f078_a_model_without_reset_or_of_another_form_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -94,10 +95,19 @@ def test_f095_a_stop_that_a_callback_has_asked_for_is_not_forgotten(lab: Lab) ->
             assert lab.check(scenario)["attempts"] == 2
 
 
-def test_f095_a_recurrent_model_goes_on_at_the_epoch_as_its_state_is_of_one(lab: Lab) -> None:
-    for place in (("on_backward_end", 1), ("on_batch_end", 9), ("validation", 5), ("stop", 1), ("stop", 9)):
-        scenario = Scenario([ONE_CYCLE], data="text", every_steps=1, waits=True, kills=kills_at([place]))
-        assert lab.check(scenario)["attempts"] == 2
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_f078_f095_a_recurrent_model_goes_on_inside_an_epoch_with_the_state_that_it_carries(
+    lab: Lab, world_size: int
+) -> None:
+    """An epoch of the text has 9 steps. Each attempt is killed in an epoch that the one before was killed in."""
+    last = world_size - 1
+    kills = [("on_backward_end", 1, 0), ("on_batch_end", 4, last), ("write", 4, 0), ("validation", 8, last)]
+    kills += [("on_loss_begin", 12, last), ("stop", 13, 0), ("on_step_end", 16, 0)]
+    scenario = Scenario([ONE_CYCLE], data="text", world_size=world_size, every_steps=1, waits=True, kills=kills)
+    found = lab.check(scenario)
+    assert found["attempts"] == 8
+    inside = [position for position in found["checkpoints"] if json.loads(position)["batch"]]
+    assert len(inside) >= 16
 
 
 def test_f095_the_lab_finds_a_callback_that_loses_its_state(lab: Lab) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import torch
 from support.memory_data import a_learner
+from support.ranks import run_ranks
+from torch import Tensor
 
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.manifest import newest_valid
 from learnfleet.trainer.run import RunContext, TrainOutcome, run_train
 from learnfleet.trainer.spec import FitStage, FreezeStage, Stage
 from learnfleet.trainer.state import TrainState
@@ -133,19 +136,48 @@ def test_f095_an_appending_table_has_no_line_twice_when_a_job_is_resumed(tmp_pat
         assert (parts / "history.csv").read_text() == (whole / "history.csv").read_text()
 
 
-class NeedsEpochs(CountsFits):
-    resumable_in_epoch = False
+class SumsOwnInputs(Callback):
+    """Keeps something of each rank's own."""
+
+    def __init__(self) -> None:
+        self.total, self.restored = torch.zeros(()), False
+
+    def on_batch_begin(self, state: TrainState) -> None:
+        self.total += state.last_input.sum() * state.train
+
+    def rank_tensors(self) -> dict[str, Tensor]:
+        return {"total": self.total}
+
+    def load_rank_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self.total, self.restored = tensors["total"], True
 
 
-def test_f095_a_fit_that_cannot_go_on_inside_an_epoch_is_saved_between_epochs_only(tmp_path: Path) -> None:
-    whole = a_learner(callbacks=[NeedsEpochs()])
-    expected = run(whole, tmp_path / "whole", every_steps=1)
-    steps = [int(path.name.split("-")[1]) for path in (tmp_path / "whole").iterdir()]
-    assert sorted(steps) == [4, 8]
-    stopped = run(a_learner(callbacks=[NeedsEpochs()]), tmp_path / "parts", 1, 2, every_steps=1)
-    assert (stopped.stopped, stopped.checkpoint.step) == (True, 0)  # it begins the epoch anew
-    resumed = run(a_learner(callbacks=[NeedsEpochs()]), tmp_path / "parts", 2, resume_from=stopped.checkpoint.path)
-    assert resumed.checkpoint.model_sha256 == expected.checkpoint.model_sha256
+def _stopped_and_resumed_on_ranks(rank: int, folder: Path) -> list[float]:
+    whole = a_learner(callbacks=[SumsOwnInputs()])
+    run(whole, folder / "whole")
+    learner, _ = in_two(folder / "parts", lambda: a_learner(callbacks=[SumsOwnInputs()]), 3)
+    return [float(item.callbacks[0].total) for item in (whole, learner)]  # type: ignore[attr-defined]
+
+
+def test_f095_each_rank_gets_back_what_it_had_for_itself(tmp_path: Path) -> None:
+    first, second = run_ranks([_stopped_and_resumed_on_ranks], tmp_path)["_stopped_and_resumed_on_ranks"]
+    assert first[0] == first[1]
+    assert second[0] == second[1]
+    assert first != second
+
+
+def test_f095_a_job_resumed_on_fewer_ranks_leaves_what_each_had_for_itself(tmp_path: Path) -> None:
+    run_ranks([_stopped], tmp_path)
+    sums = SumsOwnInputs()
+    learner = a_learner(callbacks=[sums])
+    newest = newest_valid(tmp_path / "_stopped", "job")
+    assert newest is not None
+    assert not run(learner, tmp_path / "_stopped", 2, resume_from=newest.path).exact
+    assert not sums.restored
+
+
+def _stopped(rank: int, folder: Path) -> None:
+    assert run(a_learner(callbacks=[SumsOwnInputs()]), folder, 1, 3).stopped
 
 
 def test_f095_a_checkpoint_tells_of_an_optimisers_plain_numbers_with_all_their_digits() -> None:

@@ -51,7 +51,6 @@ class Callback:
     """
 
     order: ClassVar[int] = 0  # ascending; ties keep the order in which they were given
-    resumable_in_epoch: ClassVar[bool] = True  # False: a resumed fit must begin at an epoch, not inside one
     in_lr_find: ClassVar[bool] = False  # also in a learning-rate search: for what changes the computation of a step
 
     def on_train_begin(self, state: TrainState) -> Changes:
@@ -100,6 +99,13 @@ class Callback:
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `tensors` gave."""
+
+    def rank_tensors(self) -> dict[str, Tensor]:
+        """As `tensors`, but what each rank has for itself. All ranks are asked at the same step."""
+        return {}
+
+    def load_rank_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `rank_tensors` gave on this rank, in a job with as many ranks."""
 
 
 class LearnerCallback(Callback):
@@ -175,11 +181,6 @@ class Events:
             _log.error("a callback failed in on_train_end", exc_info=further)
         if errors and state.exception is None:
             raise errors[0]
-
-    @property
-    def resumable_in_epoch(self) -> bool:
-        """Whether all of them can go on inside an epoch."""
-        return all(callback.resumable_in_epoch for callback in self.callbacks)
 
     def names(self) -> dict[str, Callback]:
         """A stable name for each callback: its class, numbered from the second of a class on."""

@@ -112,6 +112,14 @@ class World:
         dist.all_gather(parts, padded.contiguous(), group=self.control)
         return torch.cat([part[:count] for part, count in zip(parts, counts.tolist(), strict=True)])
 
+    def gather_bytes(self, content: bytes) -> list[bytes]:
+        """What every rank gives, rank by rank, on every rank. Every rank must call, with at least one byte."""
+        if self.size == 1:
+            return [content]
+        sizes = self.gather_rows(torch.tensor([len(content)])).tolist()
+        joined = self.gather_rows(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        return [part.numpy().tobytes() for part in torch.split(joined, sizes)]
+
     def share_buffers(self, model: nn.Module) -> None:
         """Give every rank the buffers (BatchNorm statistics) of rank 0, so that all evaluate one and the same model."""
         if self.size > 1:

@@ -13,6 +13,7 @@ from torch import Tensor
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.checkpoint import Snapshot, load, named_tensors, to_cpu
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.rank_state import restore_rank_tensors
 from learnfleet.trainer.staging import Named, Staging
 from learnfleet.trainer.tensor_names import compare, list_names
 
@@ -43,6 +44,7 @@ def take_snapshot(
     *,
     in_fit: bool = True,
     with_opt: bool = True,
+    rank_tensors: Named | None = None,
     staging: Staging | None = None,
 ) -> Snapshot:
     """Copy everything to the CPU. `extra` joins the JSON part.
@@ -51,12 +53,13 @@ def take_snapshot(
         events: with the callbacks whose state is taken, too.
         staging: whose memory is used; the snapshot is good until its next use. None: new memory.
         in_fit: their fit goes on; otherwise their tensors, which are of a fit, are left out.
+        rank_tensors: what `gather_rank_tensors` gave.
     """
     copy = staging.copy if staging else lambda _, tensors: to_cpu(tensors)
     optimizer = learner.opt if with_opt else None
     callbacks = events.names() if events else {}
     state = {**describe(learner), "callbacks": {name: item.state_dict() for name, item in callbacks.items()}}
-    tensors = _callback_tensors(events) if events and in_fit else {}
+    tensors = {**(_callback_tensors(events) if events and in_fit else {}), **(rank_tensors or {})}
     state.update(extra or {})
     return Snapshot(
         copy("model", named_tensors(learner.model)),
@@ -200,8 +203,11 @@ def restore_between_fits(learner: Learner, snapshot: Snapshot) -> None:
             callback.load_state_dict(saved[name])
 
 
-def restore_callbacks(events: Events, snapshot: Snapshot) -> None:
-    """Give each callback of the fit the state it had, by name. Those not saved then keep what they have."""
+def restore_callbacks(learner: Learner, events: Events, snapshot: Snapshot) -> None:
+    """Give each callback of the fit the state it had, by name. Those not saved then keep what they have.
+
+    What each rank had for itself is left where there are now more or fewer of them.
+    """
     for name, callback in events.names().items():
         if name in snapshot.state["callbacks"]:
             callback.load_state_dict(snapshot.state["callbacks"][name])
@@ -209,6 +215,8 @@ def restore_callbacks(events: Events, snapshot: Snapshot) -> None:
         tensors = {key.removeprefix(prefix): t for key, t in snapshot.callbacks.items() if key.startswith(prefix)}
         if tensors:
             callback.load_tensors(tensors)
+    if snapshot.state["world_size"] == learner.world.size:
+        restore_rank_tensors(events, snapshot.callbacks, learner.world.rank)
 
 
 def is_exact(learner: Learner, snapshot: Snapshot) -> bool:

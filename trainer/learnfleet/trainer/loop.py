@@ -155,18 +155,19 @@ def finish_gradients(state: TrainState) -> None:
 
 
 def agree(state: TrainState, loss: Tensor | None, n_local: int) -> None:
-    """Make the loss that of the global batch, and a stop request of any rank that of all: one small all-reduce."""
+    """Make the loss that of the global batch, and a rank's wish to stop or save that of all: one small all-reduce."""
     local = loss.item() if loss is not None else float("nan")
-    # Gradients that are still being added up are in no checkpoint, so a stop waits for their step.
+    # Gradients that are still being added up are in no checkpoint, so stopping and saving wait for their step.
     stop = (state.stop_request or state.stop_requested()) and not state.accumulating
+    save = state.save_requested() and not state.accumulating
     if state.learner.world.size > 1:
-        sums = state.learner.world.sum(torch.tensor([local * n_local, n_local, float(stop)], dtype=torch.float64))
-        total, count, stops = sums.tolist()
-        local, stop = total / count, stops > 0
+        sums = torch.tensor([local * n_local, n_local, float(stop), float(save)], dtype=torch.float64)
+        total, count, stops, saves = state.learner.world.sum(sums).tolist()
+        local, stop, save = total / count, stops > 0, saves > 0
     state.last_loss = local
     if loss is not None:
         state.smoothed.add(local)
-    state.interrupted = stop
+    state.interrupted, state.save_due = stop, save
 
 
 def validate_epoch(state: TrainState, events: Events) -> list[float]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer.callback import LearnerCallback
+from learnfleet.trainer.carried_state import carried_state, load_carried_state
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.state import TrainState
 
@@ -22,13 +23,12 @@ class RNNTrainer(LearnerCallback):
     raw[-1] from one step to the next. fastai v1 looks at the batch size, not at the length, before it takes
     differences; here sequences of one step have none.
 
-    The model's `reset()` is called before each epoch and before its validation. Its state is carried from window to
-    window and is no part of checkpoints, so a job is resumed from the end of an epoch, not from inside one.
+    The model's `reset()` is called before each epoch and before its validation. The state that it carries from window
+    to window, each rank's own, is part of a job's checkpoints: see `carried_state` for what it may look like.
 
     Source: Merity, McCann, Socher, "Revisiting activation regularization for language RNNs", 2017, arXiv:1708.01009.
     """
 
-    resumable_in_epoch: ClassVar[bool] = False
     in_lr_find: ClassVar[bool] = True
 
     def __init__(self, learn: Learner, alpha: float = 0.0, beta: float = 0.0) -> None:
@@ -69,3 +69,10 @@ class RNNTrainer(LearnerCallback):
         steps = self._raw[-1]
         if self.beta and steps.shape[1] > 1:
             state.loss = state.loss + self.beta * torch.diff(steps.float(), dim=1).pow(2).mean()
+
+    def rank_tensors(self) -> dict[str, Tensor]:
+        # After validation there is only what the next epoch begins by forgetting.
+        return {} if self._validating else carried_state(self.learn.model)
+
+    def load_rank_tensors(self, tensors: dict[str, Tensor]) -> None:
+        load_carried_state(self.learn.model, tensors)

@@ -29,13 +29,14 @@ from learnfleet.trainer.learner_state import (
     take_snapshot,
 )
 from learnfleet.trainer.manifest import CheckpointInfo
+from learnfleet.trainer.rank_state import gather_rank_tensors
 from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome, report_picture
 from learnfleet.trainer.run_data import DataReporter
 from learnfleet.trainer.run_lr_find import run_lr_find
 from learnfleet.trainer.stage_spec import FittingStage, FreezeStage, LrFindStage, Stage, stage_to_json
 from learnfleet.trainer.stages import describe_stage, fit_of
-from learnfleet.trainer.staging import Staging
+from learnfleet.trainer.staging import Named, Staging
 from learnfleet.trainer.state import TrainState
 
 __all__ = ["RunContext", "TrainOutcome", "load_state", "run_train"]
@@ -76,6 +77,7 @@ class _TrainRun:
         self._exact = True
         self._earlier_metrics: dict[str, float] = {}
         self._saved_position: JobPosition | None = None
+        self._saved: Snapshot | None = None  # the last one, on rank 0
         self._events: Events | None = None
         self._data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
         self._writer: CheckpointWriter | None = None
@@ -140,8 +142,6 @@ class _TrainRun:
         def begun(state: TrainState, events: Events) -> bool:
             if snapshot is not None:
                 _put_back(state, events, start, snapshot)
-            elif not events.resumable_in_epoch and self._saved_position is None:
-                self._save(JobPosition(index))  # a stop in mid-epoch needs something to go back to
             self._events = events
             return snapshot is not None
 
@@ -161,35 +161,32 @@ class _TrainRun:
         return state.interrupted
 
     def _callbacks(self, index: int) -> list[Callback]:
-        if not self._learner.world.is_main:
-            return [FailOnNonFiniteLoss(), ReleaseFreeMemory()]
-        writer = self._writer
-        assert writer is not None
-        return [
-            FailOnNonFiniteLoss(),
-            EventReporter(self._context.emit, index),
-            Checkpoints(self._context, index, self._save, lambda: writer.busy, self._resumable_in_epoch, self._prepare),
-            ReleaseFreeMemory(),
-        ]
+        checkpoints = Checkpoints(self._context, index, self._save, self._is_busy, self._prepare)
+        reporters = [EventReporter(self._context.emit, index)] if self._learner.world.is_main else []
+        return [FailOnNonFiniteLoss(), *reporters, checkpoints, ReleaseFreeMemory()]
+
+    def _is_busy(self) -> bool:
+        return self._writer is not None and self._writer.busy
 
     def _prepare(self) -> None:
         assert self._events is not None, "a fit has begun"
-        prepare_staging(self._learner, self._staging, self._events)
-
-    def _resumable_in_epoch(self) -> bool:
-        return self._events is not None and self._events.resumable_in_epoch
+        if self._writer is not None:
+            prepare_staging(self._learner, self._staging, self._events)
 
     def _save(self, position: JobPosition) -> None:
+        """Every rank must call: rank 0 writes, the others tell what they keep for themselves."""
+        rank_tensors = gather_rank_tensors(self._events, self._learner.world) if self._events else {}
         if self._writer is not None:
             self._writer.settle()  # what it writes lies in the memory that is about to be used again
-            self._writer.submit(self._snapshot(position))
-            self._saved_position = position
+            self._saved = self._snapshot(position, rank_tensors)
+            self._writer.submit(self._saved)
+        self._saved_position = position
 
     def _save_if_new(self, position: JobPosition) -> None:
         if self._saved_position != position:
             self._save(position)
 
-    def _snapshot(self, position: JobPosition) -> Snapshot:
+    def _snapshot(self, position: JobPosition, rank_tensors: Named) -> Snapshot:
         learner = self._learner
         # The counters move on after the events: what is saved is what a resumed run starts from.
         inside, is_epoch_end = self._events is not None, position.fit.batch == 0
@@ -205,7 +202,9 @@ class _TrainRun:
             },
         }
         events = self._events or Events(learner.callbacks)
-        snapshot = take_snapshot(learner, extra, events, in_fit=inside, staging=self._staging)
+        snapshot = take_snapshot(
+            learner, extra, events, in_fit=inside, rank_tensors=rank_tensors, staging=self._staging
+        )
         return replace(snapshot, metrics=self._finite_metrics(extra) if is_epoch_end else {})
 
     @staticmethod
@@ -223,17 +222,16 @@ class _TrainRun:
 
     def _last_checkpoint(self) -> dict[str, Any]:
         assert self._writer is not None
-        position = self._saved_position
         for tries_left in range(_LAST_SAVE_TRIES - 1, -1, -1):
             try:
                 newest = self._writer.wait()
                 assert newest is not None, "an end is always saved"
                 return newest.to_json()
             except OSError as error:
-                if tries_left == 0 or position is None:
+                if tries_left == 0 or self._saved is None:
                     return {"error": str(error)}
                 time.sleep(_LAST_SAVE_PAUSE_S)
-                self._save(position)
+                self._writer.submit(self._saved)  # its memory has not been used again: it is the last
         raise AssertionError("unreachable")
 
     def _report_stage(self, index: int, stage: Stage) -> None:
@@ -265,5 +263,5 @@ class _TrainRun:
 def _put_back(state: TrainState, events: Events, start: JobPosition, snapshot: Snapshot) -> None:
     """Put a fit that has just begun where it stood."""
     state.move_to(start.fit)
-    restore_callbacks(events, snapshot)
+    restore_callbacks(state.learner, events, snapshot)
     state.learner.require_optimizer().load_hyper_parameters(snapshot.state["optimizer"])

@@ -28,6 +28,8 @@ class FailOnNonFiniteLoss(Callback):
 class Checkpoints(Callback):
     """Asks for a checkpoint at the end of every epoch, by time and steps within it, and at an agreed stop.
 
+    It is there on every rank, and all ask at the same step: rank 0 says when.
+
     Not at the end of the last epoch: callbacks may still change the learner when the fit ends, and what is saved must
     be what the next stage begins with. That checkpoint is for whoever runs the stages.
 
@@ -36,7 +38,6 @@ class Checkpoints(Callback):
     Args:
         save: takes the position that a run resumed from the checkpoint is to go on from.
         is_busy: whether the one before is still being written; one that is due by time then waits.
-        in_epochs: whether the fit can be resumed inside an epoch.
         prepare: called once there is an optimiser with moments, to make memory for the first snapshot.
     """
 
@@ -48,24 +49,24 @@ class Checkpoints(Callback):
         stage: int,
         save: Callable[[JobPosition], None],
         is_busy: Callable[[], bool],
-        in_epochs: Callable[[], bool],
         prepare: Callable[[], None],
     ) -> None:
         self._every_s, self._every_steps = context.checkpoint_every_s, context.checkpoint_every_steps
-        self._stage, self._save, self._is_busy, self._in_epochs = stage, save, is_busy, in_epochs
+        self._stage, self._save, self._is_busy = stage, save, is_busy
         self._prepare: Callable[[], None] | None = prepare
         self._saved_at_s, self._saved_at_step = time.monotonic(), 0
 
     def on_train_begin(self, state: TrainState) -> None:
         self._note(state.global_step)
+        learner = state.learner
+        if learner.world.is_main:
+            state.save_requested = lambda: self._is_due(learner.global_step + 1)
 
     def on_batch_end(self, state: TrainState) -> None:
         if state.train and not state.accumulating and self._prepare is not None:
             self._prepare()
             self._prepare = None
-        if not state.train or state.accumulating or not self._in_epochs():
-            return
-        if state.interrupted or self._is_due(state.global_step + 1):
+        if state.train and (state.interrupted or state.save_due):
             self._save(JobPosition(self._stage, state.position(batches_more=1)))
             self._note(state.global_step + 1)
 

@@ -108,6 +108,8 @@ class TrainState:
     skip_validate: bool = False  # for the rest of the fit
     stop_request: bool = False  # on any rank, at any time: all leave the fit at this batch's end
     stop_requested: Callable[[], bool] = _never  # polled at every batch end on every rank, as stop_request
+    save_requested: Callable[[], bool] = _never  # polled at every batch end on every rank; one rank's True is all's
+    save_due: bool = False  # at on_batch_end in training: a rank has asked for a checkpoint
     interrupted: bool = False  # the fit was left before its end; its position is kept
     weights_chosen: bool = False  # at on_train_end: a callback has put in the weights to end with; later ones keep them
     exception: BaseException | None = None  # at on_train_end: why the fit failed
