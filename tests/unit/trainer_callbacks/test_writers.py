@@ -14,7 +14,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.peak_memory import PeakMemMetric
 from learnfleet.trainer.progress import ProgressCallback, html_table
-from learnfleet.trainer.recorder import Recorder
 from learnfleet.trainer.show_graph import ShowGraph
 from learnfleet.trainer.state import SmoothedLoss
 from learnfleet.trainer.tensorboard import LearnerTensorboardWriter, gradient_stats
@@ -152,18 +151,3 @@ def test_f068_losses_are_smoothed_without_the_bias_of_the_start() -> None:
     found = [smoothed.add(value) for value in (2.0, 1.0, 4.0, 0.5, 3.0)]
     right = [2.0, 1.4949494949494933, 2.3468915793769543, 1.871083823338464, 2.1060808131264768]
     assert found == pytest.approx(right, rel=1e-6)
-
-
-def test_f123_plots_show_what_was_recorded() -> None:
-    learner = a_learner(metrics=["accuracy"])
-    learner.fit_one_cycle(2, 1e-2)
-    recorder = learner.recorder
-    lr, mom = recorder.plot_lr(show_moms=True).axes
-    assert list(lr.get_lines()[0].get_ydata()) == recorder.lrs
-    assert list(mom.get_lines()[0].get_ydata()) == recorder.moms
-    losses = recorder.plot_losses(skip_start=1, skip_end=1).axes[0]
-    assert list(losses.get_lines()[0].get_ydata()) == recorder.losses[1:-1]
-    assert losses.get_xlabel() == "Batches processed"
-    assert list(recorder.plot_metrics().axes[0].get_lines()[0].get_ydata()) == [m[0] for m in recorder.metrics]
-    with pytest.raises(ValueError, match="no metrics to plot"):
-        Recorder().plot_metrics()

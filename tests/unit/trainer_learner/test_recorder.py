@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.memory_data import MemoryData, a_learner
+from support.memory_data import a_learner
 
 from learnfleet.trainer.recorder import EpochRow, Recorder, format_time
 
@@ -51,23 +51,3 @@ def test_the_table_is_written_unless_silent(capsys: pytest.CaptureFixture[str]) 
     assert len(lines) == 2
     a_learner().fit(1)
     assert capsys.readouterr().out == ""
-
-
-def test_plots_show_what_was_recorded() -> None:
-    learner = a_learner(metrics=["accuracy", "error_rate"])
-    learner.fit_one_cycle(2, 1e-2)
-    train, valid = learner.recorder.plot_losses(skip_start=1).axes[0].get_lines()
-    assert list(train.get_ydata()) == learner.recorder.losses[1:]
-    assert list(valid.get_xdata()) == [4, 8]
-    assert list(valid.get_ydata()) == learner.recorder.val_losses
-    lr, mom = (axes.get_lines()[0] for axes in learner.recorder.plot_lr(show_moms=True).axes)
-    assert list(lr.get_ydata()) == learner.recorder.lrs
-    assert list(mom.get_ydata()) == learner.recorder.moms
-    assert len(learner.recorder.plot_metrics().axes) == 2
-
-
-def test_without_metrics_there_is_nothing_to_plot() -> None:
-    learner = a_learner(MemoryData())
-    learner.fit(1)
-    with pytest.raises(ValueError, match="no metrics to plot"):
-        learner.recorder.plot_metrics()

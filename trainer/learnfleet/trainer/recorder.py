@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from torch import Tensor
 from learnfleet.trainer import recorder_plots
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.lr_suggest import apply_rules
+from learnfleet.trainer.plots import asked_for
 from learnfleet.trainer.spline import smoothen_by_spline
 from learnfleet.trainer.state import TrainState
 
@@ -36,7 +38,7 @@ class Recorder(Callback):
     Attributes:
         losses: smoothed loss, a value per training batch.
         lrs, moms: of the last layer group, in force while that batch was trained.
-        val_losses, metrics: a value (a list of values) per validated epoch.
+        val_losses, metrics: a value (a list of values, NaN for none) per validated epoch.
         nb_batches: training batches per epoch.
         min_grad_lr: the rate that `plot(suggestion=True)` has marked.
         rows: the epoch table.
@@ -78,7 +80,8 @@ class Recorder(Callback):
 
     @property
     def metrics(self) -> list[list[float]]:
-        return [list(row.metrics.values()) for row in self.rows if row.valid_loss is not None]
+        validated = [row for row in self.rows if row.valid_loss is not None]
+        return [[row.metrics.get(name, math.nan) for name in self.metric_names] for row in validated]
 
     def on_train_begin(self, state: TrainState) -> None:
         loader = state.learner.data.valid_dl
@@ -140,36 +143,58 @@ class Recorder(Callback):
         skip_start: int = 10,
         skip_end: int = 5,
         suggestion: bool | str | Sequence[str] = False,
+        return_fig: bool | None = None,
         show_grid: bool = False,
         k: int | None = None,
-    ) -> Figure:
+    ) -> Figure | None:
         """Loss against learning rate, after `lr_find`.
 
         Args:
             skip_start, skip_end: points to leave out at the ends.
             suggestion: True marks where the loss falls fastest (then in `min_grad_lr`) and says a tenth of the rate of
                 the least loss; or names of rules: valley, slide, steep, minimum, min_gradient.
+            return_fig: False: nothing is given back, so a notebook shows nothing.
             k: smooth the losses by a spline of this degree first.
         """
-        stop = max(len(self.losses) - skip_end, skip_start)
-        lrs, losses = self.lrs[skip_start:stop], self.losses[skip_start:stop]
+        return asked_for(self.search_figure(skip_start, skip_end, suggestion, show_grid, k), return_fig)
+
+    def search_figure(
+        self,
+        skip_start: int = 10,
+        skip_end: int = 5,
+        suggestion: bool | str | Sequence[str] = False,
+        show_grid: bool = False,
+        k: int | None = None,
+    ) -> Figure:
+        """What `plot` gives."""
+        kept = recorder_plots.window(len(self.losses), skip_start, skip_end)
+        lrs, losses = self.lrs[kept.start : kept.stop], self.losses[kept.start : kept.stop]
         losses = losses if k is None else smoothen_by_spline(losses, k)
         names = _rules_of(suggestion)
         found = apply_rules(lrs, losses, len(self.lrs), names).values if names else {}
         self.min_grad_lr = found.get("min_gradient", self.min_grad_lr)
-        return recorder_plots.search_figure(lrs, losses, found, show_grid)
+        figure = recorder_plots.search_figure(lrs, losses, found, show_grid)
+        recorder_plots.say_if_nothing(figure, len(self.losses), kept)
+        return figure
 
-    def plot_losses(self, skip_start: int = 0, skip_end: int = 0, show_grid: bool = False) -> Figure:
-        """Training and validation loss against batches processed."""
-        return recorder_plots.losses_figure(self, skip_start, skip_end, show_grid)
+    def plot_losses(
+        self, skip_start: int = 0, skip_end: int = 0, return_fig: bool | None = None, show_grid: bool = False
+    ) -> Figure | None:
+        """Training and validation loss against batches processed, without so many batches at the ends."""
+        return asked_for(recorder_plots.losses_figure(self, skip_start, skip_end, show_grid), return_fig)
 
-    def plot_lr(self, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0) -> Figure:
-        """Learning rate, and momentum if asked for, against batches processed."""
-        return recorder_plots.rates_figure(self, show_moms, skip_start, skip_end)
+    def plot_lr(
+        self, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0, return_fig: bool | None = None
+    ) -> Figure | None:
+        """Learning rate, and momentum if asked for, against batches processed, without so many at the ends."""
+        return asked_for(recorder_plots.rates_figure(self, show_moms, skip_start, skip_end), return_fig)
 
-    def plot_metrics(self) -> Figure:
-        """Each metric against batches processed. Raises ValueError when there are none."""
-        return recorder_plots.metrics_figure(self)
+    def plot_metrics(self, skip_start: int = 0, skip_end: int = 0, return_fig: bool | None = None) -> Figure | None:
+        """Each metric against batches processed, without the epochs that end in so many batches at the ends.
+
+        An epoch without a value leaves a gap. Raises ValueError when there are no metrics.
+        """
+        return asked_for(recorder_plots.metrics_figure(self, skip_start, skip_end), return_fig)
 
 
 def _rules_of(suggestion: bool | str | Sequence[str]) -> Sequence[str]:

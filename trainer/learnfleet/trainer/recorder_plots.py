@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -11,28 +12,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from learnfleet.trainer.recorder import Recorder
+    from learnfleet.trainer.recorder import EpochRow, Recorder
 
 _BATCHES = "Batches processed"
 
 
-def losses_figure(recorder: Recorder, skip_start: int, skip_end: int, show_grid: bool) -> Figure:
+def losses_figure(recorder: Recorder, skip_start: int = 0, skip_end: int = 0, show_grid: bool = False) -> Figure:
     figure, axes = _new_figure(1)
-    batches = _window(len(recorder.losses), skip_start, skip_end)
+    batches = window(len(recorder.losses), skip_start, skip_end)
     axes[0].plot(batches, [recorder.losses[i] for i in batches], label="Train")
-    points = [(end, loss) for end, loss in zip(_epoch_ends(recorder), recorder.val_losses, strict=False)]
-    points = [(end, loss) for end, loss in points if batches.start <= end <= batches.stop]
+    points = [(end, row.valid_loss) for end, row in _epochs(recorder, batches) if row.valid_loss is not None]
     if points:
         axes[0].plot(*zip(*points, strict=True), marker="o", label="Validation")
     axes[0].set(xlabel=_BATCHES, ylabel="Loss")
     axes[0].grid(show_grid)
     axes[0].legend()
+    say_if_nothing(figure, len(recorder.losses), batches)
     return figure
 
 
 def progress_figure(recorder: Recorder, total_batches: int) -> Figure:
     """The losses so far, with room for those that are to come."""
-    figure = losses_figure(recorder, 0, 0, show_grid=False)
+    figure = losses_figure(recorder)
     greatest = max([*recorder.losses, *recorder.val_losses], default=1.0)
     figure.axes[0].set(xlim=(0, total_batches), ylim=(0, greatest * 1.05))
     return figure
@@ -59,24 +60,42 @@ def search_figure(
 
 def rates_figure(recorder: Recorder, show_moms: bool, skip_start: int, skip_end: int) -> Figure:
     figure, axes = _new_figure(2 if show_moms else 1)
-    batches = _window(len(recorder.lrs), skip_start, skip_end)
+    batches = window(len(recorder.lrs), skip_start, skip_end)
     axes[0].plot(batches, [recorder.lrs[i] for i in batches])
     axes[0].set(xlabel=_BATCHES, ylabel="Learning rate")
     if show_moms:
         axes[1].plot(batches, [recorder.moms[i] for i in batches])
         axes[1].set(xlabel=_BATCHES, ylabel="Momentum")
+    say_if_nothing(figure, len(recorder.lrs), batches)
     return figure
 
 
-def metrics_figure(recorder: Recorder) -> Figure:
-    if not recorder.metrics or not recorder.metric_names:
+def metrics_figure(recorder: Recorder, skip_start: int, skip_end: int) -> Figure:
+    if not any(row.metrics for row in recorder.rows):
         raise ValueError("there are no metrics to plot: give the learner metrics, and train for at least one epoch")
     figure, axes = _new_figure(len(recorder.metric_names))
-    ends = _epoch_ends(recorder)
-    for index, (name, axis) in enumerate(zip(recorder.metric_names, axes, strict=True)):
-        axis.plot(ends, [values[index] for values in recorder.metrics], marker="o")
+    batches = window(sum(recorder.nb_batches), skip_start, skip_end)
+    epochs = _epochs(recorder, batches)
+    for name, axis in zip(recorder.metric_names, axes, strict=True):
+        axis.plot([end for end, _ in epochs], [row.metrics.get(name, math.nan) for _, row in epochs], marker="o")
         axis.set(xlabel=_BATCHES, ylabel=name)
+    say_if_nothing(figure, sum(recorder.nb_batches), batches)
     return figure
+
+
+def window(count: int, skip_start: int, skip_end: int) -> range:
+    """Which of `count` batches are shown. Raises ValueError for less than none left out."""
+    if skip_start < 0 or skip_end < 0:
+        raise ValueError(f"skip_start {skip_start}, skip_end {skip_end}: give how many batches to leave out, 0 or more")
+    return range(skip_start, max(count - skip_end, skip_start))
+
+
+def say_if_nothing(figure: Figure, count: int, shown: range) -> None:
+    """Write into an empty figure why it is empty."""
+    if shown:
+        return
+    why = "nothing was recorded yet" if not count else f"all {count} batches are left out by skip_start and skip_end"
+    figure.axes[0].text(0.5, 0.5, why, ha="center", va="center", transform=figure.axes[0].transAxes)
 
 
 def _new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
@@ -87,10 +106,7 @@ def _new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _window(count: int, skip_start: int, skip_end: int) -> range:
-    return range(skip_start, max(count - skip_end, skip_start))
-
-
-def _epoch_ends(recorder: Recorder) -> list[int]:
-    validated = [row.valid_loss is not None for row in recorder.rows]
-    return [end for end, keep in zip(accumulate(recorder.nb_batches), validated, strict=True) if keep]
+def _epochs(recorder: Recorder, shown: range) -> list[tuple[int, EpochRow]]:
+    """(batches processed at its end, row) of the epochs that end among the shown batches."""
+    ends = zip(accumulate(recorder.nb_batches), recorder.rows, strict=True)
+    return [(end, row) for end, row in ends if shown.start <= end <= shown.stop]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from learnfleet.trainer import plots
+from learnfleet.trainer import plots, recorder_plots
 from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot, load
 from learnfleet.trainer.errors import LearnerError
@@ -256,7 +256,8 @@ class _TrainRun:
         if self._context.picture_dir is None or not self._learner.world.is_main or not self._learner.recorder.losses:
             return
         name = f"losses_{index}"
-        path = plots.save_png(self._learner.recorder.plot_losses(), self._context.picture_dir / f"{name}.png")
+        figure = recorder_plots.losses_figure(self._learner.recorder)
+        path = plots.save_png(figure, self._context.picture_dir / f"{name}.png")
         report_picture(self._context, name, path)
 
 

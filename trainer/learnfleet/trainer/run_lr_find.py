@@ -47,5 +47,5 @@ def _draw(learner: Learner, index: int, context: RunContext) -> None:
     name = f"lr_find_{index}"
     recorder = learner.recorder
     few = len(recorder.losses) <= 20
-    figure = recorder.plot(0 if few else 10, 0 if few else 5, suggestion=_PLOT_RULES)
+    figure = recorder.search_figure(0 if few else 10, 0 if few else 5, suggestion=_PLOT_RULES)
     report_picture(context, name, plots.save_png(figure, context.picture_dir / f"{name}.png"))
