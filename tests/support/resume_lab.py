@@ -30,6 +30,7 @@ class Scenario:
         callbacks: of the learner, as (name, arguments).
         learner: further arguments of the learner, see `_learner_of`.
         data: "memory" or "pictures".
+        files: what is in the job's folder before it begins, by name.
         every_steps: a checkpoint after so many steps.
         waits: training waits for each checkpoint to be written, so that a kill finds it there.
         kills: one an attempt: [place, when, rank]. Place is the name of an event, or "validation", at global step
@@ -41,6 +42,7 @@ class Scenario:
     callbacks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     learner: dict[str, Any] = field(default_factory=dict)
     data: str = "memory"
+    files: dict[str, str] = field(default_factory=dict)
     world_size: int = 1
     every_steps: int | None = 2
     waits: bool = False
@@ -138,6 +140,8 @@ Attempt = Callable[[Path, int, int, Scenario, "tuple[str, int, int] | None"], No
 
 def _answer(folder: Path, scenario: Scenario, attempt: Attempt) -> dict[str, Any]:
     folder.mkdir()
+    for name, content in scenario.files.items():
+        (folder / name).write_text(content)
     for number, kill in enumerate([*scenario.kills, None], start=1):
         if _start(folder, number, scenario, kill, attempt) and (folder / "result0.json").exists():
             break

@@ -110,6 +110,23 @@ def test_f078_f095_a_recurrent_model_goes_on_inside_an_epoch_with_the_state_that
     assert len(inside) >= 16
 
 
+@pytest.mark.parametrize("of", ["learner", "stage"])
+def test_f073_f095_an_appending_table_has_no_line_twice_wherever_a_job_is_killed(lab: Lab, of: str) -> None:
+    """Without checkpoints inside epochs: a line is on disk before anything that says whose it is."""
+    logger = ("csv_logger", {"append": True})
+    of_a_stage = [{"name": logger[0], "arguments": logger[1]}] if of == "stage" else []
+    scenario = Scenario(
+        [{**FIT, "callbacks": of_a_stage}] * 3,
+        [logger] if of == "learner" else [],
+        files={"history.csv": "epoch,train_loss,valid_loss,accuracy,time\n0,2.0,3.0,0.1,00:01\n"},
+        every_steps=None,
+        waits=True,
+        kills=kills_at([("on_epoch_end", 3), ("on_train_end", 4), ("on_epoch_end", 7), ("on_train_end", 12)]),
+    )
+    assert lab.check(scenario)["attempts"] == 5
+    assert len(lab.whole(scenario)["files"]["history.csv"]) == 5
+
+
 def test_f095_the_lab_finds_a_callback_that_loses_its_state(lab: Lab) -> None:
     """What it says of the others would be worth nothing if it did not."""
     scenario = Scenario(STAGES, [("forgetful", {})], waits=True, kills=kills_at([("on_backward_end", 5)]))

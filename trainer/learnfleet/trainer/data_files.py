@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, ListedItem
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.listing import FolderListing, Item
-from learnfleet.trainer.manifest import write_synced
+from learnfleet.trainer.manifest import replace_synced
 from learnfleet.trainer.sources import place_beneath
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def save(spec: DataSpec, stats: Stats | None, file: Path) -> Path:
     """Write a specification and the normalisation. Where the pictures are is written as seen from the file."""
     root = os.path.relpath(spec.path, file.parent)
     content = {"format_version": FORMAT_VERSION, "root": root, "data": spec.to_json(), "stats": stats}
-    temporary = file.with_name(f".{file.name}.tmp")
-    write_synced(temporary, json.dumps(content, indent=1).encode())
-    temporary.replace(file)
+    replace_synced(file, json.dumps(content, indent=1).encode())
     return file
 
 

@@ -34,6 +34,7 @@ class Fit:
             table is printed.
         begun: called when all callbacks have begun, and may put a resumed fit where it stood: then it returns True.
         stop_requested: polled at every batch end on every rank.
+        job_stage: the job's id and the index of the stage, where it is one of a job.
     """
 
     epochs: int
@@ -43,6 +44,7 @@ class Fit:
     is_search: bool = False
     begun: Begun | None = None
     stop_requested: Callable[[], bool] | None = None
+    job_stage: tuple[str, int] | None = None
 
 
 def run_fit(learner: Learner, request: Fit) -> TrainState:
@@ -55,6 +57,7 @@ def run_fit(learner: Learner, request: Fit) -> TrainState:
     optimizer.zero_grad()  # what `Learner.backward` has left
     events = Events(_callbacks(learner, request))
     state = TrainState(learner, learner.model, request.epochs, len(learner.data.train_dl), learner.metrics)
+    state.job_stage = request.job_stage
     if request.stop_requested is not None:
         state.stop_requested = request.stop_requested
     try:

@@ -149,6 +149,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def replace_synced(path: Path, content: bytes) -> None:
+    """Give a file this content in one step that survives a crash: there is what was before, or all of the new."""
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    write_synced(temporary, content)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
 def publish(temporary: Path, final: Path) -> None:
     """Give a finished folder its name in one step that survives a crash. An existing `final` is replaced."""
     sync_folder(temporary)

@@ -151,6 +151,7 @@ class _TrainRun:
             callbacks=[*fit.callbacks, *self._callbacks(index)],
             begun=begun,
             stop_requested=self._context.stop_requested,
+            job_stage=(self._context.job_id, index),
         )
         state = run_fit(self._learner, request)
         self._earlier_metrics = last_metrics(self._learner) or self._earlier_metrics

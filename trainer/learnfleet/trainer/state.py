@@ -112,6 +112,7 @@ class TrainState:
     save_due: bool = False  # at on_batch_end in training: a rank has asked for a checkpoint
     interrupted: bool = False  # the fit was left before its end; its position is kept
     weights_chosen: bool = False  # at on_train_end: a callback has put in the weights to end with; later ones keep them
+    job_stage: tuple[str, int] | None = None  # in a job: its id, and the index of the stage that this fit is
     exception: BaseException | None = None  # at on_train_end: why the fit failed
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from learnfleet.trainer.callback import LearnerCallback
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.manifest import replace_synced
 from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ class TrackEpochCallback(LearnerCallback):
     def on_epoch_end(self, state: TrainState) -> None:
         if state.learner.world.is_main:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_name(f".{self.path.name}")
-            temporary.write_text(str(state.epoch))
-            temporary.replace(self.path)
+            replace_synced(self.path, str(state.epoch).encode())
 
     def on_train_end(self, state: TrainState) -> None:
         is_done = state.epoch >= state.n_epochs or state.stop_training
