@@ -149,10 +149,49 @@ def test_mlflows_rows_say_what_the_kind_has_to_say(labels: Pair, numbers: Pair, 
 
     several, value, mask = row(labels), row(numbers), row(masks)
     assert several["index"] is None
-    assert several["labels"] == [name for name in several["class_name"].split(";") if name]
+    assert several["labels"] == (several["class_name"].split(";") if several["class_name"] else [])
     assert set(several["probabilities"]) == {"blue", "green", "red"}
     assert value["values"] == pytest.approx([float(numbers[1].predict(first_path(numbers[0]))[1])], rel=1e-4)
     picture = Image.open(io.BytesIO(base64.b64decode(mask["mask_png"])))
     assert np.array_equal(np.array(picture), masks[1].predict(first_path(masks[0]))[1][0].numpy())
     assert mask["classes"] == list(CODES)
     assert [part["error"] for part in (several, value, mask)] == [None] * 3
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16", "fp16"])
+def of_precision(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A learner that computes in that precision, channels last."""
+    data = labels_data(tmp_path_factory.mktemp(request.param), size=32)
+    learner = cnn_learner(data, "squeezenet1_1", pretrained=False, silent=True).to_channels_last()
+    make = {"fp32": learner.to_fp32, "bf16": learner.to_bf16, "fp16": learner.to_fp16}[request.param]
+    return exported(make())
+
+
+def test_f120_an_export_computes_in_the_learners_precision_and_memory_format(of_precision: Pair) -> None:
+    learner, predictor = of_precision
+    path = first_path(learner)
+    assert predictor.precision == learner.precision
+    kernels = [item for item in predictor._model.parameters() if item.ndim == 4]
+    assert all(item.is_contiguous(memory_format=torch.channels_last) for item in kernels)
+    expected = learner.predict(path)[2]
+    assert torch.allclose(predictor.predict(path)[2], expected, rtol=0, atol=1e-6)
+    in_float32 = load_predictor(learner.path / "export", precision="fp32")
+    difference = float((in_float32.predict(path)[2] - expected).abs().max())
+    half = learner.precision.name != "fp32"
+    assert (difference > 1e-6) is half
+    assert difference < 0.02
+
+
+def test_f097_probabilities_in_half_precision_are_those_of_get_preds(of_precision: Pair) -> None:
+    learner, _ = of_precision
+    data: Any = learner.data
+    expected = learner.get_preds()[0]
+    alone = torch.stack([learner.predict(data.valid_ds.path(index))[2] for index in range(4)])
+    batch = learner.pred_batch(batch=data.one_batch(DatasetType.Valid, True, False))
+    assert torch.allclose(alone, expected[:4], rtol=0, atol=1e-2)  # batches of another size are summed otherwise
+    assert torch.allclose(batch, expected[: len(batch)], rtol=0, atol=1e-6)
+
+
+def test_f120_a_precision_that_does_not_exist_is_refused_by_name(classes: Pair) -> None:
+    with pytest.raises(LearnerError, match="'half' is none of fp32, fp16, bf16"):
+        load_predictor(classes[0].path / "export", precision="half")

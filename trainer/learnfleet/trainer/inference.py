@@ -21,6 +21,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_items import Category as Category
 from learnfleet.trainer.loop import batches_of
 from learnfleet.trainer.losses import Activation, activation_of, loss_per_item
+from learnfleet.trainer.precision import Precision
 from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -193,9 +194,14 @@ def evaluating(model: nn.Module, *, with_dropout: bool = False) -> Iterator[None
 
 
 def run_without_grad(
-    model: nn.Module, x: Any, activation: Callable[[Tensor], Tensor], *, with_dropout: bool = False
+    model: nn.Module,
+    x: Any,
+    activation: Callable[[Tensor], Tensor],
+    precision: Precision,
+    *,
+    with_dropout: bool = False,
 ) -> Tensor:
-    """Activated outputs of one batch, on the CPU; of a model with several outputs the first."""
+    """Activated outputs of one batch, float32 on the CPU; of a model with several outputs the first."""
     with torch.no_grad(), evaluating(model, with_dropout=with_dropout):
-        raw = as_arguments(model(*as_arguments(x)))[0]
+        raw = as_arguments(precision.run(model, x))[0]
         return activation(raw).float().cpu()

@@ -59,8 +59,8 @@ class LearnerInference(LearnerCore):
         Raises BadImage or LearnerError.
         """
         x = inputs.input_of(self.whole, item)
-        with self.precision.autocast():
-            activated = run_without_grad(self.model, x, activation_of(self.loss_func), with_dropout=with_dropout)
+        activation = activation_of(self.loss_func)
+        activated = run_without_grad(self.model, x, activation, self.precision, with_dropout=with_dropout)
         row = inputs.first_item(activated, batch_first=batch_first)
         thresh = thresh_of(self.loss_func) if thresh is None else thresh
         kind = kind_of(self.whole, activated if batch_first else activated.transpose(0, 1))
@@ -100,8 +100,7 @@ class LearnerInference(LearnerCore):
             x = _inputs_of(batch)
             moved = tuple(part.to(self.device) for part in as_arguments(x))
             activation = activ or activation_of(self.loss_func)
-            with self.precision.autocast():
-                outputs = run_without_grad(self.model, moved, activation, with_dropout=with_dropout)
+            outputs = run_without_grad(self.model, moved, activation, self.precision, with_dropout=with_dropout)
         if not reconstruct:
             return outputs
         kind, thresh = kind_of(self.whole, outputs), thresh_of(self.loss_func)

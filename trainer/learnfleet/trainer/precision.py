@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from learnfleet.trainer.batch import as_arguments
+from learnfleet.trainer.errors import LearnerError
 
+_DTYPES = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 _PLAIN = nullcontext()  # shared: the loop enters it at every step
 
 
@@ -33,6 +35,13 @@ class Precision:
         if self.dtype is None:
             return "fp32"
         return "fp16" if self.dtype is torch.float16 else "bf16"
+
+    @classmethod
+    def named(cls, name: str, device_type: str = "cpu") -> Precision:
+        """By its name in a spec. Raises LearnerError for another."""
+        if name not in _DTYPES:
+            raise LearnerError("precision", f"{name!r} is none of {', '.join(_DTYPES)}")
+        return cls(_DTYPES[name], device_type)
 
     def autocast(self) -> AbstractContextManager[object]:
         """What a model is called in."""

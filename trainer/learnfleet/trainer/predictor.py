@@ -26,10 +26,12 @@ from learnfleet.trainer.label_items import Category, Item
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.pixels import normalized
+from learnfleet.trainer.precision import Precision
 from learnfleet.trainer.spec import Component, DataSpec
 from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings, VariantMean, variant_augments
 
 _NO_INDEX = -1
+_FLOAT32 = Precision()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,7 @@ class Prediction:
 class Predictor:
     """Predicts pictures as the learner did when it was exported. Safe to call from several threads.
 
+    It computes in the learner's own precision and memory format, as its validation did; probabilities are float32.
     Pictures are paths, bytes of files, PIL images, or uint8 pixels (tensors [C, H, W], arrays [H, W, C]).
     """
 
@@ -88,9 +91,14 @@ class Predictor:
         device: torch.device,
         data: DataSpec | None = None,
         seed: int = 0,
+        precision: Precision = _FLOAT32,
+        channels_last: bool = False,
     ) -> None:
-        """`data` (with the training transforms, for `tta`) and `seed`: of the learner."""
+        """`data` (with the training transforms, for `tta`), `seed`, `precision`, `channels_last`: of the learner."""
         self._model = model.eval().to(device).requires_grad_(False)
+        if channels_last:
+            self._model.to(memory_format=torch.channels_last)
+        self.precision = precision
         self.classes = tuple(classes)
         self.transform, self.device = transform, device
         built = build_loss(loss.name, loss.arguments)
@@ -155,7 +163,7 @@ class Predictor:
         return normalized(pixels, (self.transform.mean, self.transform.std))
 
     def _outputs(self, x: Tensor) -> Tensor:
-        return run_without_grad(self._model, x.to(self.device), self._activation)
+        return run_without_grad(self._model, x.to(self.device), self._activation, self.precision)
 
     def _averaged(self, pixels: Tensor, beta: float = 0.4, scale: float = 1.35) -> Tensor:
         """`Learner.TTA` of uint8 [N, 3, H, W]. Every picture gets the variants of item 0, whatever its company."""
@@ -170,11 +178,16 @@ class Predictor:
     def logits(self, sources: Sequence[object]) -> Tensor:
         """Raw outputs [N, ...], on the CPU. Raises BadImage for the first picture that cannot be read."""
         x = self.transform([as_source(source) for source in sources])
-        return run_without_grad(self._model, x.to(self.device), lambda output: output)
+        return run_without_grad(self._model, x.to(self.device), lambda output: output, self.precision)
 
 
-def load_predictor(path: Path | str, device: str | torch.device = "cpu") -> Predictor:
-    """The model of an export folder, every file checked. Raises CorruptCheckpoint or LearnerError."""
+def load_predictor(path: Path | str, device: str | torch.device = "cpu", precision: str | None = None) -> Predictor:
+    """The model of an export folder, every file checked. Raises CorruptCheckpoint or LearnerError.
+
+    Args:
+        precision: fp32, bf16 or fp16 to compute in. None: that of the learner, whose predictions are then met to
+            1e-6; those of float32 differ from bfloat16's by a few hundredths at most where training was in bfloat16.
+    """
     folder = Path(path)
     content = read_export(folder)
     with torch.random.fork_rng(devices=[]):
@@ -186,4 +199,16 @@ def load_predictor(path: Path | str, device: str | torch.device = "cpu") -> Pred
     transform = EvalTransform.from_json(content.eval_transform)
     learner = content.learner
     loss = learner.loss_component()
-    return Predictor(model, content.classes, transform, loss, torch.device(device), learner.data, learner.seed)
+    where = torch.device(device)
+    chosen = Precision.named(precision or learner.precision, where.type)
+    return Predictor(
+        model,
+        content.classes,
+        transform,
+        loss,
+        where,
+        learner.data,
+        learner.seed,
+        chosen,
+        learner.channels_last,
+    )

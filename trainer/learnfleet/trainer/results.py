@@ -43,7 +43,7 @@ def _first_items(learner: Learner, ds_type: DatasetType, count: int) -> tuple[Te
     if not batches:
         raise LearnerError("ds_type", f"the {ds_type.name} data has no item that can be read")
     activation = activation_of(learner.loss_func)
-    outputs = [run_without_grad(learner.model, batch.x, activation) for batch in batches]
+    outputs = [run_without_grad(learner.model, batch.x, activation, learner.precision) for batch in batches]
     x = [as_arguments(batch.x)[0].cpu() for batch in batches]
     y = [as_arguments(batch.y)[0].cpu() for batch in batches]
     return torch.cat(x)[:count], torch.cat(y)[:count], torch.cat(outputs)[:count]
