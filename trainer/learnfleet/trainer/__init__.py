@@ -79,29 +79,24 @@ if TYPE_CHECKING:
     from learnfleet.trainer.lr_suggest import slide as slide
     from learnfleet.trainer.lr_suggest import steep as steep
     from learnfleet.trainer.lr_suggest import valley as valley
-    from learnfleet.trainer.metric_classes import AUROC as AUROC
-    from learnfleet.trainer.metric_classes import RMSE as RMSE
-    from learnfleet.trainer.metric_classes import APScoreBinary as APScoreBinary
     from learnfleet.trainer.metric_classes import BalancedAccuracy as BalancedAccuracy
-    from learnfleet.trainer.metric_classes import BrierScore as BrierScore
     from learnfleet.trainer.metric_classes import CohenKappa as CohenKappa
     from learnfleet.trainer.metric_classes import ConfusionMatrix as ConfusionMatrix
-    from learnfleet.trainer.metric_classes import ExplainedVariance as ExplainedVariance
-    from learnfleet.trainer.metric_classes import ExpRMSPE as ExpRMSPE
     from learnfleet.trainer.metric_classes import F1Score as F1Score
     from learnfleet.trainer.metric_classes import FBeta as FBeta
     from learnfleet.trainer.metric_classes import HammingLoss as HammingLoss
     from learnfleet.trainer.metric_classes import KappaScore as KappaScore
     from learnfleet.trainer.metric_classes import MatthewsCorrCoef as MatthewsCorrCoef
     from learnfleet.trainer.metric_classes import MatthewsCorreff as MatthewsCorreff
-    from learnfleet.trainer.metric_classes import PearsonCorrCoef as PearsonCorrCoef
-    from learnfleet.trainer.metric_classes import Perplexity as Perplexity
     from learnfleet.trainer.metric_classes import Precision as Precision
-    from learnfleet.trainer.metric_classes import R2Score as R2Score
     from learnfleet.trainer.metric_classes import Recall as Recall
-    from learnfleet.trainer.metric_classes import RocAuc as RocAuc
-    from learnfleet.trainer.metric_classes import RocAucBinary as RocAucBinary
-    from learnfleet.trainer.metric_classes import SpearmanCorrCoef as SpearmanCorrCoef
+    from learnfleet.trainer.metric_curves import AUROC as AUROC
+    from learnfleet.trainer.metric_curves import APScoreBinary as APScoreBinary
+    from learnfleet.trainer.metric_curves import APScoreMulti as APScoreMulti
+    from learnfleet.trainer.metric_curves import BrierScore as BrierScore
+    from learnfleet.trainer.metric_curves import RocAuc as RocAuc
+    from learnfleet.trainer.metric_curves import RocAucBinary as RocAucBinary
+    from learnfleet.trainer.metric_curves import RocAucMulti as RocAucMulti
     from learnfleet.trainer.metric_functions import accuracy as accuracy
     from learnfleet.trainer.metric_functions import accuracy_thresh as accuracy_thresh
     from learnfleet.trainer.metric_functions import auc_roc_score as auc_roc_score
@@ -123,18 +118,23 @@ if TYPE_CHECKING:
     from learnfleet.trainer.metric_functions import roc_curve as roc_curve
     from learnfleet.trainer.metric_functions import root_mean_squared_error as root_mean_squared_error
     from learnfleet.trainer.metric_functions import top_k_accuracy as top_k_accuracy
-    from learnfleet.trainer.metric_labels import APScoreMulti as APScoreMulti
-    from learnfleet.trainer.metric_labels import CorpusBLEUMetric as CorpusBLEUMetric
-    from learnfleet.trainer.metric_labels import Dice as Dice
-    from learnfleet.trainer.metric_labels import DiceMulti as DiceMulti
     from learnfleet.trainer.metric_labels import F1ScoreMulti as F1ScoreMulti
     from learnfleet.trainer.metric_labels import HammingLossMulti as HammingLossMulti
-    from learnfleet.trainer.metric_labels import JaccardCoeff as JaccardCoeff
-    from learnfleet.trainer.metric_labels import JaccardCoeffMulti as JaccardCoeffMulti
     from learnfleet.trainer.metric_labels import MultiLabelFbeta as MultiLabelFbeta
     from learnfleet.trainer.metric_labels import PrecisionMulti as PrecisionMulti
     from learnfleet.trainer.metric_labels import RecallMulti as RecallMulti
-    from learnfleet.trainer.metric_labels import RocAucMulti as RocAucMulti
+    from learnfleet.trainer.metric_masks import Dice as Dice
+    from learnfleet.trainer.metric_masks import DiceMulti as DiceMulti
+    from learnfleet.trainer.metric_masks import JaccardCoeff as JaccardCoeff
+    from learnfleet.trainer.metric_masks import JaccardCoeffMulti as JaccardCoeffMulti
+    from learnfleet.trainer.metric_numbers import RMSE as RMSE
+    from learnfleet.trainer.metric_numbers import ExplainedVariance as ExplainedVariance
+    from learnfleet.trainer.metric_numbers import ExpRMSPE as ExpRMSPE
+    from learnfleet.trainer.metric_numbers import PearsonCorrCoef as PearsonCorrCoef
+    from learnfleet.trainer.metric_numbers import R2Score as R2Score
+    from learnfleet.trainer.metric_numbers import SpearmanCorrCoef as SpearmanCorrCoef
+    from learnfleet.trainer.metric_tokens import CorpusBLEUMetric as CorpusBLEUMetric
+    from learnfleet.trainer.metric_tokens import Perplexity as Perplexity
     from learnfleet.trainer.mixed_precision import MixedPrecision as MixedPrecision
     from learnfleet.trainer.mixup import CutMixCallback as CutMixCallback
     from learnfleet.trainer.mixup import MixUpCallback as MixUpCallback

@@ -1,27 +1,56 @@
-"""Metrics over a whole data set (fastai's classes): right over batches and ranks of any size.
-
-Classification metrics keep a predicted and a true class an item, curves keep scores, and torchmetrics calculates; it is
-imported when a value is asked for, since that takes a second. Masks keep counts of pixels.
-"""
+"""Metrics of one class an item, over a whole data set (fastai's classes), from counts of right and wrong."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.loss_functions import flat_rows
-from learnfleet.trainer.metric_rows import ClassRows, NumberRows, ProbabilityRows
+from learnfleet.trainer.metric_counts import Counts, Hits, check_classes, checked_average, hits_of_classes
+from learnfleet.trainer.metrics import misfit
 
 _AVERAGES = ("binary", "micro", "macro", "weighted", "none")
 
+_log = logging.getLogger(__name__)
 
-class ConfusionMatrix(ClassRows):
+
+class _ClassHits(Hits):
+    """Counts of the classes with the greatest of the outputs [..., C]."""
+
+    def count(self, output: Tensor, target: Tensor) -> Tensor:
+        predicted, true = _classes(self.name, output, target)
+        return hits_of_classes(predicted, true, output.shape[-1])
+
+
+class _ClassPairs(Counts):
+    """Counts of (true, predicted) pairs of classes, [C, C]."""
+
+    def count(self, output: Tensor, target: Tensor) -> Tensor:
+        n = output.shape[-1]
+        predicted, true = _classes(self.name, output, target)
+        check_classes(true, n)
+        return torch.bincount(true * n + predicted, minlength=n * n).reshape(n, n)
+
+    def value(self, sums: Tensor) -> float:
+        n = math.isqrt(sums.numel())
+        return self.of_pairs(sums.reshape(n, n)) if n else math.nan
+
+    def of_pairs(self, pairs: Tensor) -> float:
+        """The value from the counts; rows are true classes."""
+        raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
+
+
+def _classes(metric: str, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    if output.shape[:-1].numel() != target.numel():
+        raise misfit(metric, output, target)
+    return output.argmax(dim=-1).reshape(-1), target.reshape(-1).long()
+
+
+class ConfusionMatrix(_ClassPairs):
     """Counts of (true, predicted) pairs; as a column of the table, the share of right ones.
 
     Attributes:
@@ -30,91 +59,101 @@ class ConfusionMatrix(ClassRows):
 
     matrix: Tensor | None = None
 
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        self.matrix = torch.bincount(true * n + predicted, minlength=n * n).reshape(n, n)
-        return float((predicted == true).double().mean())
+    def of_pairs(self, pairs: Tensor) -> float:
+        self.matrix = pairs.long()
+        return float(pairs.trace() / pairs.sum())
 
 
-class _Averaged(ClassRows):
+class _Averaged(_ClassHits):
     """A value of each class, averaged.
 
     Args:
-        average: "binary" (of class `pos_label`; of more than two classes: "macro", as fastai), "micro", "macro",
-            "weighted" by the items of each class, or "none": the mean, with each class's value in `per_class`.
+        average: "binary" (of class `pos_label`; of more than two classes: "macro" with a warning, as fastai), "micro",
+            "macro", "weighted" by the items of each class, or None or "none": the mean, with each class's value in
+            `per_class`.
+        pos_label: 0 or 1.
+        eps: denominators are at least this, so that a class without predictions has 0.
 
     Classes that occur neither as target nor as prediction do not count; fastai v1 gives NaN for them.
     """
 
-    def __init__(self, average: str = "binary", pos_label: int = 1) -> None:
+    def __init__(self, average: str | None = "binary", pos_label: int = 1, eps: float = 1e-9) -> None:
         super().__init__()
-        if average not in _AVERAGES:
-            raise LearnerError(f"metrics.{self.name}.average", f"{average!r} is not one of {', '.join(_AVERAGES)}")
-        self.average, self.pos_label = average, pos_label
+        self.average = checked_average(self.name, average, _AVERAGES)
+        if pos_label not in (0, 1):
+            raise LearnerError(f"metrics.{self.name}.pos_label", f"{pos_label!r} is not 0 or 1")
+        self.pos_label, self.eps = pos_label, eps
         self.per_class: list[float] = []
 
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        if self.average == "none":
-            self.per_class = self._score(predicted, true, n, "none").tolist()
-            return float(self._score(predicted, true, n, "macro"))
-        if self.average == "binary" and n > 2:
-            return float(self._score(predicted, true, n, "macro"))
-        if self.average == "binary":
-            return float(self._score(predicted, true, n, "none")[self.pos_label])
-        return float(self._score(predicted, true, n, self.average))
+    def of_hits(self, hits: Tensor, predicted: Tensor, true: Tensor) -> float:
+        scores = self.score(hits, predicted, true)
+        self.per_class = scores.tolist()
+        average = self._average_of(len(scores))
+        if average == "binary":
+            return float(scores[self.pos_label])
+        if average == "micro":
+            return float(self.score(hits.sum(), predicted.sum(), true.sum()))
+        if average == "weighted":
+            return float((scores * true).sum() / true.sum())
+        return float(scores[predicted + true > 0].mean())
 
-    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
+    def _average_of(self, classes: int) -> str:
+        if self.average == "binary" and classes > 2:
+            _log.warning("%s: average='binary' is of two classes, not %d: it is now 'macro'", self.name, classes)
+            self.average = "macro"
+        return self.average
+
+    def score(self, hits: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        """From counts, elementwise."""
         raise LearnerError("metrics", f"{type(self).__name__} gives nothing")
 
 
 class Precision(_Averaged):
     """Share of the items predicted to be of a class that are."""
 
-    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
-        from torchmetrics.functional.classification import multiclass_precision
-
-        return _tensor(multiclass_precision(predicted, true, n, average=average))
+    def score(self, hits: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return hits / predicted.clamp_min(self.eps)
 
 
 class Recall(_Averaged):
     """Share of the items of a class that are predicted to be."""
 
-    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
-        from torchmetrics.functional.classification import multiclass_recall
-
-        return _tensor(multiclass_recall(predicted, true, n, average=average))
+    def score(self, hits: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return hits / true.clamp_min(self.eps)
 
 
 class FBeta(_Averaged):
     """(1 + beta^2) P R / (beta^2 P + R) of precision and recall."""
 
-    def __init__(self, beta: float = 2.0, average: str = "binary", pos_label: int = 1) -> None:
-        super().__init__(average, pos_label)
-        self.beta = beta
+    def __init__(
+        self, beta: float = 2.0, average: str | None = "binary", pos_label: int = 1, eps: float = 1e-9
+    ) -> None:
+        if not isinstance(beta, int | float) or not beta > 0:
+            raise LearnerError("metrics.f_beta.beta", f"{beta!r} is not a number above 0: `FBeta(2.0, 'macro')`")
+        super().__init__(average, pos_label, eps)
+        self.beta = float(beta)
 
-    def _score(self, predicted: Tensor, true: Tensor, n: int, average: str) -> Tensor:
-        from torchmetrics.functional.classification import multiclass_fbeta_score
-
-        return _tensor(multiclass_fbeta_score(predicted, true, self.beta, n, average=average))
+    def score(self, hits: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        squared = self.beta**2
+        return (1 + squared) * hits / (squared * true + predicted).clamp_min(self.eps)
 
 
 class F1Score(FBeta):
     """FBeta of beta 1."""
 
-    def __init__(self, average: str = "binary", pos_label: int = 1) -> None:
-        super().__init__(1.0, average, pos_label)
+    def __init__(self, average: str | None = "binary", pos_label: int = 1, eps: float = 1e-9) -> None:
+        super().__init__(1.0, average, pos_label, eps)
 
 
-class BalancedAccuracy(ClassRows):
+class BalancedAccuracy(_ClassHits):
     """Mean of the recalls of all classes that occur."""
 
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        from torchmetrics.functional.classification import multiclass_recall
-
-        per_class = _tensor(multiclass_recall(predicted, true, n, average="none"))
-        return float(per_class[torch.unique(true)].mean())
+    def of_hits(self, hits: Tensor, predicted: Tensor, true: Tensor) -> float:
+        occurs = true > 0
+        return float((hits[occurs] / true[occurs]).mean())
 
 
-class KappaScore(ClassRows):
+class KappaScore(_ClassPairs):
     """Cohen's kappa. `weights`: None, "linear" or "quadratic"."""
 
     def __init__(self, weights: str | None = None) -> None:
@@ -123,188 +162,54 @@ class KappaScore(ClassRows):
             raise LearnerError("metrics.KappaScore.weights", f"{weights!r} is not None, 'linear' or 'quadratic'")
         self.weights = weights
 
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        from torchmetrics.functional.classification import multiclass_cohen_kappa
+    def of_pairs(self, pairs: Tensor) -> float:
+        by_chance = torch.outer(pairs.sum(dim=1), pairs.sum(dim=0)) / pairs.sum()
+        apart = self._weights_of(len(pairs))
+        return float(1 - (apart * pairs).sum() / (apart * by_chance).sum())
 
-        return float(multiclass_cohen_kappa(predicted, true, n, weights=self.weights))
+    def _weights_of(self, n: int) -> Tensor:
+        classes = torch.arange(n, dtype=torch.float64)
+        apart = (classes[:, None] - classes[None, :]).abs()
+        return (apart > 0).double() if self.weights is None else apart if self.weights == "linear" else apart**2
 
 
 class CohenKappa(KappaScore):
     """fastai v2's name of KappaScore."""
 
 
-class MatthewsCorreff(ClassRows):
-    """Matthews correlation coefficient, of any number of classes."""
+class MatthewsCorreff(_ClassHits):
+    """Matthews correlation coefficient, of any number of classes; 0 if all predictions or all targets are of one class.
 
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        from torchmetrics.functional.classification import multiclass_matthews_corrcoef
+    Source: Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004.
+    """
 
-        return float(multiclass_matthews_corrcoef(predicted, true, n))
+    def of_hits(self, hits: Tensor, predicted: Tensor, true: Tensor) -> float:
+        n = true.sum()
+        spread = (n**2 - predicted.dot(predicted)) * (n**2 - true.dot(true))
+        return float((hits.sum() * n - predicted.dot(true)) / spread.sqrt()) if spread else 0.0
 
 
 class MatthewsCorrCoef(MatthewsCorreff):
     """fastai v2's name of MatthewsCorreff."""
 
 
-class HammingLoss(ClassRows):
+class HammingLoss(_ClassHits):
     """Share of wrong classes."""
 
-    def of_classes(self, predicted: Tensor, true: Tensor, n: int) -> float:
-        return float((predicted != true).double().mean())
+    def of_hits(self, hits: Tensor, predicted: Tensor, true: Tensor) -> float:
+        return float(1 - hits.sum() / true.sum())
 
 
-class AUROC(ProbabilityRows):
-    """Area under the ROC curve of the last of two classes (fastai v1). Of more classes: RocAuc."""
-
-    def of_rows(self, rows: Tensor) -> float:
-        from torchmetrics.functional.classification import binary_auroc
-
-        if rows.shape[1] != 3:
-            raise LearnerError("metrics", f"AUROC is of two classes, not {rows.shape[1] - 1}: use RocAuc")
-        return float(binary_auroc(rows[:, 1], rows[:, 2].long()))
-
-
-class RocAucBinary(AUROC):
-    """fastai v2's name of AUROC."""
-
-
-class RocAuc(ProbabilityRows):
-    """Areas under the ROC curves of each class against the others. `average`: "macro" or "weighted"."""
-
-    def __init__(self, average: str = "macro") -> None:
-        super().__init__()
-        if average not in ("macro", "weighted"):
-            raise LearnerError("metrics.RocAuc.average", f"{average!r} is neither 'macro' nor 'weighted'")
-        self.average = average
-
-    def of_rows(self, rows: Tensor) -> float:
-        from torchmetrics.functional.classification import multiclass_auroc
-
-        p, true = rows[:, :-1].float(), rows[:, -1].long()
-        return float(multiclass_auroc(p, true, p.shape[1], average=self.average))
-
-
-class APScoreBinary(ProbabilityRows):
-    """Average precision of the last of two classes."""
-
-    def of_rows(self, rows: Tensor) -> float:
-        from torchmetrics.functional.classification import binary_average_precision
-
-        if rows.shape[1] != 3:
-            raise LearnerError("metrics", f"APScoreBinary is of two classes, not {rows.shape[1] - 1}")
-        return float(binary_average_precision(rows[:, 1], rows[:, 2].long()))
-
-
-class BrierScore(ProbabilityRows):
-    """Mean squared difference of the last of two classes' probability and 0 or 1."""
-
-    def of_rows(self, rows: Tensor) -> float:
-        if rows.shape[1] != 3:
-            raise LearnerError("metrics", f"BrierScore is of two classes, not {rows.shape[1] - 1}")
-        return float((rows[:, 1] - rows[:, 2]).pow(2).mean())
-
-
-class R2Score(NumberRows):
-    """1 - squared differences / squared deviations of the targets from their mean."""
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        from torchmetrics.functional.regression import r2_score
-
-        return float(r2_score(p, t)) if len(t) > 1 else math.nan
-
-
-class ExplainedVariance(NumberRows):
-    """1 - variance of the differences / variance of the targets."""
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        from torchmetrics.functional.regression import explained_variance
-
-        return float(_tensor(explained_variance(p, t)))
-
-
-class RMSE(NumberRows):
-    """Root of the mean squared difference."""
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        return float((p - t).pow(2).mean().sqrt())
-
-
-class ExpRMSPE(NumberRows):
-    """Root of the mean squared relative difference of the exponentials."""
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        return float(((t.exp() - p.exp()) / t.exp()).pow(2).mean().sqrt())
-
-
-class PearsonCorrCoef(NumberRows):
-    """Pearson's correlation of outputs and targets."""
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        from torchmetrics.functional.regression import pearson_corrcoef
-
-        return float(pearson_corrcoef(p, t))
-
-
-class SpearmanCorrCoef(NumberRows):
-    """Spearman's correlation of the ranks of outputs and targets."""
-
-    def of_numbers(self, p: Tensor, t: Tensor) -> float:
-        from torchmetrics.functional.regression import spearman_corrcoef
-
-        return float(spearman_corrcoef(p, t))
-
-
-class Perplexity:
-    """exp of the mean cross entropy of all tokens, [N, steps, C] against [N, steps]."""
-
-    name = "perplexity"
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._sums = torch.zeros(2, dtype=torch.float64)
-
-    def update(self, output: Tensor, target: Tensor) -> None:
-        total = F.cross_entropy(flat_rows(output, -1).float(), target.reshape(-1), reduction="sum")
-        self._sums += torch.tensor([float(total), target.numel()], dtype=torch.float64)
-
-    def sums(self) -> Tensor:
-        return self._sums
-
-    def value(self, sums: Tensor) -> float:
-        return float((sums[0] / sums[1]).exp()) if sums[1] else math.nan
-
-
-def _tensor(value: Any) -> Tensor:
-    return torch.as_tensor(value)
-
-
-_Maker = Callable[..., object]
-
-
-ALL: tuple[_Maker, ...] = (
-    APScoreBinary,
-    AUROC,
+ALL: tuple[Callable[..., object], ...] = (
     BalancedAccuracy,
-    BrierScore,
     CohenKappa,
     ConfusionMatrix,
-    ExpRMSPE,
-    ExplainedVariance,
     F1Score,
     FBeta,
     HammingLoss,
     KappaScore,
     MatthewsCorrCoef,
     MatthewsCorreff,
-    PearsonCorrCoef,
-    Perplexity,
     Precision,
-    R2Score,
-    RMSE,
     Recall,
-    RocAuc,
-    RocAucBinary,
-    SpearmanCorrCoef,
 )

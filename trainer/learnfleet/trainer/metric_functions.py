@@ -1,7 +1,7 @@
 """Metrics that are a function of one batch's raw outputs and targets; an epoch's value is their mean by batch size.
 
 The mean of a function that is not additive (a root, an F score) over batches is not its value over the whole set: for
-those there are classes of the same purpose in `metric_classes`.
+those there are classes of the same purpose in `metric_numbers`, `metric_labels` and `metric_masks`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from learnfleet.trainer.errors import LearnerError
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
     """Share of rows whose greatest output [..., C] is at the target's class."""
-    return (output.argmax(dim=-1) == target).double().mean()
+    return (output.argmax(dim=-1) == target.reshape(output.shape[:-1])).double().mean()
 
 
 def error_rate(output: Tensor, target: Tensor) -> Tensor:
@@ -29,13 +29,13 @@ def top_k_accuracy(output: Tensor, target: Tensor, k: int = 5) -> Tensor:
     if k < 1:
         raise LearnerError("metrics.top_k_accuracy.k", f"{k} is not possible: at least 1")
     best = output.topk(min(k, output.shape[-1]), dim=-1).indices
-    return (best == target.unsqueeze(-1)).any(dim=-1).double().mean()
+    return (best == target.reshape(output.shape[:-1]).unsqueeze(-1)).any(dim=-1).double().mean()
 
 
 def accuracy_thresh(output: Tensor, target: Tensor, thresh: float = 0.5, sigmoid: bool = True) -> Tensor:
     """Share of labels [N, C] that are right when a label is predicted above `thresh`."""
     scores = output.sigmoid() if sigmoid else output
-    return ((scores > thresh) == (target > 0.5)).double().mean()
+    return ((scores > thresh) == (target.reshape(output.shape) > 0.5)).double().mean()
 
 
 def foreground_acc(output: Tensor, target: Tensor, void_code: int = 0) -> Tensor:
@@ -63,7 +63,7 @@ def dice(output: Tensor, target: Tensor, iou: bool = False, eps: float = 1e-8) -
         output: [N, 2, H, W]. target: [N, 1, H, W] of 0 and 1.
     """
     predicted = output.argmax(dim=1).reshape(len(output), -1)
-    true = target.reshape(len(target), -1)
+    true = (target == 1).reshape(len(target), -1)
     both = (predicted * true).sum(dim=1).double()
     total = (predicted + true).sum(dim=1).double()
     share = both / (total - both + eps) if iou else 2 * both / total.clamp_min(eps)
@@ -144,19 +144,25 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
 
 
 def auc_roc_score(scores: Tensor, target: Tensor) -> Tensor:
-    """Area under the ROC curve of scores [N] and classes 0 and 1, by the trapezoid rule; ties are one step."""
+    """Area under the ROC curve of scores [N] and classes 0 and 1, by the trapezoid rule; ties are one step.
+
+    NaN if only one of the classes occurs.
+    """
     fpr, tpr = roc_curve(scores, target)
     return torch.trapezoid(tpr, fpr)
 
 
 def roc_curve(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """(false positive rates, true positive rates) from (0, 0) to (1, 1), a point a distinct score."""
+    if scores.shape != target.shape or scores.ndim != 1:
+        told = f"{list(scores.shape)} and {list(target.shape)}"
+        raise LearnerError("metrics", f"a ROC curve is of one score and one class an item, not of {told}")
     order = scores.argsort(descending=True)
     scores, hits = scores[order], (target[order] == 1).double()
-    last = torch.cat([torch.nonzero(scores[1:] != scores[:-1]).flatten(), torch.tensor([len(scores) - 1])])
+    last = torch.cat([scores[1:] != scores[:-1], scores.new_ones(1, dtype=torch.bool)]).nonzero().flatten()
     tp = hits.cumsum(0)[last]
     fp = last + 1 - tp
-    rates = [torch.cat([torch.zeros(1, dtype=torch.float64), part]) / part[-1] for part in (fp, tp)]
+    rates = [torch.cat([part.new_zeros(1), part]) / part[-1] for part in (fp, tp)]
     return rates[0], rates[1]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -131,11 +132,12 @@ class AverageMetric:
         return float(sums[0] / sums[1]) if sums[1] else float("nan")
 
 
-def _registered() -> dict[str, Any]:
-    from learnfleet.trainer import metric_classes, metric_functions, metric_labels
+_METRIC_MODULES = ("functions", "classes", "curves", "labels", "masks", "numbers", "tokens")
 
-    functions = {function.__name__: function for function in metric_functions.ALL}
-    return {**functions, **{cls.__name__: cls for cls in (*metric_classes.ALL, *metric_labels.ALL)}}
+
+def _registered() -> dict[str, Any]:
+    modules = [import_module(f"learnfleet.trainer.metric_{noun}") for noun in _METRIC_MODULES]
+    return {item.__name__: item for module in modules for item in module.ALL}
 
 
 def misfit(name: str, output: Any, target: Any) -> LearnerError:
@@ -194,8 +196,18 @@ def as_metrics(metrics: object) -> list[Metric]:
 def _as_metric(item: object) -> Metric:
     if isinstance(item, str):
         return build_metric(item)
-    if isinstance(item, Metric):
+    if isinstance(item, Metric) and not inspect.isclass(item):
         return item
+    if _makes_a_metric(item):
+        metric = item()
+        assert isinstance(metric, Metric)
+        return metric
     if callable(item):
         return AverageMetric(item)
     raise LearnerError("metrics", f"{item!r} is neither a name, a function of (output, target), nor a Metric")
+
+
+def _makes_a_metric(item: object) -> TypeGuard[Callable[[], object]]:
+    """Whether it is a metric's class, or a partial of one."""
+    made = item.func if isinstance(item, partial) else item
+    return inspect.isclass(made) and all(hasattr(made, name) for name in ("reset", "update"))
