@@ -6,6 +6,7 @@ with one. Every attempt at a job runs in processes forked from it, after the slo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -211,9 +212,13 @@ def _checkpoints(root: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, Any]:
-    """Tables that callbacks have written."""
+    """Tables that callbacks have written, and the hashes of what they have saved."""
     tables = sorted(folder.glob("*.csv"))
-    return {path.name: [_without_time(line) for line in path.read_text().splitlines()] for path in tables}
+    saves = sorted(folder.glob("models/*/*.safetensors"))
+    return {
+        **{path.name: [_without_time(line) for line in path.read_text().splitlines()] for path in tables},
+        **{str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in saves},
+    }
 
 
 if __name__ == "__main__":

@@ -36,6 +36,20 @@ def test_f095_a_job_killed_between_two_stages_goes_on_with_what_the_first_ended_
         assert found["attempts"] == 2
 
 
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("with_opt", [True, False])
+def test_f081_f095_the_best_averages_are_those_of_a_job_never_killed(lab: Lab, world_size: int, with_opt: bool) -> None:
+    """Killed with the averages in the model, between the save of the best and the checkpoint, and before the best."""
+    callbacks = [("ema", {"decay": 0.7}), ("save_model", {"monitor": "accuracy", "with_opt": with_opt})]
+    kills = [("on_step_end", 2, 0), ("validation", 4, world_size - 1), ("on_epoch_end", 4, 0), ("on_batch_end", 6, 0)]
+    kills += [("write", 3, 0), ("on_train_end", 12, world_size - 1), ("validation", 16, 0)]
+    stages = [{**ONE_CYCLE, "epochs": 3}, FREEZE, FIT]
+    scenario = Scenario(stages, callbacks, world_size=world_size, every_steps=3, waits=True, kills=kills)
+    found = lab.check(scenario)
+    assert found["attempts"] == 8
+    assert "models/bestmodel/model.safetensors" in found["files"]
+
+
 def test_f095_a_job_killed_again_and_again_at_all_places_ends_as_without_kills(lab: Lab) -> None:
     callbacks: list[tuple[str, dict[str, Any]]] = [
         ("ema", {"decay": 0.9}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from support.memory_data import a_learner
 from support.ranks import run_ranks
 from torch import Tensor
 
+from learnfleet.trainer import manifest
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.learner import Learner
-from learnfleet.trainer.manifest import newest_valid
+from learnfleet.trainer.manifest import list_checkpoints, newest_valid
 from learnfleet.trainer.run import RunContext, TrainOutcome, run_train
 from learnfleet.trainer.spec import FitStage, FreezeStage, Stage
 from learnfleet.trainer.state import TrainState
@@ -134,6 +136,32 @@ def test_f095_an_appending_table_has_no_line_twice_when_a_job_is_resumed(tmp_pat
         run(make(whole), whole / "checkpoints")
         in_two(parts / "checkpoints", lambda place=parts: make(place), stop_at)
         assert (parts / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+
+class ListsCheckpoints(Callback):
+    """The steps of the checkpoints that are on the disk when a fit begins."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self.found = root, list[list[int]]()
+
+    def on_train_begin(self, state: TrainState) -> None:
+        self.found.append([int(path.name.split("-")[1]) for path in list_checkpoints(self._root)])
+
+
+def test_f081_f095_a_stage_is_on_the_disk_before_the_next_could_replace_what_it_has_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that dies then must find its stage finished, or the best model that the stage is to end with."""
+    slow_disk, write = threading.Event(), manifest.write_manifest
+
+    def write_slowly(folder: Path, **values: Any) -> manifest.Manifest:
+        slow_disk.wait(0.3)
+        return write(folder, **values)
+
+    monkeypatch.setattr(manifest, "write_manifest", write_slowly)
+    lists = ListsCheckpoints(tmp_path)
+    run(a_learner(callbacks=[lists]), tmp_path)
+    assert lists.found == [[], [4]]
 
 
 class SumsOwnInputs(Callback):

@@ -145,6 +145,10 @@ class _TrainRun:
             self._events = events
             return snapshot is not None
 
+        if self._writer is not None:
+            # The next stage may save its best model where the last one did. A job that dies then must not need that
+            # of the last one any more: its end is on the disk.
+            self._writer.settle()
         fit = fit_of(stage, self._learner)
         request = replace(
             fit,
