@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from torch import nn
 from learnfleet.trainer.callback import Callback, Changes
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.metric_functions import top_k_accuracy
 from learnfleet.trainer.state import TrainState
 from learnfleet.trainer.track_epoch import TrackEpochCallback
 from learnfleet.trainer.trackers import (
@@ -130,6 +132,46 @@ def test_f083_rates_fall_when_nothing_gets_better_and_groups_keep_their_shares()
     learner.fit(3, slice(1e-4, 1e-2), callbacks=[Scripted([0.5, 0.6, 0.7]), reducer])
     lrs = learner.require_optimizer().hyper_parameters()["lr"]
     assert lrs == pytest.approx([1e-4, 2.5e-4, 2.5e-3])  # two falls; none below the least
+
+
+def test_f083_rates_that_are_at_the_least_already_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    learner = a_learner(MemoryData(14, 5), metrics=["accuracy"])
+    learner.fit(4, 1e-3, callbacks=[Scripted([0.5, 0.6, 0.7, 0.8]), ReduceLROnPlateauCallback(learner)])
+    assert learner.recorder.lrs == [1e-3] * 8
+    told = [record.getMessage() for record in caplog.records if "ReduceLROnPlateau" in record.getMessage()]
+    assert told == [
+        "ReduceLROnPlateauCallback: no rate is above min_lr=0.001, so none is lowered: give a smaller min_lr"
+    ]
+
+
+def test_f081_f055_a_fit_that_begins_later_goes_on_with_the_epoch_before(tmp_path: Path) -> None:
+    def trained(epochs: int, start: int | None, learner: Learner) -> list[float]:
+        saver = SaveModelCallback(learner, every="epoch", name="m")
+        learner.fit_one_cycle(epochs, 1e-2, callbacks=[saver], start_epoch=start)
+        return learner.recorder.losses
+
+    first, again = (a_learner(MemoryData(14, 5, path=tmp_path)) for _ in range(2))
+    trained(3, None, first)
+    trained(3, 2, again)
+    assert again.recorder.rows[-1].epoch == 2
+    assert again.recorder.lrs == first.recorder.lrs[-2:]
+    assert torch.equal(head_of(again), head_of(first))
+
+
+def test_f081_a_fit_that_begins_later_without_a_save_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    learner = a_learner(MemoryData(14, 5, path=tmp_path))
+    learner.fit_one_cycle(3, callbacks=[SaveModelCallback(learner, every="epoch", name="m")], start_epoch=2)
+    assert "no m_1 to begin epoch 2 with" in caplog.text
+
+
+def test_f081_f080_the_values_of_two_metrics_of_one_name_are_followed_apart(tmp_path: Path) -> None:
+    top = [partial(top_k_accuracy, k=k) for k in (1, 2)]
+    learner = a_learner(MemoryData(14, 5, path=tmp_path), metrics=top)
+    follower = EarlyStoppingCallback(learner, "top_k_accuracy_2", patience=9)
+    learner.fit(1, callbacks=[follower])
+    assert learner.recorder.names[3:5] == ["top_k_accuracy", "top_k_accuracy_2"]
+    assert learner.recorder.metrics[0] == learner.validate()[1:]
+    assert learner.recorder.metrics[0][0] < learner.recorder.metrics[0][1] == follower.best
 
 
 def test_f079_a_loss_that_is_no_number_ends_the_fit_without_validation() -> None:

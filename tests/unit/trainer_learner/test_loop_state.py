@@ -161,12 +161,12 @@ def test_f095_nothing_is_trained_when_all_epochs_are_done() -> None:
 
 
 def test_f062_callbacks_are_given_as_none_one_or_several_and_a_class_is_told_to_be_called() -> None:
-    listener = Listener()
-    learner = a_learner(callbacks=listener, callback_fns=lambda learn: listener)
-    learner.fit(1, callbacks=listener)
+    own, made, given = Listener(), Listener(), Listener()
+    learner = a_learner(callbacks=own, callback_fns=lambda learn: made)
+    learner.fit(1, callbacks=given)
     learner.fit_one_cycle(1, callbacks=None)
-    assert Counter(listener.log)["on_train_begin"] == 3 + 2
-    with pytest.raises(LearnerError, match=r"is no Callback \(a class: call it\)"):
+    assert [Counter(listener.log)["on_train_begin"] for listener in (own, made, given)] == [2, 2, 1]
+    with pytest.raises(LearnerError, match=r"is no Callback \(call it, or give it to Learner"):
         learner.fit(1, callbacks=[Listener])
 
 

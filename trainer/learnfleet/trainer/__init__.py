@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.item_list import PointsItemList as PointsItemList
     from learnfleet.trainer.item_list import SegmentationItemList as SegmentationItemList
     from learnfleet.trainer.item_list import get_image_files as get_image_files
+    from learnfleet.trainer.keyword_events import add_metrics as add_metrics
     from learnfleet.trainer.label_items import Category as Category
     from learnfleet.trainer.label_items import FloatItem as FloatItem
     from learnfleet.trainer.label_items import ImageSegment as ImageSegment

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.keyword_events import Handler, handler_of
 from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -48,9 +49,12 @@ class Callback:
 
     An event may also return its changes as fastai's do, for example {"last_input": x, "stop_training": True}; callbacks
     that come later in the same event see them. Another key raises LearnerError.
+
+    Callbacks written for fastai v1 run as they are: a method with `**kwargs` gets fastai's keywords (`keyword_events`),
+    and `_order` is its order.
     """
 
-    order: ClassVar[int] = 0  # ascending; ties keep the order in which they were given
+    order: ClassVar[int] = 0  # ascending; ties keep the order in which they were given; `_order` goes before it
     in_lr_find: ClassVar[bool] = False  # also in a learning-rate search: for what changes the computation of a step
 
     def on_train_begin(self, state: TrainState) -> Changes:
@@ -125,6 +129,14 @@ class LearnerCallback(Callback):
             raise LearnerError("callbacks", f"the learner of this {type(self).__name__} is gone: make a new one")
         return learner
 
+    if not TYPE_CHECKING:  # for the checkers there are no attributes but those they can see
+
+        def __getattr__(self, name: str) -> Any:
+            """What the callback does not have is the learner's, as in fastai: `self.data`, `self.recorder`."""
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            return getattr(self.learn, name)
+
 
 def snake_case(name: str) -> str:
     """`mix_up_callback` of `MixUpCallback`, `csv_logger` of `CSVLogger`."""
@@ -137,27 +149,58 @@ Callbacks = Callback | Iterable[Callback] | None  # as users give them: none, on
 
 def as_callbacks(given: Callbacks) -> list[Callback]:
     """Callbacks as a list. Raises LearnerError for what is none."""
-    items = [] if given is None else [given] if isinstance(given, Callback) else list(given)
+    several = isinstance(given, Iterable) and not isinstance(given, Callback)
+    items: list[Any] = list(given) if several else [] if given is None else [given]  # type: ignore[arg-type]
     for item in items:
         if not isinstance(item, Callback):
-            hint = " (a class: call it)" if isinstance(item, type) else ""
+            hint = " (call it, or give it to Learner as `callback_fns`)" if callable(item) else ""
             raise LearnerError("callbacks", f"{item!r} is no Callback{hint}")
     return items
 
 
-Handler = Callable[[TrainState], Changes]
+CallbackFn = Callable[["Learner"], Callback]
+CallbackFns = CallbackFn | Iterable[CallbackFn] | None  # none, one or several
+
+
+def as_callback_fns(given: CallbackFns) -> list[CallbackFn]:
+    """Constructors of callbacks as a list. Raises LearnerError for what cannot be called with a learner."""
+    several = isinstance(given, Iterable) and not callable(given)
+    items: list[Any] = list(given) if several else [] if given is None else [given]  # type: ignore[arg-type]
+    for item in items:
+        if isinstance(item, Callback):
+            raise LearnerError("callback_fns", f"{type(item).__name__} is made already: give it as `callbacks`")
+        if not callable(item):
+            raise LearnerError("callback_fns", f"{item!r} cannot be called with the learner")
+    return items
+
+
+def made_callback(make: CallbackFn, learner: Learner) -> Callback:
+    """A callback for a fit. Raises LearnerError where something else is made."""
+    made = make(learner)
+    if not isinstance(made, Callback):
+        raise LearnerError("callback_fns", f"{make!r} has made {made!r}, which is no Callback")
+    return made
+
+
+def order_of(callback: Callback) -> int:
+    """By fastai's name, or by ours."""
+    return int(getattr(callback, "_order", callback.order))
 
 
 class Events:
-    """The callbacks of one fit in their order. An event costs nothing for those that do not override it."""
+    """The callbacks of one fit in their order. An event costs nothing for those that do not override it.
+
+    A callback that is given twice, as to the learner and to the fit, takes part once.
+    """
 
     def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
-        self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
+        once = {id(callback): callback for callback in callbacks}
+        self.callbacks = sorted(once.values(), key=order_of)
         self._handlers = {event: self._overriding(event) for event in EVENTS}
 
     def _overriding(self, event: str) -> list[Handler]:
         inherited = getattr(Callback, event)
-        return [getattr(item, event) for item in self.callbacks if getattr(type(item), event) is not inherited]
+        return [handler_of(item, event) for item in self.callbacks if getattr(type(item), event) is not inherited]
 
     def __call__(self, event: str, state: TrainState) -> None:
         for handler in self._handlers[event]:

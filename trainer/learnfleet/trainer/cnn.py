@@ -11,7 +11,7 @@ from typing import ParamSpec
 from torch import nn
 
 from learnfleet.trainer.bodies import Body, Pretrained, as_weights, build_body
-from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.callback import CallbackFns, Callbacks
 from learnfleet.trainer.head import Init, apply_init, create_head
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner
@@ -85,8 +85,8 @@ def cnn_learner(
     train_bn: bool = True,
     path: Path | str | None = None,
     model_dir: str = "models",
-    callback_fns: Sequence[Callable[[Learner], Callback]] = (),
-    callbacks: Sequence[Callback] = (),
+    callback_fns: CallbackFns = None,
+    callbacks: Callbacks = None,
     add_time: bool = True,
     silent: bool = False,
     seed: int = 0,

@@ -153,6 +153,9 @@ def setup_distrib(gpu: int | None = None) -> int | None:
     Raises LearnerError where this process is not one of several.
     """
     if gpu is not None:
+        if gpu >= torch.cuda.device_count():
+            told = f"there is no GPU {gpu} here ({torch.cuda.device_count()} found): without, leave `cuda_id` out"
+            raise LearnerError("to_distributed", told)
         torch.cuda.set_device(gpu)
     if dist.is_initialized():
         return gpu

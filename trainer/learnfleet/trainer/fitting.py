@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from learnfleet.trainer import loop
 from learnfleet.trainer.batch import Shard
-from learnfleet.trainer.callback import Callback, Events
+from learnfleet.trainer.callback import Callback, Events, made_callback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, PerGroup, lr_range
 from learnfleet.trainer.progress import NotebookProgress, ProgressCallback, in_notebook
@@ -83,6 +84,8 @@ def _begin(state: TrainState, events: Events, request: Fit) -> None:
 
 def _check(learner: Learner, request: Fit) -> None:
     loader, size = learner.data.train_dl, learner.world.size
+    if not isinstance(request.epochs, Integral):
+        raise LearnerError("epochs", f"{request.epochs!r} is no whole number")
     if request.epochs < 1:
         raise LearnerError("epochs", f"{request.epochs} is not possible: train for at least 1 epoch")
     if len(loader) == 0:
@@ -99,11 +102,11 @@ def _callbacks(learner: Learner, request: Fit) -> list[Callback]:
     learner.recorder = Recorder(learner.add_time)
     if request.is_search:
         own = [callback for callback in learner.callbacks if callback.in_lr_find]
-        made = [make(learner) for make in learner.callback_fns if _makes_for_search(make)]
+        made = [made_callback(make, learner) for make in learner.callback_fns if _makes_for_search(make)]
         return [*own, learner.recorder, *made, *request.callbacks]
     writes_table = learner.world.is_main and not learner.silent
     shown: list[Callback] = [NotebookProgress() if in_notebook() else ProgressCallback()] if writes_table else []
-    made = [make(learner) for make in learner.callback_fns]
+    made = [made_callback(make, learner) for make in learner.callback_fns]
     own = [*learner.metric_callbacks, *learner.callbacks]
     return [*own, learner.recorder, *made, *request.callbacks, *shown]
 

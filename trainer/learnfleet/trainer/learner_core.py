@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from learnfleet.trainer.batch import Loader, Shard
-from learnfleet.trainer.callback import Callback, Callbacks, as_callbacks
+from learnfleet.trainer.callback import Callback, CallbackFns, Callbacks, as_callback_fns, as_callbacks
 from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
@@ -71,7 +71,7 @@ class LearnerCore:
         train_bn: bool = True,
         path: Path | str | None = None,
         model_dir: str = "models",
-        callback_fns: Callable[[Learner], Callback] | Sequence[Callable[[Learner], Callback]] | None = None,
+        callback_fns: CallbackFns = None,
         callbacks: Callbacks = None,
         layer_groups: Sequence[LayerGroup] | None = None,
         add_time: bool = True,
@@ -85,7 +85,7 @@ class LearnerCore:
         self.metrics = as_metrics(plain)
         self.true_wd, self.bn_wd, self.wd, self.train_bn = true_wd, bn_wd, wd, train_bn
         self.path, self.model_dir = Path(path if path is not None else data.path), model_dir
-        self.callback_fns = [callback_fns] if callable(callback_fns) else list(callback_fns or ())
+        self.callback_fns = as_callback_fns(callback_fns)
         self.callbacks = as_callbacks(callbacks)
         self.layer_groups = tuple(layer_groups) if layer_groups is not None else split_model(model)
         self.add_time, self.silent, self.seed = add_time, silent, seed

@@ -31,6 +31,8 @@ class CrossEntropyFlat(nn.CrossEntropyLoss):
         axis: of the classes: -1 for [N, C], 1 for masks [N, C, H, W] with targets [N, 1, H, W].
         ignore_index: targets of this class count nowhere (`Void` of a segmentation).
         weight: one a class.
+
+    Targets may also be the classes' probabilities: floats of the outputs' shape (mixup with stack_y=False).
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class CrossEntropyFlat(nn.CrossEntropyLoss):
         self.axis = axis
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        if target.is_floating_point() and target.shape == output.shape:
+            return super().forward(flat_rows(output, self.axis), flat_rows(target, self.axis))
         return super().forward(flat_rows(output, self.axis), target.reshape(-1).long())
 
     def activation(self, output: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from learnfleet.trainer.callback import Callback, Changes, snake_case
+from learnfleet.trainer.keyword_events import handler_of
 from learnfleet.trainer.state import TrainState
 
 
@@ -18,24 +19,27 @@ class MetricCallback(Callback):
         self.inner = inner
         self.name: str = getattr(inner, "name", None) or snake_case(type(inner).__name__)
 
+    def _tell(self, event: str, state: TrainState) -> Changes:
+        return handler_of(self.inner, event)(state)
+
     def on_train_begin(self, state: TrainState) -> Changes:
         state.learner.recorder.add_metric_names([self.name])
-        return self.inner.on_train_begin(state)
+        return self._tell("on_train_begin", state)
 
     def on_epoch_begin(self, state: TrainState) -> Changes:
-        return self.inner.on_epoch_begin(state)
+        return self._tell("on_epoch_begin", state)
 
     def on_batch_begin(self, state: TrainState) -> Changes:
-        return None if state.train else self.inner.on_batch_begin(state)
+        return None if state.train else self._tell("on_batch_begin", state)
 
     def on_batch_end(self, state: TrainState) -> Changes:
-        return None if state.train else self.inner.on_batch_end(state)
+        return None if state.train else self._tell("on_batch_end", state)
 
     def on_epoch_end(self, state: TrainState) -> Changes:
-        return self.inner.on_epoch_end(state) if state.last_metrics[0] is not None else None
+        return self._tell("on_epoch_end", state) if state.last_metrics[0] is not None else None
 
     def on_train_end(self, state: TrainState) -> Changes:
-        return self.inner.on_train_end(state)
+        return self._tell("on_train_end", state)
 
 
 def split_callbacks(metrics: object) -> tuple[object, list[MetricCallback]]:

@@ -114,6 +114,10 @@ class MixUpCallback(_Mixing):
 
 def _mixed(y: Tensor, other: Tensor, lam: Tensor, state: TrainState) -> Tensor:
     if not y.is_floating_point():
+        if y.ndim != 1:
+            raise LearnerError(
+                "stack_y", f"False mixes numbers, or one class an item, not {list(y.shape)}: leave it True"
+            )
         y = F.one_hot(y, state.learner.data.c).float()
     weight = lam.view(-1, *[1] * (y.ndim - 1))
     return y * weight + y[other] * (1 - weight)

@@ -26,6 +26,7 @@ _MODULES = {
     "interpret_masks": ["SegmentationInterpretation"],
     "item_list": ["ImageList", "PointsItemList", "SegmentationItemList", "get_image_files"],
     "label_items": ["Category", "FloatItem", "ImageSegment", "MultiCategory"],
+    "keyword_events": ["add_metrics"],
     "language_model": ["LSTMLanguageModel", "language_model_learner"],
     "layer_groups": ["split_model"],
     "learner": ["Learner"],

@@ -63,8 +63,13 @@ class Recorder(Callback):
     @property
     def names(self) -> list[str]:
         """The table's columns."""
-        columns = ["valid_loss", *self.metric_names] if self.has_validation else self._added_names
+        columns = ["valid_loss", *self.metric_names] if self.has_validation else self._added_columns
         return ["epoch", "train_loss", *columns, *(["time"] if self.add_time else [])]
+
+    @property
+    def _added_columns(self) -> list[str]:
+        """Columns that callbacks fill."""
+        return self.metric_names[len(self.metric_names) - len(self._added_names) :]
 
     def add_metric_names(self, names: Sequence[str]) -> None:
         """Columns that a callback fills: it adds their values to `last_metrics` at every epoch's end, before order -10.
@@ -72,7 +77,7 @@ class Recorder(Callback):
         To be called in `on_train_begin`, or before.
         """
         self._added_names += names
-        self.metric_names += names
+        self.metric_names = distinct([*self.metric_names, *names])
 
     @property
     def val_losses(self) -> list[float]:
@@ -85,7 +90,7 @@ class Recorder(Callback):
 
     def on_train_begin(self, state: TrainState) -> None:
         loader = state.learner.data.valid_dl
-        self.metric_names = [*(metric.name for metric in state.metrics), *self._added_names]
+        self.metric_names = distinct([*(metric.name for metric in state.metrics), *self._added_names])
         self.has_validation = loader is not None and len(loader) > 0
         self._epoch_start = time.monotonic()
 
@@ -117,7 +122,7 @@ class Recorder(Callback):
     def format_row(self, row: EpochRow) -> str:
         """The row as comma-separated text: whole numbers plain, others with 6 decimals, `#na#` for none."""
         metrics = [row.metrics.get(name) for name in self.metric_names]
-        added = [row.metrics.get(name) for name in self._added_names]
+        added = [row.metrics.get(name) for name in self._added_columns]
         columns = [row.valid_loss, *metrics] if self.has_validation else added
         cells = [str(row.epoch), *(format_value(value) for value in (row.train_loss, *columns))]
         return ",".join([*cells, format_time(row.time_s)] if self.add_time else cells)
@@ -195,6 +200,16 @@ class Recorder(Callback):
         An epoch without a value leaves a gap. Raises ValueError when there are no metrics.
         """
         return asked_for(recorder_plots.metrics_figure(self, skip_start, skip_end), return_fig)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns: the second of a name is `name_2`, as of two `partial`s of one function."""
+    counts: dict[str, int] = {}
+    found = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        found.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
+    return found
 
 
 def _rules_of(suggestion: bool | str | Sequence[str]) -> Sequence[str]:

@@ -30,6 +30,7 @@ from learnfleet.trainer.learner_state import (
 )
 from learnfleet.trainer.manifest import CheckpointInfo
 from learnfleet.trainer.rank_state import gather_rank_tensors
+from learnfleet.trainer.recorder import distinct
 from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnNonFiniteLoss
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome, report_picture
 from learnfleet.trainer.run_data import DataReporter
@@ -73,7 +74,7 @@ class _TrainRun:
 
     def __init__(self, learner: Learner, stages: Sequence[Stage], context: RunContext) -> None:
         self._learner, self._stages, self._context = learner, stages, context
-        context.keep.check([metric.name for metric in learner.metrics])
+        context.keep.check(distinct([metric.name for metric in learner.metrics]))
         self._exact = True
         self._earlier_metrics: dict[str, float] = {}
         self._saved_position: JobPosition | None = None

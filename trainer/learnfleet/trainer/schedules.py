@@ -71,10 +71,10 @@ class OneCycleScheduler(PhaseScheduler):
         start_epoch: int | None = None,
     ) -> None:
         super().__init__(learn)
-        if len(moms) not in (2, 3):
-            raise LearnerError("moms", f"{len(moms)} values; give 2: at the start and at the peak")
-        if not 0 < pct_start < 1 or div_factor <= 0 or (final_div is not None and final_div <= 0):
-            raise LearnerError("one_cycle", "pct_start must be between 0 and 1, div_factor and final_div above 0")
+        if not isinstance(moms, Sequence) or len(moms) not in (2, 3):
+            raise LearnerError("moms", f"{moms!r}: give 2 values, at the start and at the peak")
+        if not 0 <= pct_start <= 1 or div_factor <= 0 or (final_div is not None and final_div <= 0):
+            raise LearnerError("one_cycle", "pct_start must be from 0 to 1, div_factor and final_div above 0")
         self.lr_max, self.moms, self.div_factor, self.pct_start = lr_max, tuple(moms), div_factor, pct_start
         self.final_div, self.tot_epochs, self.start_epoch = final_div, tot_epochs, start_epoch
 

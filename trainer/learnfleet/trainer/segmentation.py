@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 
 from learnfleet.trainer.bodies import Pretrained, as_weights, build_body
-from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.callback import CallbackFns, Callbacks
 from learnfleet.trainer.cnn import family_split
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner
@@ -45,8 +45,8 @@ def unet_learner(
     train_bn: bool = True,
     path: Path | str | None = None,
     model_dir: str = "models",
-    callback_fns: Sequence[Callable[[Learner], Callback]] = (),
-    callbacks: Sequence[Callback] = (),
+    callback_fns: CallbackFns = None,
+    callbacks: Callbacks = None,
     add_time: bool = True,
     silent: bool = False,
     seed: int = 0,

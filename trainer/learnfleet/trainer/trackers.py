@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,6 +13,8 @@ from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+
+_log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "min", "max"]
 
@@ -124,6 +127,7 @@ class ReduceLROnPlateauCallback(_Patient):
     """Multiplies the learning rates by `factor` when more than `patience` epochs were not better.
 
     Every layer group keeps its share and none goes below `min_lr`; fastai v1 sets all groups to the last one's rate.
+    Where all are at `min_lr` already, as with the default and fit(lr=1e-3), a warning says so.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class ReduceLROnPlateauCallback(_Patient):
     ) -> None:
         super().__init__(learn, monitor, mode, min_delta, patience)
         self.factor, self.min_lr = factor, min_lr
+        self._has_told = False
 
     def lost_patience(self, state: TrainState) -> None:
         optimizer = state.learner.require_optimizer()
@@ -146,6 +151,12 @@ class ReduceLROnPlateauCallback(_Patient):
         if lowered != lrs:
             optimizer.set_lr(lowered)
             self.wait = 0
+        elif not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "ReduceLROnPlateauCallback: no rate is above min_lr=%g, so none is lowered: give a smaller min_lr",
+                self.min_lr,
+            )
 
 
 class SaveModelCallback(TrackerCallback):
@@ -154,7 +165,8 @@ class SaveModelCallback(TrackerCallback):
     Only what this fit has saved is loaded again at its end; fastai v1 loads whatever an earlier run has left there.
 
     Args:
-        every: "improvement" saves as `name`; "epoch" as `name_0`, `name_1`, ...
+        every: "improvement" saves as `name`; "epoch" as `name_0`, `name_1`, ...: a fit that begins with a later epoch
+            (`start_epoch`) loads that of the one before.
         with_opt: with the optimiser's moments.
     """
 
@@ -178,6 +190,18 @@ class SaveModelCallback(TrackerCallback):
     def on_train_begin(self, state: TrainState) -> None:
         super().on_train_begin(state)
         self.saved_epoch = None
+
+    def jump_to_epoch(self, epoch: int) -> None:
+        """A fit that begins with a later epoch goes on with what was saved at the end of the one before it."""
+        if self.every != "epoch":
+            return
+        name, rates = f"{self.name}_{epoch - 1}", self.learn.require_optimizer().hyper_parameters()
+        try:
+            self.learn.load(name, with_opt=None if self.with_opt else False)
+            self.learn.lifetime_epoch += 1  # the epoch at whose end it was saved is over
+        except FileNotFoundError:
+            _log.warning("SaveModelCallback: no %s to begin epoch %d with: the weights stay as they are", name, epoch)
+        self.learn.require_optimizer().load_hyper_parameters(rates)  # those of this fit, not of the one that was saved
 
     def on_epoch_end(self, state: TrainState) -> None:
         if self.every == "epoch":
