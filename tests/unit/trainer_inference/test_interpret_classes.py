@@ -146,6 +146,13 @@ def test_f108_title_colours_and_texts_are_as_asked_for() -> None:
     assert an_interpretation().plot_confusion_matrix(return_fig=False) is None
 
 
+def test_f108_the_size_is_in_inches_and_dots_an_inch_as_fastais_lessons_ask_for_it() -> None:
+    for normalize in (False, True):
+        figure = an_interpretation().plot_confusion_matrix(normalize, figsize=(12, 6), dpi=60)
+        assert (*figure.get_size_inches(), figure.dpi) == (12, 6, 60)
+    assert an_interpretation().plot_confusion_matrix().dpi == 110
+
+
 def test_f108_counts_are_white_above_half_of_the_greatest() -> None:
     figure = an_interpretation().plot_confusion_matrix()
     white = {text.get_position() for text in figure.axes[0].texts if text.get_color() == "white"}

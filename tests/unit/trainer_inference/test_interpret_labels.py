@@ -99,6 +99,7 @@ def test_f112_more_than_twenty_samples_are_refused(samples: int) -> None:
 
 def test_f112_the_confusion_figure_has_a_matrix_a_label() -> None:
     figure = an_interpretation().plot_confusion_matrix(normalize=True)
+    assert an_interpretation().plot_confusion_matrix(dpi=60).dpi == 60
     assert [axes.get_title() for axes in figure.axes][:3] == ["cat", "dog", "fox"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.67", "0.33", "0.50", "0.50"]
     assert [text.get_text() for text in an_interpretation().plot_confusion_matrix().axes[2].texts] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from learnfleet.trainer.batch import Batch
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.inputs import open_image, open_mask
 from learnfleet.trainer.label_items import Category, FloatItem, ImageSegment, MultiCategory
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.loss_functions import BCEWithLogitsFlat
@@ -57,7 +59,7 @@ def test_f097_a_turned_picture_in_memory_is_upright_as_its_file_is(of_classes: L
 
 @pytest.mark.parametrize("item", [3, np.zeros((4, 4, 3)), np.zeros((4, 4, 5), np.uint8)])
 def test_f097_what_is_no_picture_is_refused_with_what_may_be_given(of_classes: Learner, item: object) -> None:
-    with pytest.raises(LearnerError, match="no picture: give a path, bytes, a PIL image"):
+    with pytest.raises(LearnerError, match="no picture: give a path, bytes, an open file, a PIL image"):
         of_classes.predict(item)
 
 
@@ -217,3 +219,27 @@ def test_gradients_that_backward_leaves_do_not_enter_the_next_fit() -> None:
 def test_dl_gives_the_datas_loaders(of_classes: Learner) -> None:
     assert of_classes.dl() is of_classes.data.valid_dl
     assert of_classes.dl(DatasetType.Train) is of_classes.data.train_dl
+
+
+def test_f097_fastais_open_image_gives_what_predict_takes(of_classes: Learner, picture: Path) -> None:
+    expected = of_classes.predict(picture)[2]
+    content = picture.read_bytes()
+    with picture.open("rb") as opened:
+        assert torch.equal(of_classes.predict(opened)[2], expected)
+    for source in (picture, str(picture), content, io.BytesIO(content)):
+        pixels = open_image(source)
+        assert (pixels.dtype, pixels.shape) == (torch.uint8, (3, 18, 20))
+        assert torch.equal(of_classes.predict(pixels)[2], expected)
+    assert torch.equal(of_classes.predict(io.BytesIO(content))[2], expected)
+
+
+def test_f097_open_mask_gives_classes_and_divides_white_by_itself_if_asked_to(tmp_path: Path) -> None:
+    values = np.array([[0, 255], [255, 255], [0, 0]], dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    assert open_mask(tmp_path / "mask.png").data.tolist() == [values.tolist()]
+    assert open_mask(str(tmp_path / "mask.png"), div=True).data.tolist() == [(values // 255).tolist()]
+
+
+def test_f097_several_pictures_at_once_are_refused_with_what_takes_them(of_classes: Learner) -> None:
+    with pytest.raises(LearnerError, match=r"\(2, 3, 16, 16\) is not one picture .* pred_batch\(batch=...\)"):
+        of_classes.predict(torch.zeros(2, 3, 16, 16))

@@ -111,5 +111,10 @@ def test_weights_that_cannot_be_fetched_are_an_error_that_says_what_to_do(monkey
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
-    with pytest.raises(LearnerError, match=r"weights of resnet18 cannot be had .*no route.*local file"):
+    monkeypatch.setenv("TORCH_HOME", "/where/torch/looks")
+    with pytest.raises(LearnerError, match=r"weights of resnet18 cannot be had \(no route to host\)") as caught:
         models.create_body("resnet18")
+    address = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+    assert f"Put {address} into /where/torch/looks/hub/checkpoints" in caught.value.message
+    assert "(pretrained='weights.pth')" in caught.value.message
+    assert "(pretrained=False)" in caught.value.message

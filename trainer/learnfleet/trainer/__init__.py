@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from learnfleet.trainer.data_bunch import DataBunch as DataBunch
     from learnfleet.trainer.distributed import setup_distrib as setup_distrib
     from learnfleet.trainer.ema import EMACallback as EMACallback
+    from learnfleet.trainer.errors import LearnerError as LearnerError
     from learnfleet.trainer.export import export_from_checkpoint as export_from_checkpoint
     from learnfleet.trainer.exported_learner import load_learner as load_learner
     from learnfleet.trainer.gradients import AccumulateScheduler as AccumulateScheduler
     from learnfleet.trainer.gradients import BnFreeze as BnFreeze
     from learnfleet.trainer.gradients import GradientAccumulation as GradientAccumulation
     from learnfleet.trainer.gradients import GradientClipping as GradientClipping
+    from learnfleet.trainer.head import AdaptiveConcatPool2d as AdaptiveConcatPool2d
     from learnfleet.trainer.head import create_head as create_head
     from learnfleet.trainer.hooks import ActivationStats as ActivationStats
     from learnfleet.trainer.hooks import Hook as Hook
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from learnfleet.trainer.hooks import hook_outputs as hook_outputs
     from learnfleet.trainer.hooks import model_sizes as model_sizes
     from learnfleet.trainer.images import BadImage as BadImage
+    from learnfleet.trainer.inputs import open_image as open_image
+    from learnfleet.trainer.inputs import open_mask as open_mask
     from learnfleet.trainer.interpret import Interpretation as Interpretation
     from learnfleet.trainer.interpret_classes import ClassificationInterpretation as ClassificationInterpretation
     from learnfleet.trainer.interpret_labels import (
@@ -136,9 +140,11 @@ if TYPE_CHECKING:
     from learnfleet.trainer.metric_numbers import SpearmanCorrCoef as SpearmanCorrCoef
     from learnfleet.trainer.metric_tokens import CorpusBLEUMetric as CorpusBLEUMetric
     from learnfleet.trainer.metric_tokens import Perplexity as Perplexity
+    from learnfleet.trainer.metrics import AverageMetric as AverageMetric
     from learnfleet.trainer.mixed_precision import MixedPrecision as MixedPrecision
     from learnfleet.trainer.mixup import CutMixCallback as CutMixCallback
     from learnfleet.trainer.mixup import MixUpCallback as MixUpCallback
+    from learnfleet.trainer.mixup import MixUpLoss as MixUpLoss
     from learnfleet.trainer.models import DynamicUnet as DynamicUnet
     from learnfleet.trainer.models import apply_init as apply_init
     from learnfleet.trainer.models import cnn_config as cnn_config
@@ -148,6 +154,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.models import create_cnn_model as create_cnn_model
     from learnfleet.trainer.models import has_pool_type as has_pool_type
     from learnfleet.trainer.models import num_features_model as num_features_model
+    from learnfleet.trainer.models import simple_cnn as simple_cnn
     from learnfleet.trainer.models import unet_learner as unet_learner
     from learnfleet.trainer.normalization import cifar_stats as cifar_stats
     from learnfleet.trainer.normalization import imagenet_stats as imagenet_stats
@@ -156,6 +163,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.opt_funcs import Adam as Adam
     from learnfleet.trainer.opt_funcs import RAdam as RAdam
     from learnfleet.trainer.opt_funcs import RMSprop as RMSprop
+    from learnfleet.trainer.optimizer import lr_range as lr_range
     from learnfleet.trainer.peak_memory import PeakMemMetric as PeakMemMetric
     from learnfleet.trainer.phases import TrainingPhase as TrainingPhase
     from learnfleet.trainer.picture_tools import download_images as download_images
@@ -210,6 +218,10 @@ if TYPE_CHECKING:
     from learnfleet.trainer.transform_components import zoom as zoom
     from learnfleet.trainer.transforms import get_transforms as get_transforms
     from learnfleet.trainer.unet_blocks import NormType as NormType
+    from learnfleet.trainer.unet_blocks import PixelShuffle_ICNR as PixelShuffle_ICNR
+    from learnfleet.trainer.unet_blocks import SelfAttention as SelfAttention
+    from learnfleet.trainer.unet_blocks import SigmoidRange as SigmoidRange
+    from learnfleet.trainer.unet_blocks import conv_layer as conv_layer
 
 __all__ = sorted({*HOME, *MODULES})  # `from learnfleet.trainer import *` gives all of them
 

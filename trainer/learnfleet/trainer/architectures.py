@@ -71,9 +71,21 @@ def build_network(architecture: str | Architecture | nn.Module, pretrained: bool
             raise
         raise LearnerError(
             "weights",
-            f"the pretrained weights of {_title(architecture)} cannot be had ({error}). Give a local file instead, put"
-            " them in the library's cache (TORCH_HOME or HF_HOME), or choose none",
+            f"the pretrained weights of {_title(architecture)} cannot be had ({error}). {_way_out(architecture)},"
+            " give a local file (pretrained='weights.pth'), or start without any (pretrained=False)",
         ) from error
+
+
+def _way_out(architecture: str | Architecture) -> str:
+    """Where the library would find the weights without a network."""
+    name = name_of(architecture) or ""
+    if name.startswith(zoo_timm.PREFIX):
+        return "Fill timm's cache (HF_HOME) where there is a network"
+    if name.startswith(zoo_pytorchcv.PREFIX):
+        return f"Put its file into {zoo_pytorchcv.FOLDER}"
+    if name in zoo_torchvision.names():
+        return f"Put {zoo_torchvision.address(name)} into {zoo_torchvision.folder()}"
+    return "See what builds it"
 
 
 def _title(architecture: str | Architecture) -> str:

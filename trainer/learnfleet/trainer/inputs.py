@@ -12,14 +12,20 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from learnfleet.trainer import images
 from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.color import to_rgb
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import Source
+from learnfleet.trainer.label_items import ImageSegment
 from learnfleet.trainer.listing import Item
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+
+
+_PICTURE_DIMENSIONS = 3
+_WHITE = 255
 
 
 @runtime_checkable
@@ -33,8 +39,8 @@ def as_source(item: object) -> Source:
     """A picture as something that the validation transforms open.
 
     Args:
-        item: an item of a dataset, a path, the bytes of a picture file, a PIL image, uint8 pixels as a tensor
-            [C, H, W] or an array [H, W, C] or [H, W]; C is 1 or 3.
+        item: an item of a dataset, a path, the bytes of a picture file, such a file opened for reading (which is read
+            to its end), a PIL image, uint8 pixels as a tensor [C, H, W] or an array [H, W, C] or [H, W]; C is 1 or 3.
 
     Raises LearnerError for anything else.
     """
@@ -42,6 +48,8 @@ def as_source(item: object) -> Source:
         return bytes(item)
     if isinstance(item, Item):
         return item.path
+    if isinstance(item, io.BufferedIOBase):
+        return item.read()
     if isinstance(item, str | Path):
         return Path(item)
     if isinstance(item, Image.Image):
@@ -50,10 +58,28 @@ def as_source(item: object) -> Source:
     if pixels is None:
         raise LearnerError(
             "item",
-            f"{_described(item)} is no picture: give a path, bytes, a PIL image, uint8 pixels as a tensor [C, H, W] or"
-            " an array [H, W, C], or the model's own input as a float tensor [C, H, W]",
+            f"{_described(item)} is no picture: give a path, bytes, an open file, a PIL image, uint8 pixels as a tensor"
+            " [C, H, W] or an array [H, W, C], or the model's own input as a float tensor [C, H, W]",
         )
     return _as_png(Image.fromarray(pixels))
+
+
+def open_image(fn: object) -> Tensor:
+    """A picture in whatever form `as_source` takes as upright RGB pixels, uint8 [3, H, W], for `predict`.
+
+    Raises BadImage for a file that is no picture.
+    """
+    return images.open_image(as_source(fn))
+
+
+def open_mask(fn: Path | str, div: bool = False) -> ImageSegment:
+    """A mask file: its pixel values are classes. Raises BadImage for a file that has no one number a pixel.
+
+    Args:
+        div: divide by 255, as of a black and white mask.
+    """
+    values = torch.from_numpy(images.decode_indices(Path(fn))).long().unsqueeze(0)
+    return ImageSegment(values // _WHITE if div else values)
 
 
 def _described(item: object) -> str:
@@ -88,6 +114,12 @@ def input_of(learner: Learner, item: object) -> Any:
     if isinstance(item, tuple | list):
         return tuple(_alone(learner, part) for part in item)
     if isinstance(item, Tensor) and (item.dtype is not torch.uint8 or not isinstance(learner.data, OpensPictures)):
+        if isinstance(learner.data, OpensPictures) and item.ndim != _PICTURE_DIMENSIONS:
+            raise LearnerError(
+                "item",
+                f"a tensor of shape {tuple(item.shape)} is not one picture [C, H, W]; of several at once see"
+                " pred_batch(batch=...)",
+            )
         return _alone(learner, item)
     if not isinstance(learner.data, OpensPictures):
         raise LearnerError("predict", "this data cannot open pictures: give a tensor [C, H, W]")

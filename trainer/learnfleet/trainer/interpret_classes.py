@@ -106,6 +106,7 @@ class ClassificationInterpretation(Interpretation):
         plot_txt: bool = True,
         return_fig: bool | None = None,
         figsize: tuple[float, float] | None = None,
+        dpi: float | None = None,
     ) -> Figure | None:
         """The confusion matrix as a figure.
 
@@ -113,8 +114,9 @@ class ClassificationInterpretation(Interpretation):
             normalize: shares of each actual class, with `norm_dec` decimals; a class that never occurs stays blank.
             plot_txt: write the numbers, where they can be read (up to 30 classes).
             figsize: inches. None: by the number of classes.
+            dpi: pixels an inch. None: 110.
         """
-        figure = self.confusion_figure(normalize, title, cmap, slice_size, norm_dec, plot_txt, figsize)
+        figure = self.confusion_figure(normalize, title, cmap, slice_size, norm_dec, plot_txt, figsize, dpi)
         return plots.asked_for(figure, return_fig)
 
     def confusion_figure(
@@ -126,6 +128,7 @@ class ClassificationInterpretation(Interpretation):
         norm_dec: int = 2,
         plot_txt: bool = True,
         figsize: tuple[float, float] | None = None,
+        dpi: float | None = None,
     ) -> Figure:
         """What `plot_confusion_matrix` gives."""
         return plots.confusion_figure(
@@ -137,6 +140,7 @@ class ClassificationInterpretation(Interpretation):
             decimals=norm_dec,
             with_text=plot_txt,
             figsize=figsize,
+            dpi=dpi,
         )
 
     # --- each class

@@ -115,6 +115,7 @@ class MultiLabelClassificationInterpretation(ClassificationInterpretation):
         norm_dec: int = 2,
         plot_txt: bool = True,
         figsize: tuple[float, float] | None = None,
+        dpi: float | None = None,
     ) -> Figure:
         """One small matrix for each label; of more than 36 labels those with the most errors."""
         return plots_labels.labels_figure(
@@ -126,6 +127,7 @@ class MultiLabelClassificationInterpretation(ClassificationInterpretation):
             decimals=norm_dec,
             with_text=plot_txt,
             figsize=figsize,
+            dpi=dpi,
         )
 
     # --- misclassified items

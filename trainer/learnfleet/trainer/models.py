@@ -19,6 +19,7 @@ from learnfleet.trainer.bodies import (
 from learnfleet.trainer.cnn import cnn_learner, create_cnn, create_cnn_model
 from learnfleet.trainer.head import apply_init, create_head
 from learnfleet.trainer.segmentation import unet_learner
+from learnfleet.trainer.small_cnn import simple_cnn
 from learnfleet.trainer.unet import DynamicUnet
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "create_head",
     "has_pool_type",
     "num_features_model",
+    "simple_cnn",
     "unet_learner",
 ]
 

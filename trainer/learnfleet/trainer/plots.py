@@ -19,6 +19,7 @@ _TEXT_UP_TO = 30  # classes: beyond, counts would not be readable
 _LABELS_UP_TO = 60  # classes: beyond, only every n-th is named
 _NAME_LENGTH = 18
 _TILE_PIXELS = 224
+_DPI = 110
 _TILE_INCHES = 3.1
 Picture = npt.NDArray[np.uint8]  # [H, W, 3] or [H, W]
 
@@ -69,6 +70,7 @@ def confusion_figure(
     with_text: bool = True,
     unit: str = "pictures",
     figsize: tuple[float, float] | None = None,
+    dpi: float | None = None,
 ) -> Figure:
     """Actual classes down, predicted ones across; readable from 2 to a few hundred classes."""
     if normalize:
@@ -80,9 +82,11 @@ def confusion_figure(
             decimals=decimals,
             with_text=with_text,
             figsize=figsize,
+            dpi=dpi,
         )
     values = matrix.astype(np.float64)
-    figure, axes = _matrix_figure(values, classes, title, cmap, unit, max(float(matrix.max(initial=0)), 1.0), figsize)
+    greatest = max(float(matrix.max(initial=0)), 1.0)
+    figure, axes = _matrix_figure(values, classes, title, cmap, unit, greatest, figsize, dpi)
     if with_text and len(classes) <= _TEXT_UP_TO:
         _write_cells(axes, values, "{:.0f}")
     return figure
@@ -97,9 +101,10 @@ def shares_figure(
     decimals: int = 2,
     with_text: bool = True,
     figsize: tuple[float, float] | None = None,
+    dpi: float | None = None,
 ) -> Figure:
     """As `confusion_figure`, of shares of each actual class; NaN stays blank."""
-    figure, axes = _matrix_figure(shares, classes, title, cmap, "share of the actual class", 1.0, figsize)
+    figure, axes = _matrix_figure(shares, classes, title, cmap, "share of the actual class", 1.0, figsize, dpi)
     if with_text and len(classes) <= _TEXT_UP_TO:
         _write_cells(axes, shares, f"{{:.{decimals}f}}")
     return figure
@@ -113,9 +118,10 @@ def _matrix_figure(
     unit: str,
     greatest: float,
     figsize: tuple[float, float] | None,
+    dpi: float | None,
 ) -> tuple[Figure, Axes]:
     side = min(max(3.6 + 0.42 * len(classes), 4.6), 22.0)
-    figure = Figure(figsize=figsize or (side + 0.8, side), layout="constrained", dpi=110)
+    figure = Figure(figsize=figsize or (side + 0.8, side), layout="constrained", dpi=dpi or _DPI)
     axes = figure.subplots()
     image = axes.imshow(values, cmap=cmap, vmin=0.0, vmax=greatest)
     figure.colorbar(image, ax=axes, shrink=0.75, label=unit)

@@ -24,6 +24,7 @@ def labels_figure(
     decimals: int = 2,
     with_text: bool = True,
     figsize: tuple[float, float] | None = None,
+    dpi: float | None = None,
 ) -> Figure:
     """Of each label [2, 2]: actual no and yes down, predicted no and yes across.
 
@@ -33,7 +34,7 @@ def labels_figure(
     shown = sorted(sorted(range(len(counts)), key=lambda label: -wrong[label])[:_AT_MOST])
     columns = max(math.ceil(math.sqrt(len(shown))), 1)
     rows = max(math.ceil(len(shown) / columns), 1)
-    figure = Figure(figsize=figsize or (2.2 * columns + 0.6, 2.3 * rows + 0.7), layout="constrained", dpi=110)
+    figure = Figure(figsize=figsize or (2.2 * columns + 0.6, 2.3 * rows + 0.7), layout="constrained", dpi=dpi or 110)
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axes in grid[len(shown) :]:
         axes.set_axis_off()

@@ -17,9 +17,11 @@ _MODULES = {
     "export": ["export_from_checkpoint"],
     "exported_learner": ["load_learner"],
     "gradients": ["AccumulateScheduler", "BnFreeze", "GradientAccumulation", "GradientClipping"],
-    "head": ["create_head"],
+    "errors": ["LearnerError"],
+    "head": ["AdaptiveConcatPool2d", "create_head"],
     "hooks": ["ActivationStats", "Hook", "HookCallback", "Hooks", "hook_output", "hook_outputs", "model_sizes"],
     "images": ["BadImage"],
+    "inputs": ["open_image", "open_mask"],
     "interpret": ["Interpretation"],
     "interpret_classes": ["ClassificationInterpretation"],
     "interpret_labels": ["MultiLabelClassificationInterpretation"],
@@ -87,6 +89,7 @@ _MODULES = {
         "root_mean_squared_error",
         "top_k_accuracy",
     ],
+    "metrics": ["AverageMetric"],
     "metric_labels": [
         "F1ScoreMulti",
         "HammingLossMulti",
@@ -113,7 +116,7 @@ _MODULES = {
         "Perplexity",
     ],
     "mixed_precision": ["MixedPrecision"],
-    "mixup": ["CutMixCallback", "MixUpCallback"],
+    "mixup": ["CutMixCallback", "MixUpCallback", "MixUpLoss"],
     "models": [
         "DynamicUnet",
         "apply_init",
@@ -124,10 +127,12 @@ _MODULES = {
         "create_cnn_model",
         "has_pool_type",
         "num_features_model",
+        "simple_cnn",
         "unet_learner",
     ],
     "normalization": ["cifar_stats", "imagenet_stats", "mnist_stats"],
     "opt_funcs": ["Adam", "RAdam", "RMSprop", "SGD"],
+    "optimizer": ["lr_range"],
     "peak_memory": ["PeakMemMetric"],
     "phases": ["TrainingPhase"],
     "picture_tools": ["download_images", "verify_images"],
@@ -171,7 +176,7 @@ _MODULES = {
         "zoom",
     ],
     "transforms": ["get_transforms"],
-    "unet_blocks": ["NormType"],
+    "unet_blocks": ["NormType", "PixelShuffle_ICNR", "SelfAttention", "SigmoidRange", "conv_layer"],
 }
 MODULES = ("models",)  # whole modules, as fastai's `models.resnet50`
 HOME = {name: module for module, names in _MODULES.items() for name in names}

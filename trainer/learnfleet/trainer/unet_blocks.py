@@ -51,16 +51,17 @@ def conv_layer(
     ks: int = 3,
     norm_type: NormType | None = NormType.Batch,
     *,
+    stride: int = 1,
     use_activ: bool = True,
     self_attention: bool = False,
     init: Init = nn.init.kaiming_normal_,
 ) -> nn.Sequential:
-    """Convolution of stride 1 that keeps the size, ReLU, normalisation, in this order. Biases start at zero.
+    """Convolution that divides the size by `stride`, ReLU, normalisation, in this order. Biases start at zero.
 
     A convolution that a layer normalises has no bias.
     """
     norm = _norm_layer(nf, norm_type)
-    conv = nn.Conv2d(ni, nf, ks, padding=(ks - 1) // 2, bias=norm is None)
+    conv = nn.Conv2d(ni, nf, ks, stride, padding=(ks - 1) // 2, bias=norm is None)
     init(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

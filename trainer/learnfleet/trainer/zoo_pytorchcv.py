@@ -11,6 +11,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.network import ChannelStats, Meta, Network
 
 PREFIX = "pytorchcv/"
+FOLDER = "~/.torch/models"  # where it looks for weights before it fetches them
 # Not for classifying pictures: segmentation, detection, poses, flow, speech. And those whose features are no one row.
 _OTHER = re.compile(
     r"_(voc|coco|ade20k|cityscapes|celebamaskhq|widerface|things|rfc|ip)$|_cub$"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
+import torch
 import torchvision
 from torch import nn
 
@@ -20,6 +22,16 @@ _AUXILIARY = ("aux1", "aux2", "AuxLogits")  # heads that help in training from n
 def names() -> frozenset[str]:
     """Every classification network."""
     return frozenset(torchvision.models.list_models(module=torchvision.models))
+
+
+def address(name: str) -> str:
+    """Where a network's weights are fetched from."""
+    return str(torchvision.models.get_model_weights(name).DEFAULT.url)
+
+
+def folder() -> Path:
+    """Where weights are looked for before they are fetched."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def build(name: str, pretrained: bool) -> Network:
