@@ -46,6 +46,12 @@ def test_f105_what_is_not_one_class_an_item_is_refused() -> None:
         ClassificationInterpretation(a_learner(), torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(4))
     with pytest.raises(LearnerError, match="do not match"):
         Interpretation(a_learner(), torch.zeros(4, 3), torch.zeros(5), torch.zeros(4))
+    with pytest.raises(LearnerError, match=r"float32 are not one class an item: `learn.interpret\(\)` takes"):
+        ClassificationInterpretation(a_learner(), torch.zeros(4, 1), torch.zeros(4), torch.zeros(4))
+    with pytest.raises(LearnerError, match=r"not several labels an item: `learn.interpret\(\)` takes"):
+        MultiLabelClassificationInterpretation(a_learner(), torch.zeros(4, 3), torch.zeros(4), torch.zeros(4))
+    with pytest.raises(LearnerError, match=r"no masks of items: `learn.interpret\(\)` takes"):
+        SegmentationInterpretation(a_learner(), torch.zeros(4, 3), torch.zeros(4), torch.zeros(4))
     found = Predictions(torch.zeros(8, 3), torch.zeros(8), torch.arange(8))
     with pytest.raises(LearnerError, match="with_loss"):
         ClassificationInterpretation.of(a_learner(), found, DatasetType.Valid)

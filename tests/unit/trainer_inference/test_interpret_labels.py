@@ -132,3 +132,8 @@ def test_f112_fastais_way_to_ask_for_it_works_on_real_pictures(of_labels: Learne
     assert len(found.plot_top_losses(4).axes) == 4
     with pytest.raises(LearnerError, match="several labels has no one class"):
         found.plot_top_losses(2, heatmap=True)
+
+
+def test_f112_of_single_classes_plot_multi_top_losses_says_what_to_use(of_classes: Learner) -> None:
+    with pytest.raises(LearnerError, match="one class each: use plot_top_losses"):
+        of_classes.interpret().plot_multi_top_losses()  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -243,3 +244,24 @@ def test_f097_open_mask_gives_classes_and_divides_white_by_itself_if_asked_to(tm
 def test_f097_several_pictures_at_once_are_refused_with_what_takes_them(of_classes: Learner) -> None:
     with pytest.raises(LearnerError, match=r"\(2, 3, 16, 16\) is not one picture .* pred_batch\(batch=...\)"):
         of_classes.predict(torch.zeros(2, 3, 16, 16))
+
+
+def test_f097_an_item_unpacks_as_fastais_pair_and_its_input_is_predicted(of_classes: Learner) -> None:
+    data: Any = of_classes.data
+    x, y = data.valid_ds[4]
+    assert (x, y) == (data.valid_ds.path(4), COLOURS.index("green"))
+    assert (data.valid_ds[4][0], data.valid_ds[4][1]) == (x, y)
+    assert torch.equal(of_classes.predict(data.valid_ds[4][0])[2], of_classes.predict(data.valid_ds[4])[2])
+
+
+def test_f098_a_threshold_is_one_number_whether_plain_or_from_a_tensor(of_labels: Learner) -> None:
+    data: Any = of_labels.data
+    path = data.valid_ds.path(0)
+    probabilities = of_labels.predict(path)[2]
+    middle = float(probabilities.median())
+    for thresh in (middle, torch.tensor(middle), np.float32(middle)):
+        assert of_labels.predict(path, thresh=thresh)[1].tolist() == (probabilities >= middle).float().tolist()
+    assert of_labels.predict(path, thresh=0)[1].tolist() == [1.0, 1.0, 1.0]
+    assert str(of_labels.predict(path, thresh=1.1)[0]) == ""
+    with pytest.raises(LearnerError, match="one number for all labels is wanted"):
+        of_labels.predict(path, thresh=[0.5, 0.5, 0.5])  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.labelled_data import COLOURS
 
 from learnfleet.trainer import plots
@@ -48,3 +49,19 @@ def test_f104_show_results_of_masks_has_rows_of_two(of_masks: Learner) -> None:
     assert len(figure.axes) == 4
     assert figure.get_suptitle() == "Ground truth / Predictions"
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"sky", "house", "Void"}
+
+
+def test_f104_show_results_has_the_size_in_inches_that_is_asked_for(of_classes: Learner, of_masks: Learner) -> None:
+    assert of_classes.show_results(DatasetType.Valid, 2, (5, 6)).get_size_inches().tolist() == [5, 6]
+    assert of_masks.show_results(rows=1, figsize=(7, 4)).get_size_inches().tolist() == [7, 4]
+
+
+def test_f104_show_results_computes_in_the_learners_precision(of_classes: Learner) -> None:
+    seen = []
+    handle = of_classes.model[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
+    try:
+        of_classes.to_bf16().show_results(rows=1)
+    finally:
+        handle.remove()
+        of_classes.to_fp32()
+    assert set(seen) == {torch.bfloat16}

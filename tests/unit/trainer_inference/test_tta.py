@@ -83,6 +83,11 @@ def test_f102_tta_is_preds_times_beta_plus_the_mean_times_the_rest(learner: Lear
     assert torch.allclose(learner.TTA(beta=0.0)[0], mean, atol=1e-6)
 
 
+def test_f102_losses_of_two_predictions_are_refused_with_what_to_do(learner: Learner) -> None:
+    with pytest.raises(LearnerError, match=r"beta=None gives two predictions.*get_preds\(with_loss=True\)"):
+        learner.TTA(beta=None, with_loss=True)
+
+
 def test_f102_the_mean_is_that_of_eight_passes_over_the_variants(learner: Learner) -> None:
     data: Any = learner.data
     augments = variant_augments(dataclasses.replace(data.augment_settings, seed=learner.seed), 1.2)

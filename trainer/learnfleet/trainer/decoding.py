@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
 from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_items import Category, CategorySequence, FloatItem, ImageSegment, Item, MultiCategory
 from learnfleet.trainer.losses import Loss, decodes_of
 
@@ -37,6 +39,13 @@ def _of_classes(output: Tensor) -> LabelKind:
 def thresh_of(loss: Loss) -> float:
     """From which probability on a label is predicted: the loss's own `thresh`, else 0.5."""
     return float(getattr(loss, "thresh", DEFAULT_THRESH))
+
+
+def checked_thresh(thresh: object) -> float:
+    """Raises LearnerError for what is no number."""
+    if isinstance(thresh, Real) or (isinstance(thresh, Tensor) and thresh.numel() == 1):
+        return float(thresh)
+    raise LearnerError("thresh", f"one number for all labels is wanted, as 0.5, not {type(thresh).__name__}")
 
 
 def void_of(loss: Loss) -> int | None:

@@ -15,7 +15,7 @@ from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.decoding import category, predicted_classes
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions
-from learnfleet.trainer.interpret import Interpretation
+from learnfleet.trainer.interpret import Interpretation, TopLoss
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -42,11 +42,11 @@ class ClassificationInterpretation(Interpretation):
         indices: Tensor | None = None,
     ) -> None:
         super().__init__(learn, preds, y_true, losses, ds_type, indices)
-        if preds.ndim != 2 or y_true.shape != preds.shape[:1]:
+        if preds.ndim != 2 or y_true.shape != preds.shape[:1] or y_true.is_floating_point():
             raise LearnerError(
                 "interpret",
-                f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} are not one class an item:"
-                " `learn.interpret()` takes what suits the labels",
+                f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} of {y_true.dtype} are not one"
+                " class an item: `learn.interpret()` takes what suits the labels",
             )
         self.pred_class = predicted_classes(preds)
         missing = range(len(self.classes), max(preds.shape[1], 2))
@@ -142,6 +142,12 @@ class ClassificationInterpretation(Interpretation):
             figsize=figsize,
             dpi=dpi,
         )
+
+    def plot_multi_top_losses(
+        self, samples: int = 3, figsize: tuple[float, float] = (8, 8), save_misclassified: bool = False
+    ) -> Figure | tuple[Figure, list[TopLoss]]:
+        """Of several labels an item alone. Raises LearnerError."""
+        raise LearnerError("plot_multi_top_losses", "the items have one class each: use plot_top_losses")
 
     # --- each class
 

@@ -52,7 +52,8 @@ class MultiLabelClassificationInterpretation(ClassificationInterpretation):
         if preds.ndim != 2 or y_true.shape != preds.shape:
             raise LearnerError(
                 "interpret",
-                f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} are not labels of items",
+                f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} are not several labels an"
+                " item: `learn.interpret()` takes what suits the labels",
             )
         self.thresh = thresh_of(learn.loss_func) if thresh is None else thresh
         self.classes += [str(index) for index in range(len(self.classes), preds.shape[1])]

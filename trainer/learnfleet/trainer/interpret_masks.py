@@ -62,7 +62,8 @@ class SegmentationInterpretation(Interpretation):
         if masks.ndim != 3 or y_true.numel() != masks.numel() or losses.numel() % max(len(masks), 1):
             raise LearnerError(
                 "interpret",
-                f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} are no masks of items",
+                f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} are no masks of items:"
+                " `learn.interpret()` takes what suits the labels",
             )
         per_item = losses.reshape(len(masks), -1).mean(dim=1)
         targets = compact(y_true.reshape(masks.shape))

@@ -11,7 +11,7 @@ from torch import Tensor
 from learnfleet.trainer import inputs
 from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.dataset import DatasetType
-from learnfleet.trainer.decoding import decode, thresh_of
+from learnfleet.trainer.decoding import checked_thresh, decode, thresh_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions, Progress, kind_of, plain_type, predict_loader, run_without_grad
 from learnfleet.trainer.label_items import Item
@@ -62,7 +62,7 @@ class LearnerInference(LearnerCore):
         activation = activation_of(self.loss_func)
         activated = run_without_grad(self.model, x, activation, self.precision, with_dropout=with_dropout)
         row = inputs.first_item(activated, batch_first=batch_first)
-        thresh = thresh_of(self.loss_func) if thresh is None else thresh
+        thresh = thresh_of(self.loss_func) if thresh is None else checked_thresh(thresh)
         kind = kind_of(self.whole, activated if batch_first else activated.transpose(0, 1))
         found, prediction = decode(kind, row, self.data.classes, thresh)
         if return_x:
@@ -184,6 +184,12 @@ class LearnerInference(LearnerCore):
 
         ds_type = plain_type(ds_type)
         if beta is None:
+            if with_loss:
+                raise LearnerError(
+                    "with_loss",
+                    "beta=None gives two predictions, and losses belong to one: give a beta, or take the losses of the"
+                    " plain predictions from get_preds(with_loss=True)",
+                )
             plain, mean = tta.plain_and_mean(self.whole, ds_type, scale, activ)
             return [plain.outputs, mean, plain.targets]
         found = tta.predict_tta(self.whole, ds_type, beta=beta, scale=scale, activ=activ, with_loss=with_loss)
@@ -215,14 +221,22 @@ class LearnerInference(LearnerCore):
 
         return summary(self.whole)
 
-    def show_results(self, ds_type: DatasetType = DatasetType.Valid, rows: int = 5) -> Figure:
+    def show_results(
+        self,
+        ds_type: DatasetType = DatasetType.Valid,
+        rows: int = 5,
+        figsize: tuple[float, float] | None = None,
+    ) -> Figure:
         """The first items of a dataset with ground truth and prediction: rows x rows pictures, or `rows` masks.
 
         Train shows the augmented training items. Every rank may call, each for itself.
+
+        Args:
+            figsize: inches. None: what the pictures need.
         """
         from learnfleet.trainer.results import results_figure
 
-        return results_figure(self.whole, ds_type, rows)
+        return results_figure(self.whole, ds_type, rows, figsize)
 
     def interpret(self, ds_type: DatasetType = DatasetType.Valid, tta: bool = False) -> Interpretation:
         """What the model gets wrong, by the class that suits the labels. Every rank must call.

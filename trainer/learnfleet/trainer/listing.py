@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +22,13 @@ class Item:
 
     path: Path
     label: Label
+
+    def __iter__(self) -> Iterator[Path | Label]:
+        """As fastai's pair of input and target: `x, y = data.valid_ds[0]`."""
+        return iter((self.path, self.label))
+
+    def __getitem__(self, index: int) -> Path | Label:
+        return (self.path, self.label)[index]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from learnfleet.trainer.build import build_model
 from learnfleet.trainer.data_spec import LabelKind
-from learnfleet.trainer.decoding import decode, thresh_of
+from learnfleet.trainer.decoding import checked_thresh, decode, thresh_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform
 from learnfleet.trainer.export import SPEC_FILE, read_export
@@ -155,7 +155,7 @@ class Predictor:
         return self._decoded(self._outputs(x), thresh)
 
     def _decoded(self, activated: Tensor, thresh: float | None) -> list[Prediction]:
-        limit = self.thresh if thresh is None else thresh
+        limit = self.thresh if thresh is None else checked_thresh(thresh)
         rows = ((row, *decode(self.kind, row, self.classes, limit)) for row in activated)
         return [Prediction(self.kind, item, prediction, row) for row, item, prediction in rows]
 

@@ -25,7 +25,9 @@ _HEADING = "Ground truth / Predictions"
 _UNKNOWN = "?"
 
 
-def results_figure(learner: Learner, ds_type: DatasetType, rows: int) -> Figure:
+def results_figure(
+    learner: Learner, ds_type: DatasetType, rows: int, figsize: tuple[float, float] | None = None
+) -> Figure:
     """rows x rows pictures titled with what is true and what is predicted; of masks `rows` pairs.
 
     No rank waits for another. Raises LearnerError for data without pictures.
@@ -34,7 +36,12 @@ def results_figure(learner: Learner, ds_type: DatasetType, rows: int) -> Figure:
         raise LearnerError("rows", f"{rows} rows cannot be shown: give at least 1")
     found = _first_items(learner, ds_type, rows * rows)
     kind = kind_of(learner, found[2])
-    return _mask_pairs(learner, ds_type, found, rows) if kind is LabelKind.MASK else _tiles(learner, ds_type, found)
+    if kind is LabelKind.MASK:
+        table = _mask_pairs(learner, ds_type, found, rows)
+        classes = [str(name) for name in learner.data.classes]
+        return plots_masks.masks_figure(table, classes, _HEADING, void=void_of(learner.loss_func), figsize=figsize)
+    tiles = [_tile(learner, ds_type, *item) for item in zip(*found, strict=True)]
+    return plots.tiles_figure(tiles, _HEADING, figsize=figsize)
 
 
 def _first_items(learner: Learner, ds_type: DatasetType, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,10 +54,6 @@ def _first_items(learner: Learner, ds_type: DatasetType, count: int) -> tuple[Te
     x = [as_arguments(batch.x)[0].cpu() for batch in batches]
     y = [as_arguments(batch.y)[0].cpu() for batch in batches]
     return torch.cat(x)[:count], torch.cat(y)[:count], torch.cat(outputs)[:count]
-
-
-def _tiles(learner: Learner, ds_type: DatasetType, found: tuple[Tensor, Tensor, Tensor]) -> Figure:
-    return plots.tiles_figure([_tile(learner, ds_type, *item) for item in zip(*found, strict=True)], _HEADING)
 
 
 def _tile(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, output: Tensor) -> plots.Tile:
@@ -67,12 +70,13 @@ def _tile(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, out
     return plots.Tile(as_picture(learner.data, x), "\n".join(names), color)
 
 
-def _mask_pairs(learner: Learner, ds_type: DatasetType, found: tuple[Tensor, Tensor, Tensor], rows: int) -> Figure:
-    classes = [str(name) for name in learner.data.classes]
+def _mask_pairs(
+    learner: Learner, ds_type: DatasetType, found: tuple[Tensor, Tensor, Tensor], rows: int
+) -> list[list[plots_masks.MaskTile]]:
     table = []
     for x, target, output in list(zip(*found, strict=True))[:rows]:
         picture = as_picture(learner.data, x)
-        mask = decode(LabelKind.MASK, output, classes, thresh_of(learner.loss_func))[1][0].numpy()
+        mask = decode(LabelKind.MASK, output, (), thresh_of(learner.loss_func))[1][0].numpy()
         true = None if ds_type is DatasetType.Test else target.reshape(target.shape[-2:]).numpy()
         table.append([plots_masks.MaskTile(picture, true), plots_masks.MaskTile(picture, mask)])
-    return plots_masks.masks_figure(table, classes, _HEADING, void=void_of(learner.loss_func))
+    return table
