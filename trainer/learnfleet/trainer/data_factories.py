@@ -12,7 +12,16 @@ from learnfleet.trainer import data_files
 from learnfleet.trainer.data_options import CommonOptions, LoadingOptions, Options, existing, seed_of
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, TableSpec
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.label_values import FrameLabels, kind_of, label_by_match, listed, read_frame, split_items
+from learnfleet.trainer.label_values import (
+    FrameLabels,
+    class_names,
+    kind_of,
+    label_by_match,
+    listed,
+    numbered_classes,
+    read_frame,
+    split_items,
+)
 from learnfleet.trainer.normalization import as_normalization
 from learnfleet.trainer.sources import has_numbers
 
@@ -104,7 +113,7 @@ class DataFactories(ABC):
             valid=valid,
             valid_pct=valid_pct,
             split_seed=seed_of(seed),
-            classes=None if classes is None else tuple(str(name) for name in classes),
+            classes=class_names(classes),
         )
         return cls.made_of(base, dataclasses.replace(Options(**options), test=test))
 
@@ -136,14 +145,15 @@ class DataFactories(ABC):
         _check_share(valid_pct)
         root, kind = existing(path), kind_of(frame.labels)
         items = [listed(root, Path(name), label, kind) for name, label in zip(fnames, frame.labels, strict=True)]
+        parts = split_items(items, valid_pct, seed_of(seed))
         base = DataSpec(
             str(root),
             valid_pct=valid_pct,
             split_seed=seed_of(seed),
             source="list",
             labels=kind,
-            classes=frame.classes,
-            items=split_items(items, valid_pct, seed_of(seed)),
+            classes=frame.classes or numbered_classes(frame.labels, parts),
+            items=parts,
         )
         return cls.made_of(base, options)
 
@@ -212,12 +222,13 @@ class DataFactories(ABC):
         label_col: str | int | Sequence[str | int] = 1,
         suffix: str = "",
         delimiter: str | None = None,
-        header: Literal["infer"] | None = "infer",
+        header: Literal["infer", 0] | None = "infer",
         **options: Unpack[CommonOptions],
     ) -> Self:
         """As `from_df`, with the table in the file path / csv_labels. `header` None: its first line holds no headings.
 
-        Labels that are all numbers, and not all whole, are values. Class names stay as they are written: 007 is no 7.
+        Labels that are all numbers, and not all written as whole ones, are values. Class names stay as they are
+        written (007 is no 7), and those that are all whole numbers are sorted by size.
         """
         columns = (label_col,) if isinstance(label_col, str | int) else tuple(label_col)
         table = TableSpec(
@@ -228,7 +239,7 @@ class DataFactories(ABC):
             columns,
             label_delim,
             delimiter or ",",
-            header is not None,
+            _has_headings(header),
         )
         root = existing(path)
         _check_share(valid_pct)
@@ -273,6 +284,13 @@ class DataFactories(ABC):
         """What `export` wrote: classes, transforms and normalisation, no pictures."""
         spec, stats = data_files.load(existing(path) / file)
         return cls.empty_of(spec, stats)
+
+
+def _has_headings(header: object) -> bool:
+    """Raises LearnerError for a line further down, which would have to leave lines out."""
+    if header is None or header == "infer" or (header == 0 and not isinstance(header, bool)):
+        return header is not None
+    raise LearnerError("header", f"{header!r} is not possible: 'infer' or 0 (the first line), or None (no headings)")
 
 
 def _check_share(valid_pct: float) -> None:

@@ -19,10 +19,18 @@ from learnfleet.trainer.data_options import (
     seed_of,
     sized,
 )
-from learnfleet.trainer.data_spec import BadImagePolicy, DataSpec, LabelKind, Normalization, PaddingMode, ResizeMethod
+from learnfleet.trainer.data_spec import (
+    BadImagePolicy,
+    DataSpec,
+    LabelKind,
+    ListedItem,
+    Normalization,
+    PaddingMode,
+    ResizeMethod,
+)
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.folder import FolderScan, inner_folder
-from learnfleet.trainer.label_values import kind_of, listed
+from learnfleet.trainer.label_values import kind_of, listed, numbered_classes
 from learnfleet.trainer.spec_base import Component
 from learnfleet.trainer.transform_components import rand_resize_crop
 
@@ -120,11 +128,15 @@ class LabelLists:
             source="list",
             items=(*items, *tests),
             labels=self.kind,
-            classes=self.classes,
+            classes=self.classes or self._numbered(items),
             log=self.log,
             valid_margin=self._valid_margin,
         )
         return self._with_window(options or self._options).spec(base)
+
+    def _numbered(self, items: Sequence[ListedItem]) -> tuple[str, ...] | None:
+        is_named = self.kind in (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY)
+        return numbered_classes([label for _, label in self._pairs], items) if is_named else None
 
     def _with_window(self, options: Options) -> Options:
         if self._window is None:

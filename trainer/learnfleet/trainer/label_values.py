@@ -42,8 +42,35 @@ def _is_whole(value: object) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", "") in ("i", "u", "b", "U") and not hasattr(value, "__len__")
 
 
+def numbered_classes(labels: Sequence[Any], items: Sequence[ListedItem]) -> tuple[str, ...] | None:
+    """The classes of the training items in the order of their numbers (10 after 2), if all labels are whole numbers."""
+    single = [part for label in labels for part in (label if _is_collection(label) else [label])]
+    if not single or not all(_is_number(part) for part in single):
+        return None
+    names = {name for item in items if item.part == "train" for name in item.labels}
+    return tuple(sorted(names, key=int))
+
+
+def _is_collection(label: Any) -> bool:
+    return hasattr(label, "__len__") and not isinstance(label, str)
+
+
+def _is_number(label: Any) -> bool:
+    whole = isinstance(label, int) or getattr(getattr(label, "dtype", None), "kind", "") in ("i", "u")
+    return whole and not isinstance(label, bool)
+
+
+def class_names(classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Given classes as text. Raises LearnerError for a single text, whose letters would be the classes."""
+    if isinstance(classes, str):
+        raise LearnerError("classes", f"{classes!r} is one name, not a list of them: give [{classes!r}]")
+    return None if classes is None else tuple(str(name) for name in classes)
+
+
 def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
-    """A file and its label."""
+    """A file and its label. Raises LearnerError for a label that is missing."""
+    if kind is not LabelKind.NONE and _is_missing(label):
+        raise LearnerError("labels", f"{name.name} has no label ({label}): leave it out, or label it")
     file = place_beneath(root, name)
     if kind is LabelKind.NONE:
         return ListedItem(file)
@@ -56,6 +83,10 @@ def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
     if kind is LabelKind.MULTI_CATEGORY:
         return ListedItem(file, (label,) if isinstance(label, str) else tuple(str(part) for part in label))
     return ListedItem(file, (str(label),))
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (is_real(label) and not hasattr(label, "__len__") and label != label)
 
 
 def split_items(items: Sequence[ListedItem], valid_pct: float, seed: int) -> tuple[ListedItem, ...]:
@@ -127,6 +158,6 @@ def column_name(df: pd.DataFrame, name: str | int) -> Any:
     """A heading by itself or by its number. Raises LearnerError."""
     if name in df.columns:
         return name
-    if isinstance(name, int) and 0 <= name < len(df.columns):
+    if isinstance(name, int) and -len(df.columns) <= name < len(df.columns):
         return df.columns[name]
     raise LearnerError("df", f"there is no column {name!r}; there are {', '.join(map(str, df.columns))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from learnfleet.trainer.data_spec import DataSpec, LabelKind
 from learnfleet.trainer.errors import LearnerError
 
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 # Index of the class, indices of the classes, numbers, the mask's file, or nothing known.
 Label: TypeAlias = "int | tuple[int, ...] | tuple[float, ...] | Path | None"
 
@@ -122,7 +124,18 @@ def _classes(spec: DataSpec, train: Sequence[Found]) -> tuple[str, ...]:
     if spec.labels is LabelKind.FLOAT:
         count = max((len(found.values) for found in train), default=1)
         return tuple(f"value {number}" for number in range(count)) if count > 1 else ("value",)
-    return tuple(sorted({label for found in train for label in found.labels}))
+    names = {label for found in train for label in found.labels}
+    return tuple(sorted(names, key=_as_a_table_sorts if _is_numbered(spec, names) else None))
+
+
+def _is_numbered(spec: DataSpec, names: set[str]) -> bool:
+    """Whether these are whole numbers in a table, sorted by size (10 after 2) as in fastai; folders are not."""
+    is_cell = spec.source == "table" and spec.labels is LabelKind.CATEGORY
+    return is_cell and all(WHOLE_NUMBER.fullmatch(name) for name in names)
+
+
+def _as_a_table_sorts(name: str) -> tuple[int, str]:
+    return int(name), name
 
 
 def _known(spec: DataSpec, items: Sequence[Found], numbers: dict[str, int]) -> tuple[list[Found], list[Found]]:

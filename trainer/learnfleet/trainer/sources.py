@@ -13,7 +13,7 @@ from learnfleet.trainer.data_spec import DataSpec, LabelKind, ListedItem, TableS
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.files import RefusedFile, read_file, resolve_beneath
 from learnfleet.trainer.folder import FolderScan, existing, inner_folder, scan_folder, split_by_pct, test_pictures
-from learnfleet.trainer.listing import FolderListing, Found, assemble
+from learnfleet.trainer.listing import WHOLE_NUMBER, FolderListing, Found, assemble
 
 _DEFAULT_VALID_PCT = 0.2
 _MAX_TABLE_BYTES = 512 * 2**20
@@ -112,12 +112,12 @@ def has_numbers(root: Path, table: TableSpec) -> bool:
         return False
     if len(table.label_cols) > 1:
         return not all(number in (0, 1) for number in numbers)
-    return not all(number.is_integer() for number in numbers)
+    return not all(WHOLE_NUMBER.fullmatch(cell) for cell in cells)
 
 
 def _column(name: str | int, headings: Sequence[str], field: str) -> int:
-    if isinstance(name, int) and 0 <= name < len(headings):
-        return name
+    if isinstance(name, int) and -len(headings) <= name < len(headings):
+        return name % len(headings)
     if name in headings:
         return headings.index(str(name))
     raise LearnerError(field, f"there is no column {name!r}; there are {', '.join(headings[:20])}")

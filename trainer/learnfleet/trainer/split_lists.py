@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_list import LabelLists
-from learnfleet.trainer.label_values import label_by_match, read_frame
+from learnfleet.trainer.label_values import class_names, label_by_match, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,10 @@ class SplitLists:
         """One label for each item of the list that was split, in its order."""
         if len(labels) != len(self._items):
             raise LearnerError("labels", f"{len(labels)} labels for {len(self._items)} items; give one each")
-        by_file = dict(zip(self._items, labels, strict=True))
+        by_file: dict[Path, Any] = {}
+        for item, label in zip(self._items, labels, strict=True):
+            if str(by_file.setdefault(item, label)) != str(label):
+                raise LearnerError("labels", f"{item.name} is there twice, as {by_file[item]!r} and as {label!r}")
         return self.label_from_func(by_file.__getitem__, label_cls, classes, log)
 
     def label_from_lists(
@@ -113,8 +116,7 @@ class SplitLists:
                 raise LearnerError(f"{name}_labels", f"{len(labels)} labels for {len(files)} files; give one each")
         kind = label_cls or self._kind or (LabelKind.FLOAT if log else None)
         pairs = list(zip((*self.train, *self.valid), (*train_labels, *valid_labels), strict=True))
-        named = None if classes is None else tuple(str(name) for name in classes)
-        return LabelLists(self.path, pairs, len(self.train), kind, named, log)
+        return LabelLists(self.path, pairs, len(self.train), kind, class_names(classes), log)
 
     def label_const(self, const: Any = 0, label_cls: LabelKind | None = None) -> LabelLists:
         """The same label for all."""
