@@ -105,6 +105,34 @@ def test_f072_targets_themselves_can_be_mixed() -> None:
         assert torch.allclose(target.sum(dim=1), torch.ones(len(plain)))
 
 
+def test_f072_mixed_classes_have_the_loss_of_their_probabilities_under_the_default_loss() -> None:
+    logits, loss = torch.randn(4, 3, generator=torch.Generator().manual_seed(3)), CrossEntropyFlat()
+    share = torch.tensor([0.7, 0.9, 0.5, 1.0])
+    y, other = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 2, 1])
+    mixed = share[:, None] * F.one_hot(y, 3) + (1 - share[:, None]) * F.one_hot(other, 3)
+    both = [F.cross_entropy(logits, of, reduction="none") for of in (y, other)]
+    assert float(loss(logits, mixed)) == pytest.approx(float((share * both[0] + (1 - share) * both[1]).mean()))
+    masks = torch.randn(2, 3, 4, 4).softmax(dim=1)
+    of_masks = CrossEntropyFlat(axis=1)(torch.log(masks), masks)
+    assert float(of_masks) == pytest.approx(float(-(masks * masks.log()).sum(dim=1).mean()), rel=1e-5)
+    learner, peek = a_learner(), Peek()
+    learner.fit(1, callbacks=[MixUpCallback(learner, stack_y=False), peek])
+    assert all(isinstance(target, Tensor) and target.shape[1] == 3 for _, target, _ in peek.train)
+    assert learner.recorder.rows[-1].valid_loss is not None
+
+
+def test_f072_masks_of_classes_are_not_mixed_themselves() -> None:
+    class ToMasks(Callback):
+        order = -1
+
+        def on_batch_begin(self, state: TrainState) -> Changes:
+            return {"last_target": state.last_target.view(-1, 1, 1, 1).expand(-1, 1, 8, 8)}
+
+    learner = a_learner()
+    with pytest.raises(LearnerError, match=r"stack_y: False mixes .* not \[7, 1, 8, 8\]: leave it True"):
+        learner.fit(1, callbacks=[ToMasks(), MixUpCallback(learner, stack_y=False)])
+
+
 def test_f072_the_model_can_be_given_both_pictures_and_the_share() -> None:
     class Mixes(nn.Module):
         def __init__(self) -> None:

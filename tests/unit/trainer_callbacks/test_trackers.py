@@ -189,6 +189,11 @@ def test_f079_a_loss_that_is_no_number_ends_the_fit_without_validation() -> None
     assert [row.valid_loss is None for row in learner.recorder.rows] == [False, True]
 
 
+def test_f085_less_than_one_batch_is_refused() -> None:
+    with pytest.raises(LearnerError, match="0 is not possible: train at least 1 batch"):
+        StopAfterNBatches(0)
+
+
 def test_f079_infinity_ends_it_too() -> None:
     class Infinite(nn.Module):
         def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -224,6 +229,42 @@ def test_f095_the_last_finished_epoch_is_on_disk_until_the_fit_is_done(tmp_path:
     learner.fit_one_cycle(4, callbacks=[tracker], tot_epochs=4, start_epoch=tracker.start_epoch())
     assert tracker.start_epoch() is None
     assert [row.epoch for row in learner.recorder.rows] == [2, 3]
+
+
+class FailsAt(Callback):
+    order = 1000
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, state: TrainState) -> Changes:
+        if state.epoch == self.epoch:
+            raise RuntimeError("the machine is gone")
+        return None
+
+
+def test_f095_f081_the_same_call_after_a_failure_ends_with_the_bits_of_a_fit_without(tmp_path: Path) -> None:
+    def fit(name: str, *more: Callback) -> Learner:
+        learner = a_learner(MemoryData(14, 5, path=tmp_path / name))
+        saver, tracker = SaveModelCallback(learner, every="epoch"), TrackEpochCallback(learner)
+        learner.fit_one_cycle(4, 1e-2, callbacks=[saver, tracker, *more])
+        return learner
+
+    with pytest.raises(RuntimeError, match="the machine is gone"):
+        fit("failed", FailsAt(1))
+    again, whole = fit("failed"), fit("whole")
+    assert [row.epoch for row in again.recorder.rows] == [2, 3]
+    assert torch.equal(head_of(again), head_of(whole))
+
+
+def test_f095_restart_forgets_the_epoch(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(14, 5, path=tmp_path))
+    tracker = TrackEpochCallback(learner)
+    with pytest.raises(RuntimeError, match="the machine is gone"):
+        learner.fit(3, callbacks=[tracker, FailsAt(1)])
+    tracker.restart()
+    learner.fit(3, callbacks=[tracker])
+    assert [row.epoch for row in learner.recorder.rows] == [0, 1, 2]
 
 
 def _stopped_together(rank: int, folder: Path) -> list[float]:

@@ -11,11 +11,13 @@ from support.memory_data import MemoryData, a_learner
 from support.ranks import run_ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.csv_logger import CSVLogger
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.peak_memory import PeakMemMetric
 from learnfleet.trainer.progress import ProgressCallback, html_table
 from learnfleet.trainer.show_graph import ShowGraph
-from learnfleet.trainer.state import SmoothedLoss
+from learnfleet.trainer.state import SmoothedLoss, TrainState
 from learnfleet.trainer.tensorboard import LearnerTensorboardWriter, gradient_stats
 
 
@@ -80,7 +82,7 @@ def test_f084_memory_has_four_columns_of_whole_megabytes() -> None:
 
 def test_f086_tensorboard_holds_losses_weights_and_gradients(tmp_path: Path) -> None:
     learner = a_learner(MemoryData(35, 5), metrics=["accuracy"])
-    writer = LearnerTensorboardWriter(learner, tmp_path, "run", loss_iters=2, hist_iters=4, stats_iters=5, graph=True)
+    writer = LearnerTensorboardWriter(learner, tmp_path, "run", loss_iters=2, hist_iters=4, stats_iters=5)
     learner.fit(2, callbacks=[writer])
     events = EventAccumulator(str(tmp_path / "run"), {"histograms": 0}).Reload()  # 0: keep all, not the last
     tags = events.Tags()
@@ -92,6 +94,75 @@ def test_f086_tensorboard_holds_losses_weights_and_gradients(tmp_path: Path) -> 
     assert set(tags["histograms"]) == names
     assert [e.step for e in events.Histograms("model/weights/2.3.weight")] == [4, 8]
     assert tags["graph"]
+
+
+class Losses(Callback):
+    """Each training batch's, not smoothed."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_batch_end(self, state: TrainState) -> None:
+        if state.train:
+            self.seen.append(state.last_loss)
+
+
+def test_f086_tensorboard_keeps_the_loss_of_the_batch_and_the_metrics_of_the_epoch(tmp_path: Path) -> None:
+    learner, losses = a_learner(MemoryData(35, 5), metrics=["accuracy"]), Losses()
+    learner.fit(2, 1e-2, callbacks=[LearnerTensorboardWriter(learner, tmp_path, "run", 2), losses])
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [e.value for e in events.Scalars("metrics/train_loss")] == pytest.approx(losses.seen[2::2])
+    assert [e.value for e in events.Scalars("metrics/valid_loss")] == pytest.approx(learner.recorder.val_losses)
+    accuracies = [e.value for e in events.Scalars("metrics/accuracy")]
+    assert accuracies == pytest.approx([row[0] for row in learner.recorder.metrics])
+
+
+def test_f086_a_model_that_cannot_be_traced_trains_without_its_graph(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Untraceable(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if torch.jit.is_tracing():
+                raise RuntimeError("not for tracing")
+            return super().forward(x.mean(dim=(2, 3)))
+
+    learner = a_learner(model=torch.nn.Sequential(Untraceable(3, 3)))
+    learner.fit(1, callbacks=[LearnerTensorboardWriter(learner, tmp_path, "run", 1)])
+    assert "graph is left out of TensorBoard: not for tracing" in caplog.text
+    assert not EventAccumulator(str(tmp_path / "run")).Reload().Tags()["graph"]
+
+
+def test_f086_an_interval_of_no_steps_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LearnerError, match="must each be at least 1"):
+        LearnerTensorboardWriter(a_learner(), tmp_path, "run", 0)
+
+
+def test_f087_the_recorder_has_fastais_attributes() -> None:
+    losses, learner = Losses(), a_learner(MemoryData(14, 5), metrics=["accuracy", "error_rate"])
+    learner.fit_one_cycle(2, slice(1e-4, 1e-2), callbacks=[losses])
+    recorder = learner.recorder
+    smooth, mean = [], 0.0
+    for n, loss in enumerate(losses.seen, start=1):
+        mean = 0.98 * mean + 0.02 * loss
+        smooth.append(mean / (1 - 0.98**n))
+    assert recorder.losses == pytest.approx(smooth)
+    assert [row.train_loss for row in recorder.rows] == pytest.approx(smooth[1::2])
+    assert recorder.nb_batches == [2, 2]
+    assert recorder.names == ["epoch", "train_loss", "valid_loss", "accuracy", "error_rate", "time"]
+    assert recorder.lrs[0] == pytest.approx(1e-2 / 25)  # of the last group, at the batch's begin
+    assert recorder.moms[:2] == pytest.approx([0.95, 0.85])
+    assert len(recorder.val_losses) == len(recorder.metrics) == 2
+    assert [accuracy + error for accuracy, error in recorder.metrics] == pytest.approx([1, 1])
+    assert recorder.min_grad_lr is None
+    assert recorder.val_losses[-1] == pytest.approx(learner.validate()[0])
+
+
+def test_f087_a_fit_begins_a_new_record() -> None:
+    learner = a_learner(MemoryData(14, 5))
+    learner.fit(1)
+    first = learner.recorder
+    learner.fit(2)
+    assert (len(first.rows), len(learner.recorder.rows), len(learner.recorder.losses)) == (1, 2, 4)
 
 
 def test_f086_gradients_are_summed_up_by_hand() -> None:

@@ -154,10 +154,23 @@ def test_f095_a_fit_begins_with_the_epoch_that_a_callback_says_and_tells_the_oth
     assert jumps == [2]
 
 
-def test_f095_nothing_is_trained_when_all_epochs_are_done() -> None:
+def test_f095_nothing_is_trained_when_all_epochs_are_done_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
     learner = a_learner()
     learner.fit_one_cycle(2, start_epoch=2)
     assert (learner.global_step, learner.recorder.rows) == (0, [])
+    assert "nothing is left to train: the fit begins with epoch 2 of 2" in caplog.text
+
+
+@pytest.mark.parametrize("epochs", [1.5, "2", None])
+def test_f052_epochs_that_are_no_whole_number_are_refused(epochs: object) -> None:
+    with pytest.raises(LearnerError, match="is no whole number"):
+        a_learner().fit(epochs)  # type: ignore[arg-type]
+
+
+def test_f052_a_loss_of_an_item_each_is_told_to_be_reduced() -> None:
+    learner = a_learner(loss_func=torch.nn.CrossEntropyLoss(reduction="none"))
+    with pytest.raises(LearnerError, match=r"it gives \[7\] numbers a batch, not one: use reduction='mean'"):
+        learner.fit(1)
 
 
 def test_f062_callbacks_are_given_as_none_one_or_several_and_a_class_is_told_to_be_called() -> None:

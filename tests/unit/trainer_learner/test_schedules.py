@@ -148,7 +148,7 @@ def test_f070_the_callback_resolves_slices_and_lists() -> None:
     assert max(learner.recorder.lrs) == pytest.approx(1e-2)
     with pytest.raises(LearnerError, match="2 values for 3 layer groups"):
         learner.fit(1, callbacks=[OneCycleScheduler(learner, [1e-3, 1e-2])])
-    with pytest.raises(LearnerError, match="moms: 1 values"):
+    with pytest.raises(LearnerError, match=r"moms: \[0\.9\]: give 2 values"):
         OneCycleScheduler(learner, 0.1, moms=[0.9])
 
 
@@ -180,6 +180,30 @@ def test_f074_a_phases_end_is_the_rate_of_the_batch_that_follows_it() -> None:
     assert learner.recorder.lrs == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 1.5, 2.0])  # then it stops
     assert learner.recorder.moms == pytest.approx([0.9, 0.9, 0.9, 0.9, 0.9, 0.4, 0.0])
     assert len(learner.recorder.rows) == 4
+
+
+@pytest.mark.parametrize(("share", "peak_at"), [(0, 1), (1, 8)])
+def test_f054_a_cycle_may_fall_or_rise_only(share: float, peak_at: int) -> None:
+    learner = a_learner()
+    learner.fit_one_cycle(2, 1e-2, pct_start=share, div_factor=10.0)
+    rates = [*learner.recorder.lrs, learner.require_optimizer().lr]
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates.index(max(rates)) == peak_at
+    assert max(rates) == pytest.approx(1e-2)
+
+
+def test_f053_momenta_must_be_a_pair() -> None:
+    with pytest.raises(LearnerError, match=r"0\.9: give 2 values, at the start and at the peak"):
+        a_learner().fit_one_cycle(1, 1e-2, 0.9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("vals", "told"),
+    [((1, 2, 3), "is no \\(start, end\\)"), (slice(1e-3), "neither a number"), ("high", "neither a number")],
+)
+def test_f074_values_that_are_no_schedule_are_named(vals: object, told: str) -> None:
+    with pytest.raises(LearnerError, match=told):
+        TrainingPhase(3).schedule_hp("lr", vals)  # type: ignore[arg-type]
 
 
 def test_f075_the_same_phases_and_the_same_callback_serve_another_fit() -> None:

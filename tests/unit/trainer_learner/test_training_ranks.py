@@ -216,6 +216,12 @@ def test_f048_to_distributed_takes_what_torchrun_has_put_into_the_environment(mo
         dist.destroy_process_group()
 
 
+def test_f048_to_distributed_on_a_gpu_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(LearnerError, match=r"no GPU 1 here \(0 found\): without, leave `cuda_id` out"):
+        a_learner().to_distributed(1)
+
+
 def test_f048_to_parallel_without_two_gpus_says_so_and_trains_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.warns(UserWarning, match="0 CUDA devices here, so training stays on cpu"):

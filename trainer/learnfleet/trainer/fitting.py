@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,8 @@ from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+
+_log = logging.getLogger(__name__)
 
 Begun = Callable[[TrainState, Events], bool]
 
@@ -78,6 +81,8 @@ def run_fit(learner: Learner, request: Fit) -> TrainState:
 def _begin(state: TrainState, events: Events, request: Fit) -> None:
     events("on_train_begin", state)
     is_resumed = request.begun is not None and request.begun(state, events)
+    if state.epoch >= state.n_epochs and not is_resumed:
+        _log.warning("nothing is left to train: the fit begins with epoch %d of %d", state.epoch, state.n_epochs)
     if state.epoch and not is_resumed:
         events.jump_to_epoch(state.epoch)
 

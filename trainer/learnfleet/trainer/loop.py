@@ -20,6 +20,7 @@ from torch import Tensor
 from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.counter import epoch_seed, step_seed
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.metrics import Metric, results
 from learnfleet.trainer.state import CancelEpoch, CancelStep, CancelTraining, TrainState
 
@@ -93,12 +94,20 @@ def compute_gradients(state: TrainState, events: Events) -> None:
     learner = state.learner
     state.last_output = learner.precision.run(state.model, state.last_input)
     events("on_loss_begin", state)
-    with learner.precision.autocast_loss():
-        state.loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
-    state.measured_loss = state.loss
+    state.measured_loss = state.loss = loss_of(state)
     events("on_backward_begin", state)
     if not state.skip_bwd:
         backward(state)
+
+
+def loss_of(state: TrainState) -> Tensor:
+    """The loss of the present batch: one number. Raises LearnerError for more."""
+    learner = state.learner
+    with learner.precision.autocast_loss():
+        loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
+    if loss.numel() != 1:
+        raise LearnerError("loss_func", f"it gives {list(loss.shape)} numbers a batch, not one: use reduction='mean'")
+    return loss
 
 
 def update(state: TrainState, events: Events) -> None:
@@ -206,8 +215,7 @@ def validate_batch(state: TrainState, events: Events, batch: Batch, metrics: Seq
     learner = state.learner
     state.last_output = learner.precision.run(learner.model, state.last_input)
     events("on_loss_begin", state)
-    with learner.precision.autocast_loss():
-        state.loss = learner.loss_func(state.last_output, *as_arguments(state.last_target))
+    state.loss = loss_of(state)
     for metric in metrics:
         metric.update(state.last_output, state.last_target)
     events("on_batch_end", state)

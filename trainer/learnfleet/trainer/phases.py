@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+import numpy as np
+
 from learnfleet.trainer.anneals import Anneal, annealing_linear, annealing_no
 from learnfleet.trainer.callback import LearnerCallback
 from learnfleet.trainer.errors import LearnerError
@@ -48,6 +50,8 @@ class TrainingPhase:
             vals: a tuple is (start, end), linear unless `anneal` says otherwise. Anything else is constant, or goes
                 from there to 0 where there is an `anneal`. Each value may be a list of one a layer group.
         """
+        if isinstance(vals, tuple) and len(vals) != 2:
+            raise LearnerError(f"phases.{name}", f"{vals!r} is no (start, end); a list is one value a layer group")
         start, end = (vals[0], vals[1]) if isinstance(vals, tuple) else (vals, 0.0)
         anneal = anneal or (annealing_linear if isinstance(vals, tuple) else annealing_no)
         starts, ends = _values(start), _values(end)
@@ -63,9 +67,12 @@ class TrainingPhase:
 
 
 def _values(value: Value | object) -> tuple[float, ...]:
-    if isinstance(value, int | float):
-        return (float(value),)
-    return tuple(float(item) for item in value)  # type: ignore[attr-defined]
+    try:
+        if np.ndim(value) == 0:  # type: ignore[arg-type]
+            return (float(value),)  # type: ignore[arg-type]
+        return tuple(float(item) for item in value)  # type: ignore[union-attr]
+    except (TypeError, ValueError) as error:
+        raise LearnerError("phases", f"{value!r} is neither a number nor one a layer group") from error
 
 
 def values_at(phases: Sequence[TrainingPhase], step: int, *, restarts: bool = False) -> dict[str, list[float]] | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from learnfleet.trainer.anneals import anneal_named, annealing_cos, annealing_exp, annealing_linear
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, lr_range
@@ -71,7 +73,7 @@ class OneCycleScheduler(PhaseScheduler):
         start_epoch: int | None = None,
     ) -> None:
         super().__init__(learn)
-        if not isinstance(moms, Sequence) or len(moms) not in (2, 3):
+        if np.size(moms) not in (2, 3):
             raise LearnerError("moms", f"{moms!r}: give 2 values, at the start and at the peak")
         if not 0 <= pct_start <= 1 or div_factor <= 0 or (final_div is not None and final_div <= 0):
             raise LearnerError("one_cycle", "pct_start must be from 0 to 1, div_factor and final_div above 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from learnfleet.trainer.callback import LearnerCallback
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.state import TrainState
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
 
+_log = logging.getLogger(__name__)
 _STATS = ("avg_norm", "median_norm", "max_norm", "min_norm", "num_zeros")
 _GRADIENT_STATS = ("avg_gradient", "median_gradient", "max_gradient", "min_gradient")
 
@@ -27,7 +30,8 @@ class LearnerTensorboardWriter(LearnerCallback):
         loss_iters: steps between two points of the training loss (`metrics/train_loss`, not smoothed).
         hist_iters: between two histograms of the weights (`model/weights/<name>`).
         stats_iters: between two summaries of the gradients (`model_stats/gradients/<what>`).
-        graph: also write the model's graph, traced with the first batch.
+        graph: also write the model's graph, traced with the first batch. A model that cannot be traced has none, and a
+            warning says why.
     """
 
     order: ClassVar[int] = 5
@@ -40,9 +44,11 @@ class LearnerTensorboardWriter(LearnerCallback):
         loss_iters: int = 25,
         hist_iters: int = 500,
         stats_iters: int = 100,
-        graph: bool = False,
+        graph: bool = True,
     ) -> None:
         super().__init__(learn)
+        if min(loss_iters, hist_iters, stats_iters) < 1:
+            raise LearnerError("tensorboard", "loss_iters, hist_iters and stats_iters must each be at least 1")
         self.base_dir, self.name = base_dir, name
         self.loss_iters, self.hist_iters, self.stats_iters, self.graph = loss_iters, hist_iters, stats_iters, graph
         self._writer: Any = None
@@ -66,9 +72,17 @@ class LearnerTensorboardWriter(LearnerCallback):
 
     def on_batch_begin(self, state: TrainState) -> None:
         if self._writer is not None and self.graph and state.train and state.iteration == 0:
-            was_training = state.learner.model.training
-            self._writer.add_graph(state.learner.model.eval(), state.last_input)
-            state.learner.model.train(was_training)
+            self._write_graph(state)
+
+    def _write_graph(self, state: TrainState) -> None:
+        model = state.learner.model
+        was_training = model.training
+        try:
+            self._writer.add_graph(model.eval(), state.last_input)
+        except Exception as error:  # whatever a model does that cannot be traced
+            _log.warning("the model's graph is left out of TensorBoard: %s", error)
+        finally:
+            model.train(was_training)
             state.learner.hold_frozen_statistics()
 
     def on_backward_end(self, state: TrainState) -> None:

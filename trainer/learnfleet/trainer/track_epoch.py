@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+import torch
 
 from learnfleet.trainer.callback import LearnerCallback
 from learnfleet.trainer.errors import LearnerError
@@ -13,11 +16,15 @@ from learnfleet.trainer.state import TrainState
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
 
+_log = logging.getLogger(__name__)
+
 
 class TrackEpochCallback(LearnerCallback):
     """Writes the number of the epoch that is finished to `path/model_dir/<name>`, and removes it when the fit is done.
 
-    `start_epoch` tells a later run where to begin: `fit_one_cycle(n, start_epoch=tracker.start_epoch(), ...)`.
+    Where an earlier run has left the file, a fit begins with the epoch after that, unless its own `start_epoch` says
+    another. The weights come with SaveModelCallback(every="epoch"). In a job, which is resumed from its checkpoints, a
+    fit begins where they say.
     """
 
     order: ClassVar[int] = 20  # after what saves the weights of the epoch
@@ -39,6 +46,17 @@ class TrackEpochCallback(LearnerCallback):
         if not text.isdecimal():
             raise LearnerError("name", f"{self.path} does not hold the number of an epoch")
         return int(text) + 1
+
+    def restart(self) -> None:
+        """Forget how far an earlier run has come: the next fit begins with its first epoch."""
+        self.path.unlink(missing_ok=True)
+
+    def on_train_begin(self, state: TrainState) -> None:
+        if state.epoch or state.job_stage is not None:
+            return
+        state.epoch = int(state.learner.world.max(torch.tensor([self.start_epoch() or 0])))
+        if state.epoch:
+            _log.warning("TrackEpochCallback: this fit begins with epoch %d, as %s says", state.epoch, self.path)
 
     def on_epoch_end(self, state: TrainState) -> None:
         if state.learner.world.is_main:

@@ -244,6 +244,8 @@ class StopAfterNBatches(Callback):
     """Ends the fit after `n_batches` training batches, without validation: to try whether everything runs."""
 
     def __init__(self, n_batches: int = 2) -> None:
+        if n_batches < 1:
+            raise LearnerError("n_batches", f"{n_batches} is not possible: train at least 1 batch")
         self.n_batches = n_batches
 
     def on_batch_end(self, state: TrainState) -> None:
