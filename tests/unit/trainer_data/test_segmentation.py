@@ -211,6 +211,8 @@ def test_f019_masks_are_laid_over_their_pictures_in_the_colour_of_their_class(tm
     figure = data.show_batch(rows=2, ds_type=DatasetType.Fix)
     x, y = data.one_batch(DatasetType.Fix)
     assert len(figure.axes) == 4
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {data.classes[code] for code in y.unique().tolist()}
     for row, axis in enumerate(figure.axes):
         seen = torch.from_numpy(np.asarray(axis.images[0].get_array()).astype(np.float64))
         added = seen - 0.5 * (x[row].permute(1, 2, 0) * 255)

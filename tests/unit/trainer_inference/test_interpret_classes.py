@@ -210,7 +210,6 @@ def test_f110_titles_say_prediction_actual_loss_and_probability_of_the_actual_cl
         "fox / cat / 1.20 / 0.30",
         "fox / dog / 0.93 / 0.40",
         "cat / cat / 0.89 / 0.41",
-        "",
     ]
     assert figure.get_suptitle() == "Prediction / Actual / Loss / Probability"
 

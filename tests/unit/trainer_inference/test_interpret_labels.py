@@ -78,8 +78,8 @@ def test_f112_plot_multi_top_losses_shows_the_misclassified_and_counts_them() ->
     assert heading == "2 misclassified samples over 5 samples in the validation set."
     assert what == "Prediction / Actual / Loss / Probability"
     assert [axes.get_title() for axes in figure.axes if axes.images] == [
-        "dog;fox / cat;dog / 0.90 / 0.40",
-        "cat;dog / dog / 0.80 / 0.20",
+        "dog;fox\ncat;dog\n0.90 / 0.40",
+        "cat;dog\ndog\n0.80 / 0.20",
     ]
     assert tuple(figure.get_size_inches()) == (8, 8)
 

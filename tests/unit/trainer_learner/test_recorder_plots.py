@@ -154,3 +154,24 @@ def test_f123_plots_of_a_fit_show_what_it_recorded() -> None:
     accuracy, errors = recorder.plot_metrics().axes
     assert curve(accuracy) == ([4, 8], [values[0] for values in recorder.metrics])
     assert curve(errors)[1] == [values[1] for values in recorder.metrics]
+
+
+def test_f123_one_loss_that_is_far_off_does_not_press_the_others_onto_the_axis() -> None:
+    recorder = a_recorder()
+    assert recorder.plot_losses().axes[0].get_yscale() == "linear"
+    recorder.rows[0] = EpochRow(0, 0, 1.0, 1060.0, {}, 0.1)
+    assert recorder.plot_losses().axes[0].get_yscale() == "log"
+
+
+def test_f123_many_metrics_are_drawn_in_rows_of_three() -> None:
+    recorder = a_recorder()
+    recorder.metric_names = [f"metric {number}" for number in range(7)]
+    figure = recorder.plot_metrics()
+    assert [axes.get_ylabel() for axes in figure.axes] == recorder.metric_names
+    width, height = figure.get_size_inches()
+    assert (width, height) == (pytest.approx(3 * 6.4), pytest.approx(3 * 4.2))
+
+
+def test_f123_batches_are_counted_in_whole_numbers() -> None:
+    ticks = a_recorder().plot_lr(show_moms=True).axes[1].get_xticks()
+    assert all(tick == int(tick) for tick in ticks)

@@ -70,6 +70,11 @@ class MultiLabelClassificationInterpretation(ClassificationInterpretation):
         place, loss = int(self.indices[row]), float(self.losses[row])
         return TopLoss(place, predicted or NO_LABEL, actual or NO_LABEL, loss, self.probability(row))
 
+    def tile_title(self, item: TopLoss) -> str:
+        """Several names need a line for each part."""
+        names = [plots.shorten(part, plots.LINE_LENGTH) for part in (item.predicted, item.actual)]
+        return "\n".join([*names, f"{item.loss:.2f} / {item.probability:.2f}"])
+
     def probability(self, row: int) -> float | None:
         """Of the label that the model judges worst: that it gives to what is true of it."""
         return float(torch.where(self._true[row], self.preds[row], 1 - self.preds[row]).min())

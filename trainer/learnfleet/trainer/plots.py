@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from learnfleet.trainer.confusion import Counts, Scores, row_shares
@@ -18,9 +19,11 @@ from learnfleet.trainer.confusion import Counts, Scores, row_shares
 _TEXT_UP_TO = 30  # classes: beyond, counts would not be readable
 _LABELS_UP_TO = 60  # classes: beyond, only every n-th is named
 _NAME_LENGTH = 18
+LINE_LENGTH = 34  # of a line above a picture
 _TILE_PIXELS = 224
 _DPI = 110
 _TILE_INCHES = 3.1
+_COLD = 0.3  # of a heat map's strength, where it is 0
 Picture = npt.NDArray[np.uint8]  # [H, W, 3] or [H, W]
 
 
@@ -29,7 +32,7 @@ RIGHT_COLOR, WRONG_COLOR = "#1a7f37", "#c0392b"
 
 @dataclass(frozen=True)
 class Heat:
-    """A map [h, w] that is laid over a picture."""
+    """A map [h, w] that is laid over a picture: as strongly as `alpha` where it is hottest, hardly where it is cold."""
 
     values: npt.NDArray[np.float32]
     alpha: float = 0.6
@@ -85,8 +88,8 @@ def confusion_figure(
             dpi=dpi,
         )
     values = matrix.astype(np.float64)
-    greatest = max(float(matrix.max(initial=0)), 1.0)
-    figure, axes = _matrix_figure(values, classes, title, cmap, unit, greatest, figsize, dpi)
+    greatest, whole = max(float(matrix.max(initial=0)), 1.0), MaxNLocator(integer=True)
+    figure, axes = _matrix_figure(values, classes, title, cmap, unit, greatest, figsize, dpi, whole)
     if with_text and len(classes) <= _TEXT_UP_TO:
         _write_cells(axes, values, "{:.0f}")
     return figure
@@ -119,12 +122,13 @@ def _matrix_figure(
     greatest: float,
     figsize: tuple[float, float] | None,
     dpi: float | None,
+    ticks: MaxNLocator | None = None,
 ) -> tuple[Figure, Axes]:
     side = min(max(3.6 + 0.42 * len(classes), 4.6), 22.0)
     figure = Figure(figsize=figsize or (side + 0.8, side), layout="constrained", dpi=dpi or _DPI)
     axes = figure.subplots()
     image = axes.imshow(values, cmap=cmap, vmin=0.0, vmax=greatest)
-    figure.colorbar(image, ax=axes, shrink=0.75, label=unit)
+    figure.colorbar(image, ax=axes, shrink=0.75, label=unit, ticks=ticks)
     _name_axes(axes, classes)
     axes.set_title(title, pad=12)
     axes.set(xlabel="Predicted", ylabel="Actual")
@@ -164,10 +168,10 @@ def tiles_figure(
     """Pictures in a grid. Small ones are enlarged pixel by pixel, without blur.
 
     Args:
-        columns: None: as many as rows, or one more.
+        columns: None: up to 3 pictures in a row; of more, as many as rows or one more.
         figsize: inches. None: what the tiles need.
     """
-    columns = columns or max(math.ceil(math.sqrt(len(tiles))), 1)
+    columns = columns or max(len(tiles) if len(tiles) <= 3 else math.ceil(math.sqrt(len(tiles))), 1)
     rows = max(math.ceil(len(tiles) / columns), 1)
     figure = Figure(figsize=figsize or _size_of(tiles, rows, columns), layout="constrained", dpi=100)
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
@@ -195,7 +199,9 @@ def _show(axes: Axes, tile: Tile) -> None:
     if tile.heat is not None and tile.heat.values.max() > 0:  # a map of zeros would only darken the picture
         place = (-0.5, columns - 0.5, rows - 0.5, -0.5)
         heat = tile.heat
-        axes.imshow(heat.values, alpha=heat.alpha, extent=place, interpolation="bilinear", cmap=heat.cmap)
+        # The same strength everywhere would hide the picture under the colour of "nothing here".
+        strength = heat.alpha * (_COLD + (1 - _COLD) * heat.values / heat.values.max())
+        axes.imshow(heat.values, alpha=strength, extent=place, interpolation="bilinear", cmap=heat.cmap)
     axes.set_title(tile.title, fontsize=10, color=tile.color)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from learnfleet.trainer.confusion import Counts, row_shares
 from learnfleet.trainer.plots import shorten
@@ -34,7 +35,8 @@ def labels_figure(
     shown = sorted(sorted(range(len(counts)), key=lambda label: -wrong[label])[:_AT_MOST])
     columns = max(math.ceil(math.sqrt(len(shown))), 1)
     rows = max(math.ceil(len(shown) / columns), 1)
-    figure = Figure(figsize=figsize or (2.2 * columns + 0.6, 2.3 * rows + 0.7), layout="constrained", dpi=dpi or 110)
+    layout = ConstrainedLayoutEngine(h_pad=0.1)  # titles keep off the row above
+    figure = Figure(figsize=figsize or (2.2 * columns + 0.6, 2.4 * rows + 0.7), layout=layout, dpi=dpi or 110)
     grid = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axes in grid[len(shown) :]:
         axes.set_axis_off()

@@ -18,7 +18,7 @@ from learnfleet.trainer.plots import Picture, shorten
 _TURN = 0.618034  # of the colour circle: neighbours in number are far apart in hue
 _NO_CLASS = (128, 128, 128)
 _LEGEND_UP_TO = 40
-_TILE_INCHES, _LEGEND_INCHES = 3.9, 1.6
+_TILE_INCHES, LEGEND_INCHES = 3.9, 1.6  # the names of the colours are beside the pictures
 Mask = npt.NDArray[np.int64]  # [H, W]
 
 
@@ -71,8 +71,9 @@ def masks_figure(
     """
     columns, colors = max(map(len, rows), default=1), class_colors(len(classes), void)
     aspect = max((tile.picture.shape[0] / tile.picture.shape[1] for row in rows for tile in row), default=1.0)
-    width = width or _TILE_INCHES * columns + _LEGEND_INCHES
-    height = max(len(rows), 1) * ((width - _LEGEND_INCHES) / columns * aspect + 0.35) + (0.5 if title else 0.1)
+    width = width or _TILE_INCHES * columns + LEGEND_INCHES
+    titled = 0.35 if any(tile.title for row in rows for tile in row) else 0.1
+    height = max(len(rows), 1) * ((width - LEGEND_INCHES) / columns * aspect + titled) + (0.5 if title else 0.1)
     figure = Figure(figsize=figsize or (width, max(height, 2.5)), layout="constrained", dpi=100)
     grid = figure.subplots(max(len(rows), 1), columns, squeeze=False)
     for axes in grid.flatten().tolist():

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from learnfleet.trainer.recorder import EpochRow, Recorder
 
 _BATCHES = "Batches processed"
+_ACROSS = 3  # axes in a row
+_LOG_FROM = 100  # times as high as the median: a loss that would press all others onto the axis
 
 
 def losses_figure(recorder: Recorder, skip_start: int = 0, skip_end: int = 0, show_grid: bool = False) -> Figure:
@@ -24,7 +27,8 @@ def losses_figure(recorder: Recorder, skip_start: int = 0, skip_end: int = 0, sh
     points = [(end, row.valid_loss) for end, row in _epochs(recorder, batches) if row.valid_loss is not None]
     if points:
         axes[0].plot(*zip(*points, strict=True), marker="o", label="Validation")
-    axes[0].set(xlabel=_BATCHES, ylabel="Loss")
+    _by_batch(axes[0], "Loss")
+    _tame(axes[0])
     axes[0].grid(show_grid)
     axes[0].legend()
     say_if_nothing(figure, len(recorder.losses), batches)
@@ -34,8 +38,10 @@ def losses_figure(recorder: Recorder, skip_start: int = 0, skip_end: int = 0, sh
 def progress_figure(recorder: Recorder, total_batches: int) -> Figure:
     """The losses so far, with room for those that are to come."""
     figure = losses_figure(recorder)
-    greatest = max([*recorder.losses, *recorder.val_losses], default=1.0)
-    figure.axes[0].set(xlim=(0, total_batches), ylim=(0, greatest * 1.05))
+    axes = figure.axes[0]
+    axes.set_xlim(0, total_batches * 1.02)  # the last point is not cut in half
+    if axes.get_yscale() == "linear":
+        axes.set_ylim(0, max([*recorder.losses, *recorder.val_losses], default=1.0) * 1.05)
     return figure
 
 
@@ -62,10 +68,10 @@ def rates_figure(recorder: Recorder, show_moms: bool, skip_start: int, skip_end:
     figure, axes = _new_figure(2 if show_moms else 1)
     batches = window(len(recorder.lrs), skip_start, skip_end)
     axes[0].plot(batches, [recorder.lrs[i] for i in batches])
-    axes[0].set(xlabel=_BATCHES, ylabel="Learning rate")
+    _by_batch(axes[0], "Learning rate")
     if show_moms:
         axes[1].plot(batches, [recorder.moms[i] for i in batches])
-        axes[1].set(xlabel=_BATCHES, ylabel="Momentum")
+        _by_batch(axes[1], "Momentum")
     say_if_nothing(figure, len(recorder.lrs), batches)
     return figure
 
@@ -78,7 +84,7 @@ def metrics_figure(recorder: Recorder, skip_start: int, skip_end: int) -> Figure
     epochs = _epochs(recorder, batches)
     for name, axis in zip(recorder.metric_names, axes, strict=True):
         axis.plot([end for end, _ in epochs], [row.metrics.get(name, math.nan) for _, row in epochs], marker="o")
-        axis.set(xlabel=_BATCHES, ylabel=name)
+        _by_batch(axis, name)
     say_if_nothing(figure, sum(recorder.nb_batches), batches)
     return figure
 
@@ -99,11 +105,28 @@ def say_if_nothing(figure: Figure, count: int, shown: range) -> None:
 
 
 def _new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(6.4 * n_axes, 4.2), layout="constrained")
-    axes = figure.subplots(1, n_axes, squeeze=False)[0].tolist()
-    for axis in axes:
+    columns = min(n_axes, _ACROSS)
+    rows = math.ceil(n_axes / columns)
+    figure = Figure(figsize=(6.4 * columns, 4.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axis in axes[n_axes:]:
+        axis.remove()
+    for axis in axes[:n_axes]:
         axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return figure, axes[:n_axes]
+
+
+def _by_batch(axis: Axes, what: str) -> None:
+    axis.set(xlabel=_BATCHES, ylabel=what)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins="auto"))
+
+
+def _tame(axis: Axes) -> None:
+    """A logarithmic scale where a few values would make a straight line of all others."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines])
+    finite = values[np.isfinite(values)]
+    if len(finite) and finite.min() > 0 and finite.max() > _LOG_FROM * np.median(finite):
+        axis.set(yscale="log", ylabel="Loss (logarithmic)")
 
 
 def _epochs(recorder: Recorder, shown: range) -> list[tuple[int, EpochRow]]:

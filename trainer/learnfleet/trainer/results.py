@@ -59,12 +59,12 @@ def _first_items(learner: Learner, ds_type: DatasetType, count: int) -> tuple[Te
 def _tile(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, output: Tensor) -> plots.Tile:
     kind, classes = kind_of(learner, output.unsqueeze(0)), learner.data.classes
     given, prediction = decode(kind, output, classes, thresh_of(learner.loss_func))
-    names = [plots.shorten(str(given)) or "(none)"]
+    names = [plots.shorten(str(given), plots.LINE_LENGTH) or "(none)"]
     color = "black"
     if ds_type is DatasetType.Test:
         names.insert(0, _UNKNOWN)
     else:
-        names.insert(0, plots.shorten(str(decode_target(kind, target, classes))) or "(none)")
+        names.insert(0, plots.shorten(str(decode_target(kind, target, classes)), plots.LINE_LENGTH) or "(none)")
         if kind is not LabelKind.FLOAT:
             color = plots.RIGHT_COLOR if torch.equal(prediction.float(), target.float()) else plots.WRONG_COLOR
     return plots.Tile(as_picture(learner.data, x), "\n".join(names), color)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,44 +12,51 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from learnfleet.trainer import plots
+from learnfleet.trainer import plots, plots_masks
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType, describe
-from learnfleet.trainer.plots_masks import class_colors
+from learnfleet.trainer.plots_masks import MaskTile
 
 if TYPE_CHECKING:
     from learnfleet.trainer.bunch import Bunch
 
 _MASK_STRENGTH = 0.5
-_TILE_INCHES = 2.4
+_TILE_INCHES, _TITLE_INCHES = 2.4, 0.25
 
 
 def batch_figure(
     data: Bunch, rows: int, ds_type: DatasetType, reverse: bool, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """A square grid of the first rows x rows items of a batch."""
+    """A square grid of the first rows x rows items of a batch; masks with the names of their colours."""
     x, y = data.one_batch(ds_type)
     count = min(rows * rows, len(x))
     order = list(range(len(x)))[::-1][:count] if reverse else list(range(count))
-    listing = data.listing
-    pictures = [picture_of(x[i], y[i] if listing.kind is LabelKind.MASK else None, len(listing.classes)) for i in order]
+    columns = max(1, math.ceil(math.sqrt(count)))
+    pictures = [picture_of(x[i]) for i in order]
+    if data.listing.kind is LabelKind.MASK and ds_type is not DatasetType.Test:
+        return _masks_figure(pictures, [y[i, 0].numpy() for i in order], data.listing.classes, columns, figsize)
     titles = ["" if ds_type is DatasetType.Test else title_of(y[i], data) for i in order]
-    return grid_figure(pictures, titles, max(1, math.ceil(math.sqrt(count))), figsize=figsize)
+    return grid_figure(pictures, titles, columns, figsize=figsize)
 
 
-def picture_of(x: Tensor, mask: Tensor | None = None, n_classes: int = 1) -> npt.NDArray[np.uint8]:
-    """uint8 [H, W, 3] of a picture float [3, H, W] in [0, 1], with its mask [1, H, W] laid over it in colours."""
+def _masks_figure(
+    pictures: list[npt.NDArray[np.uint8]],
+    masks: list[plots_masks.Mask],
+    classes: Sequence[str],
+    columns: int,
+    figsize: tuple[float, float] | None,
+) -> Figure:
+    tiles = [MaskTile(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    width = columns * _TILE_INCHES + plots_masks.LEGEND_INCHES
+    return plots_masks.masks_figure(rows, classes, alpha=_MASK_STRENGTH, width=width, figsize=figsize)
+
+
+def picture_of(x: Tensor) -> npt.NDArray[np.uint8]:
+    """uint8 [H, W, 3] of a picture float [3, H, W] in [0, 1]."""
     pixels = (x.permute(1, 2, 0).clamp(0, 1) * 255).round()
-    if mask is not None:
-        colours = torch.tensor(class_colours(n_classes))[mask[0].long().clamp(0, n_classes - 1)]
-        pixels = pixels * (1 - _MASK_STRENGTH) + colours * _MASK_STRENGTH
     picture: npt.NDArray[np.uint8] = pixels.numpy().astype(np.uint8)
     return picture
-
-
-def class_colours(n: int) -> npt.NDArray[np.float32]:
-    """A colour in [0, 255] for each of n classes, float32 [n, 3]; neighbours differ."""
-    return class_colors(n).astype(np.float32)
 
 
 def title_of(target: Tensor, data: Bunch) -> str:
@@ -57,7 +65,9 @@ def title_of(target: Tensor, data: Bunch) -> str:
     if kind is LabelKind.CATEGORY:
         return plots.shorten(classes[int(target)])
     if kind is LabelKind.MULTI_CATEGORY:
-        return plots.shorten(describe(tuple(torch.nonzero(target).flatten().tolist()), classes, kind))
+        return plots.shorten(
+            describe(tuple(torch.nonzero(target).flatten().tolist()), classes, kind), plots.LINE_LENGTH
+        )
     if kind is LabelKind.FLOAT:
         return describe(tuple(target.reshape(-1).tolist()), classes, kind)
     return ""
@@ -72,7 +82,9 @@ def grid_figure(
 ) -> Figure:
     """Pictures with their titles, `columns` a row."""
     rows = max(1, math.ceil(len(pictures) / columns))
-    figure = Figure(figsize=figsize or (columns * _TILE_INCHES, rows * _TILE_INCHES), layout="constrained")
+    aspect = max((picture.shape[0] / picture.shape[1] for picture in pictures), default=1.0)
+    height = min(_TILE_INCHES * aspect, 2 * _TILE_INCHES) + (_TITLE_INCHES if any(titles) else 0)
+    figure = Figure(figsize=figsize or (columns * _TILE_INCHES, rows * height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes:
         axis.set_axis_off()
