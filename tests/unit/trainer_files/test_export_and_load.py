@@ -10,7 +10,7 @@ import torch
 from support.exported_learners import KINDS, N, learner_of, noise_and_masks
 from torch import Tensor
 
-from learnfleet.trainer import ImageDataBunch, load_learner, load_predictor
+from learnfleet.trainer import ImageDataBunch, ImageList, load_learner, load_predictor
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
@@ -60,6 +60,41 @@ def test_f120_get_preds_of_test_pictures_is_that_of_the_exported_learner(exporte
     assert torch.allclose(whole.get_preds(DatasetType.Test)[0], expected, rtol=1e-5)
     assert torch.allclose(two.get_preds(DatasetType.Test)[0], expected[[4, 1]], rtol=1e-5)
     assert len(load_learner(path, test=root / "test").get_preds(DatasetType.Test)[1]) == N
+
+
+def test_f120_test_pictures_come_as_a_file_files_items_or_a_list_of_fastais(exported: Parts, root: Path) -> None:
+    learner, path = exported
+    files = sorted((root / "test").iterdir())
+    expected = load_learner(path, "export", files).get_preds(DatasetType.Test)[0]
+    learner.data.add_test_folder("test")
+    given = (map(str, files), learner.data.test_ds, ImageList.from_folder(root / "test"))
+    for test in given:
+        found = load_learner(path, test=test, bs=4).get_preds(DatasetType.Test)[0]
+        assert torch.allclose(found, expected, rtol=1e-5)
+    one = load_learner(path, test=files[2]).get_preds(DatasetType.Test)[0]
+    assert torch.allclose(one, expected[2:3], rtol=1e-5)
+
+
+def test_f120_test_pictures_that_are_not_there_are_told(exported: Parts, root: Path) -> None:
+    _, path = exported
+    with pytest.raises(LearnerError, match=r"test: there is no file .*nobody.png and 1 more"):
+        load_learner(path, test=[root / "test" / "0.png", root / "nobody.png", root / "no.png"])
+    with pytest.raises(LearnerError, match="does not exist"):
+        load_learner(path, test=root / "nowhere")
+
+
+def test_f120_the_fourth_argument_is_fastais_tfm_y(exported: Parts) -> None:
+    learner, path = exported
+    assert load_learner(path, "export", None, None).data.c == learner.data.c
+    is_mask = learner.data.kind == "mask"
+    with pytest.raises(LearnerError, match=r"tfm_y: (masks always follow|targets of the kind)"):
+        load_learner(path, tfm_y=not is_mask)
+
+
+def test_f120_a_missing_export_is_told_with_those_that_are_there(exported: Parts) -> None:
+    _, path = exported
+    with pytest.raises(FileNotFoundError, match=r"there is no export .*export.pkl; there are .*export"):
+        load_learner(path, "export.pkl")
 
 
 def test_f020_the_data_of_a_loaded_learner_is_empty_but_for_classes_and_transforms(exported: Parts) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from support.labelled_data import CODES, SIZE
+from support.labelled_data import CODES, SIZE, category_data, quiet
 from support.memory_data import MemoryData, MemoryLoader, a_learner
 from torch import Tensor, nn
 
@@ -235,3 +236,23 @@ def test_f103_validate_ends_the_callbacks_it_has_begun_and_leaves_the_learners_o
     learner.validate(callbacks=[Noted("given")])
     assert calls == ["given begins", "given has 2", "given ends"]
     assert all(torch.equal(before[name], value) for name, value in learner.model.state_dict().items())
+
+
+def test_f100_items_that_cannot_be_read_have_no_row_and_are_told_of_by_their_positions(
+    tmp_path: Path, of_classes: Learner, caplog: pytest.LogCaptureFixture
+) -> None:
+    learner = quiet(category_data(tmp_path), of_classes.model)
+    for place in (2, 8):
+        learner.data.valid_ds.path(place).write_bytes(b"broken")
+    for found in (learner.get_preds(with_loss=True), learner.TTA(), learner.TTA(beta=None), learner.tta(n=1)):
+        assert [len(part) for part in found] == [7] * len(found)
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 of 9 items could not be read and have no row: 2, 8"
+    ] * 4
+    caplog.clear()
+    assert len(learner.get_preds(n_batch=1)[0]) == 3
+    assert caplog.messages == ["1 of 4 items could not be read and have no row: 2"]
+    caplog.clear()
+    learner.get_preds(DatasetType.Train)
+    learner.get_preds(dl=learner.data.train_dl)
+    assert caplog.messages == []

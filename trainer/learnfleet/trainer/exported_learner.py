@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,22 +13,30 @@ from safetensors.torch import load_file
 
 from learnfleet.trainer import build, learner_state
 from learnfleet.trainer.data import ImageDataBunch
+from learnfleet.trainer.data_options import check_tfm_y
 from learnfleet.trainer.data_spec import DataSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform
-from learnfleet.trainer.export import ExportSpec, read_export
+from learnfleet.trainer.export import SPEC_FILE, ExportSpec, read_export
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_files import Device, device_of
-from learnfleet.trainer.listing import assemble
+from learnfleet.trainer.listing import Item, assemble
 from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.metrics import build_metric
 from learnfleet.trainer.pixels import NO_STATS
 
-TestPictures: TypeAlias = "Path | str | Sequence[Path | str] | None"
+TestPictures: TypeAlias = "Path | str | Iterable[Path | str | Item] | None"
+_NAMES_SHOWN = 10
 
 
 def load_learner(
-    path: Path | str, file: Path | str = "export", test: TestPictures = None, bs: int = 64, device: Device = None
+    path: Path | str,
+    file: Path | str = "export",
+    test: TestPictures = None,
+    tfm_y: bool | None = None,
+    *,
+    bs: int = 64,
+    device: Device = None,
 ) -> Learner:
     """The learner that `export` wrote to `path/<file>`, to predict with (fastai v1 `load_learner`).
 
@@ -36,7 +44,8 @@ def load_learner(
     has its loss, metrics and optimiser, and its layer groups (v1: one). Give it `learn.data` to train on.
 
     Args:
-        test: a folder of pictures, or picture files, for `get_preds(DatasetType.Test)`.
+        test: a folder of pictures, or picture files or items, for `get_preds(DatasetType.Test)`.
+        tfm_y: as in the factories: masks always follow their pictures.
         bs: pictures a batch of `test`.
         device: default: the CPU; an int is a CUDA device.
 
@@ -46,6 +55,7 @@ def load_learner(
     folder = Path(path) / file
     _check_folder(folder)
     content, where = read_export(folder), device_of(device, torch.device("cpu"))
+    check_tfm_y(tfm_y, content.learner.data.labels)
     with torch.random.fork_rng(devices=[]):
         learner = build.assemble(
             content.learner,
@@ -67,7 +77,13 @@ def _check_folder(folder: Path) -> None:
             " load_fastai_weights",
         )
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no export {folder}")
+        raise FileNotFoundError(f"there is no export {folder}{_others(folder)}")
+
+
+def _others(folder: Path) -> str:
+    """The exports that are beside a missing one."""
+    there = sorted(file.parent.name for file in folder.parent.glob(f"*/{SPEC_FILE}"))[:_NAMES_SHOWN]
+    return f"; there are {', '.join(there)}" if there else ""
 
 
 def _data(content: ExportSpec, path: Path, test: TestPictures, bs: int, device: torch.device) -> ImageDataBunch:
@@ -98,8 +114,14 @@ def _test_files(test: TestPictures) -> tuple[Path | None, Sequence[Path] | None]
     if test is None:
         return None, ()
     if isinstance(test, Path | str):
-        return Path(test), None
-    files = [Path(item).resolve() for item in test]
+        if not Path(test).is_file():
+            return Path(test), None
+        test = [test]
+    files = [Path(item.path if isinstance(item, Item) else item).resolve() for item in test]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise LearnerError("test", f"there is no file {missing[0]}{more}")
     return Path(os.path.commonpath([file.parent for file in files])) if files else None, files
 
 

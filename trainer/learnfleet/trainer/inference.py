@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]  # (batches done, of how many)
 _BYTE = 256
+_SHOWN = 10  # positions in a warning
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,19 @@ def predict_loader(
     (first, *others), (target, *more) = map(ordered, outputs), map(ordered, targets)
     loss = ordered(losses[0]) if losses else None
     return Predictions(first, target, indices[order], loss, tuple(others), tuple(more))
+
+
+def tell_missing(loader: Loader, found: Predictions, n_batch: int | None = None) -> None:
+    """Warn of the items of an ordered, complete loader that have no row, since they could not be read."""
+    dataset = getattr(loader, "dataset", None)
+    if dataset is None:
+        return
+    count = len(dataset) if n_batch is None else min(n_batch * loader.batch_size, len(dataset))
+    missing = sorted(set(range(count)) - set(found.indices.tolist()))
+    if missing:
+        more = ", ..." if len(missing) > _SHOWN else ""
+        places = ", ".join(map(str, missing[:_SHOWN]))
+        _log.warning("%d of %d items could not be read and have no row: %s%s", len(missing), count, places, more)
 
 
 Row = tuple[list[Tensor], list[Tensor], list[Tensor]]  # outputs, targets, and indices with losses if asked for

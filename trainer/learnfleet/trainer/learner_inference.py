@@ -13,7 +13,15 @@ from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.decoding import checked_thresh, decode, thresh_of
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.inference import Predictions, Progress, kind_of, plain_type, predict_loader, run_without_grad
+from learnfleet.trainer.inference import (
+    Predictions,
+    Progress,
+    kind_of,
+    plain_type,
+    predict_loader,
+    run_without_grad,
+    tell_missing,
+)
 from learnfleet.trainer.label_items import Item
 from learnfleet.trainer.learner_core import LearnerCore
 from learnfleet.trainer.losses import Activation, activation_of
@@ -144,7 +152,8 @@ class LearnerInference(LearnerCore):
     ) -> list[Any]:
         """[predictions [N, ...], targets [N, ...]], and losses [N] if asked for: in the dataset's order, on the CPU.
 
-        Every rank must call; all get everything. Several outputs or targets are tuples of tensors. Losses are of the
+        Every rank must call; all get everything. Items that cannot be read have no row, and are told of as a warning
+        with their positions. Several outputs or targets are tuples of tensors. Losses are of the
         raw outputs, one an item: of masks the mean over the pixels.
 
         Args:
@@ -157,6 +166,8 @@ class LearnerInference(LearnerCore):
         """
         loader = dl if dl is not None else self.data.dl(plain_type(ds_type))
         found = predict_loader(self.whole, loader, with_loss=with_loss, n_batch=n_batch, activ=activ, progress=pbar)
+        if dl is None:
+            tell_missing(loader, found, n_batch)
         return _as_list(found)
 
     def TTA(  # noqa: N802  # fastai's name
@@ -191,8 +202,10 @@ class LearnerInference(LearnerCore):
                     " plain predictions from get_preds(with_loss=True)",
                 )
             plain, mean = tta.plain_and_mean(self.whole, ds_type, scale, activ)
+            tell_missing(self.data.dl(ds_type), plain)
             return [plain.outputs, mean, plain.targets]
         found = tta.predict_tta(self.whole, ds_type, beta=beta, scale=scale, activ=activ, with_loss=with_loss)
+        tell_missing(self.data.dl(ds_type), found)
         return _as_list(found)
 
     def tta(
@@ -210,7 +223,9 @@ class LearnerInference(LearnerCore):
         """
         from learnfleet.trainer import tta
 
-        found = tta.predict_augmented(self.whole, plain_type(ds_type), n=n, beta=beta, use_max=use_max, activ=activ)
+        ds_type = plain_type(ds_type)
+        found = tta.predict_augmented(self.whole, ds_type, n=n, beta=beta, use_max=use_max, activ=activ)
+        tell_missing(self.data.dl(ds_type), found)
         return _as_list(found)
 
     # --- to look at
