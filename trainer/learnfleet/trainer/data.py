@@ -20,10 +20,10 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform as EvalTransform
 from learnfleet.trainer.images import BadImage, Source
 from learnfleet.trainer.listing import FolderListing, Item, assemble
-from learnfleet.trainer.loader import ImageLoader, LoaderOptions
+from learnfleet.trainer.loader import ImageLoader, LoaderOptions, checked_threads
 from learnfleet.trainer.losses import Loss, build_loss
 from learnfleet.trainer.masks import MaskStore
-from learnfleet.trainer.normalization import stats_of
+from learnfleet.trainer.normalization import checked_stats, stats_of
 from learnfleet.trainer.pictures import DEFAULT_CACHE_BYTES, PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
 from learnfleet.trainer.resize import Resize
@@ -60,7 +60,7 @@ class ImageDataBunch(Bunch, DataFactories):
         listing: FolderListing,
         *,
         seed: int = 0,
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         stats: Stats | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         threads: int | None = None,
@@ -68,11 +68,11 @@ class ImageDataBunch(Bunch, DataFactories):
         """Args:
         seed: of shuffling and augmentation.
         cache_bytes: memory for decoded pictures, in this process.
-        threads: that decode, in this process. None: up to 4.
+        threads: that decode, in this process. None: up to 4; 0: one.
         """
-        self.spec, self.listing, self._seed, self._threads = spec, listing, seed, threads
+        self.spec, self.listing, self._seed, self._threads = spec, listing, seed, checked_threads(threads)
         self.path = self.root = Path(spec.path)
-        self.device = device or torch.device("cpu")
+        self.device = torch.device(device or "cpu")
         self.classes, self.bad_image, self.kind = list(listing.classes), spec.bad_image, listing.kind
         self.loss_func: Loss = _loss_of(listing.kind)
         self.stats: Stats | None = None
@@ -141,7 +141,7 @@ class ImageDataBunch(Bunch, DataFactories):
         spec: DataSpec,
         *,
         seed: int = 0,
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         stats: Stats | None = None,
         threads: int | None = None,
     ) -> Self:
@@ -207,8 +207,7 @@ class ImageDataBunch(Bunch, DataFactories):
             raise LearnerError("normalize.do_y", f"targets of the kind {self.kind} are no pictures to normalise")
         if not do_x:
             return self
-        mean, std = stats or self.batch_stats()
-        self.stats = (tuple(mean), tuple(std))
+        self.stats = self.batch_stats() if stats is None else checked_stats(stats, "normalize")
         for loader in self._loaders.values():
             loader.stats = self.stats
         return self
@@ -257,7 +256,7 @@ def load_data(
     bs: int = 64,
     val_bs: int | None = None,
     num_workers: int | None = None,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     no_check: bool = False,
 ) -> ImageDataBunch:
     """What `ImageDataBunch.save` wrote (fastai's function)."""

@@ -44,7 +44,7 @@ class DataBunch(LoaderBunch[DatasetLoader | GivenLoader, Sized]):
         valid_dl: AnyLoader | None = None,
         fix_dl: AnyLoader | None = None,
         test_dl: AnyLoader | None = None,
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         dl_tfms: Sequence[BatchFunction] = (),
         path: Path | str = ".",
         collate_fn: Collate | None = None,
@@ -53,7 +53,7 @@ class DataBunch(LoaderBunch[DatasetLoader | GivenLoader, Sized]):
         loss_func: Loss | None = None,
         seed: int = 0,
     ) -> None:
-        self.device, self.path, self.loss_func = device or torch.device("cpu"), Path(path), loss_func
+        self.device, self.path, self.loss_func = torch.device(device or "cpu"), Path(path), loss_func
         self._seed, self._collate = seed, collate_fn
         self._loaders = self._adapted_all(train_dl, valid_dl, train_dl if fix_dl is None else fix_dl, test_dl)
         own = getattr(self.train_ds, "classes", ())
@@ -74,7 +74,7 @@ class DataBunch(LoaderBunch[DatasetLoader | GivenLoader, Sized]):
         val_bs: int | None = None,
         num_workers: int = 0,
         dl_tfms: Sequence[BatchFunction] = (),
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         collate_fn: Collate = default_collate,
         no_check: bool = False,
         classes: Sequence[str] | None = None,

@@ -49,7 +49,7 @@ class DataFactories(ABC):
         spec: DataSpec,
         *,
         seed: int = 0,
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         stats: Stats | None = None,
         threads: int | None = None,
     ) -> Self:
@@ -268,7 +268,7 @@ class DataFactories(ABC):
         bs: int = 64,
         val_bs: int | None = None,
         num_workers: int | None = None,
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         no_check: bool = False,
     ) -> Self:
         """What `save` wrote (fastai `load_data`)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
 
 from learnfleet.trainer.data_spec import (
     BadImagePolicy,
@@ -55,7 +56,7 @@ class LoadingOptions(TypedDict, total=False):
     bad_image: BadImagePolicy
     dl_tfms: Sequence[BatchFunction]
     num_workers: int | None
-    device: torch.device | None
+    device: torch.device | str | None
     no_check: bool
 
 
@@ -79,7 +80,7 @@ class Options:
         normalize: (mean, std) or a Normalization. None: none, until `normalize()` is called.
         bad_image: what happens to pictures that turn out broken.
         dl_tfms: see `add_tfm`.
-        num_workers: threads that decode, in each process. None: up to 4.
+        num_workers: threads that decode, in each process. None: up to 4; 0: one.
         no_check: leave out `sanity_check`.
     """
 
@@ -96,7 +97,7 @@ class Options:
     bad_image: BadImagePolicy = BadImagePolicy.SKIP
     dl_tfms: Sequence[Callable[[Any, Any], tuple[Any, Any]]] = ()
     num_workers: int | None = None
-    device: torch.device | None = None
+    device: torch.device | str | None = None
     no_check: bool = False
 
     def spec(self, base: DataSpec) -> DataSpec:
@@ -115,14 +116,20 @@ class Options:
             normalization=as_normalization(self.normalize),
             bad_image=self.bad_image,
             test=self.test,
-            padding_mode=self.padding_mode,
+            padding_mode=_known_padding(self.padding_mode),
         )
 
 
-def _at_least_one(count: int, name: str) -> int:
-    if count < 1:
-        raise LearnerError(name, f"{count} is not possible: a batch has at least 1 item")
-    return count
+def _at_least_one(count: object, name: str, unit: str = "items in a batch") -> int:
+    if not isinstance(count, Integral) or count < 1:
+        raise LearnerError(name, f"{count} is not possible: a whole number of {unit}, at least 1")
+    return int(count)
+
+
+def _known_padding(mode: PaddingMode) -> PaddingMode:
+    if mode not in get_args(PaddingMode):
+        raise LearnerError("padding_mode", f"{mode!r} is none of {', '.join(get_args(PaddingMode))}")
+    return mode
 
 
 def existing(path: Path | str) -> Path:
@@ -144,16 +151,34 @@ def sized(size: Size, method: ResizeMethod | None, mult: int | None) -> tuple[tu
     """An int is square and crops, (rows, columns) squishes, unless `method` says otherwise; None leaves pictures as
     they are, and then all must be of one size. `mult` rounds each side to a multiple.
     """
+    method = None if method is None else _known_method(method)
     if size is None:
         if mult is not None or method not in (None, ResizeMethod.NO):
             raise LearnerError("size", "is missing: `mult` and a resize method need one")
         return (), ResizeMethod.NO
-    rows, columns = (size, size) if isinstance(size, int) else size
+    rows, columns = _sides(size)
     if mult is not None:
-        rows, columns = (max(mult, round(side / mult) * mult) for side in (rows, columns))
+        step = _at_least_one(mult, "mult", "pixels")
+        rows, columns = (max(step, round(side / step) * step) for side in (rows, columns))
     if method is ResizeMethod.NO:
         return (), method
-    return (rows, columns), method or (ResizeMethod.CROP if isinstance(size, int) else ResizeMethod.SQUISH)
+    return (rows, columns), method or (ResizeMethod.CROP if isinstance(size, Integral) else ResizeMethod.SQUISH)
+
+
+def _known_method(method: str) -> ResizeMethod:
+    try:
+        return ResizeMethod(method)
+    except ValueError:
+        names = ", ".join(f"ResizeMethod.{known.name}" for known in ResizeMethod)
+        raise LearnerError("resize_method", f"{method!r} is none of {names}") from None
+
+
+def _sides(size: object) -> tuple[int, int]:
+    """Rows and columns. Raises LearnerError for what is neither a whole number nor a pair of them."""
+    sides = (size, size) if isinstance(size, Integral) else size
+    if isinstance(sides, Sequence) and len(sides) == 2 and all(isinstance(side, Integral) for side in sides):
+        return int(sides[0]), int(sides[1])
+    raise LearnerError("size", f"{size!r} is neither a number of pixels nor a pair (rows, columns) of them")
 
 
 def _size_of(transforms: TransformSpec | None, size: Size) -> Size:

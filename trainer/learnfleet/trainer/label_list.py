@@ -158,7 +158,7 @@ class LabelLists:
         val_bs: int | None = None,
         num_workers: int | None = None,
         dl_tfms: Sequence[BatchFunction] = (),
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
         no_check: bool = False,
         seed: int | None = None,
         normalize: Stats | Normalization | None = None,

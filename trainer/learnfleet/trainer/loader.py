@@ -17,6 +17,7 @@ from learnfleet.trainer.chunk import Chunk, ChunkMaker
 from learnfleet.trainer.counter import permutation
 from learnfleet.trainer.data_spec import BadImagePolicy, LabelKind
 from learnfleet.trainer.dataset import ImageDataset
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
@@ -26,6 +27,13 @@ from learnfleet.trainer.transforms import BatchAugment
 
 _BATCHES_AHEAD = 3
 _Submitted: TypeAlias = tuple[Share, list[Future[Chunk]]]
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """0, in fastai this process alone, is one. Raises LearnerError for fewer."""
+    if threads is not None and threads < 0:
+        raise LearnerError("num_workers", f"{threads} threads cannot decode: give 0 or more, or None for up to 4")
+    return None if threads is None else max(1, threads)
 
 
 def default_threads() -> int:

@@ -45,7 +45,11 @@ class LoaderBunch(ABC, Generic[L, D]):
         """Make all loaders anew."""
 
     def dl(self, ds_type: DatasetType) -> L:
-        """The loader of that part. Raises LearnerError if it has no item."""
+        """The loader of that part. Raises LearnerError if it has no item, and for what is no DatasetType."""
+        if ds_type not in _ORDER:
+            names = ", ".join(f"DatasetType.{known.name}" for known in _ORDER)
+            raise LearnerError("ds_type", f"{ds_type!r} is none of {names}")
+        ds_type = DatasetType(ds_type)
         loader = self._dl_or_none(ds_type)
         if loader is None:
             raise LearnerError("ds_type", f"this data has no {ds_type.name} items")

@@ -16,7 +16,19 @@ def as_normalization(value: Stats | Normalization | None) -> Normalization:
         return value
     if value is None:
         return Normalization("none")
-    return Normalization("explicit", tuple(value[0]), tuple(value[1]))
+    return Normalization("explicit", *checked_stats(value, "normalize"))
+
+
+def checked_stats(value: object, field: str) -> Stats:
+    """(mean, std) as floats. Raises LearnerError unless there are three means and three positive stds."""
+    try:
+        mean, std = (tuple(float(part) for part in channel) for channel in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        names = "imagenet_stats, cifar_stats and mnist_stats"
+        raise LearnerError(field, f"{value!r} is not (means, stds) of pixels in [0, 1], as {names} are") from None
+    if len(mean) != 3 or len(std) != 3 or not min(std) > 0:
+        raise LearnerError(field, f"needs three means and three positive stds, not {mean} and {std}")
+    return mean, std
 
 
 def stats_of(normalization: Normalization, auto: Stats | None) -> Stats | None:
@@ -29,9 +41,4 @@ def stats_of(normalization: Normalization, auto: Stats | None) -> Stats | None:
 
 
 def _explicit(normalization: Normalization) -> Stats:
-    mean, std = normalization.mean or (), normalization.std or ()
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise LearnerError(
-            "data.normalization", f"explicit needs three means and three positive stds, not {mean} and {std}"
-        )
-    return mean, std
+    return checked_stats((normalization.mean or (), normalization.std or ()), "data.normalization")

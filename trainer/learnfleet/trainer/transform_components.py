@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from learnfleet.trainer.data_spec import DataSpec
+from learnfleet.trainer.data_spec import DataSpec, TransformSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec_base import Component
 
@@ -209,3 +209,25 @@ def _check_value(value: object, name: str, field: str) -> None:
         raise LearnerError(field, f"{value!r} is not a number" + " or (low, high)" * may_be_range)
     if not all(least <= number <= most for number in numbers) or numbers[0] > numbers[-1]:
         raise LearnerError(field, f"{value!r} is not in [{least:g}, {most:g}]" + ", low before high" * may_be_range)
+
+
+def check_ranges(spec: TransformSpec) -> None:
+    """Raises LearnerError for arguments of `get_transforms` that are out of range."""
+    if spec.max_rotate < 0:
+        raise LearnerError("data.transforms.max_rotate", f"{spec.max_rotate} is below 0: it turns pictures both ways")
+    for name in ("max_lighting", "max_warp"):
+        if not 0 <= getattr(spec, name) < 1:
+            raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not in [0, 1)")
+    for name in ("p_affine", "p_lighting"):
+        if not 0 <= getattr(spec, name) <= 1:
+            raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not a probability in [0, 1]")
+
+
+def further(components: object) -> tuple[Component, ...]:
+    """What a user gives as `xtra_tfms`: none, one or several. Raises LearnerError for what is no transform."""
+    listed = () if components is None else components
+    listed = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else (listed,)
+    wrong = [item for item in listed if not isinstance(item, Component)]
+    if wrong:
+        raise LearnerError("xtra_tfms", f"{wrong[0]!r} is no transform as cutout() is")
+    return tuple(listed)

@@ -13,10 +13,10 @@ from torch import Tensor
 from learnfleet.trainer import geometry
 from learnfleet.trainer.counter import uniform
 from learnfleet.trainer.data_spec import PaddingMode, TransformSpec
-from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.extra_transforms import STREAMS, ExtraTransform, build_extra
 from learnfleet.trainer.pixels import Stats, lit_table, look_up, normalized
 from learnfleet.trainer.spec_base import Component
+from learnfleet.trainer.transform_components import check_ranges, further
 
 _P_FLIP = 0.5
 # Columns of the random numbers of a picture. Their places are part of the format: a new one goes to the end, so that
@@ -30,28 +30,28 @@ _N_STREAMS = 18
 def get_transforms(
     do_flip: bool = True,
     flip_vert: bool = False,
-    max_rotate: float = 10.0,
+    max_rotate: float | None = 10.0,
     max_zoom: float = 1.1,
-    max_lighting: float = 0.2,
-    max_warp: float = 0.2,
+    max_lighting: float | None = 0.2,
+    max_warp: float | None = 0.2,
     p_affine: float = 0.75,
     p_lighting: float = 0.75,
-    xtra_tfms: Sequence[Component] | None = None,
+    xtra_tfms: Component | Sequence[Component] | None = None,
 ) -> TransformSpec:
     """What to do to training pictures, for `ds_tfms=` (fastai's names and defaults). Validation is always a plain crop.
 
     Args:
         flip_vert: with `do_flip`: all eight symmetries, not only left and right.
-        max_rotate: degrees either way.
+        max_rotate: degrees either way. Of it, `max_lighting` and `max_warp`, 0 and None are none.
         max_zoom: enlargement; 1 for none.
         max_lighting: share in [0, 1).
         max_warp: share by which the edges may lengthen, in [0, 1).
         p_affine: probability of warp, rotation and zoom, each by itself. p_lighting: of brightness and contrast.
         xtra_tfms: further ones, as `cutout()`, of `transform_components`.
     """
-    return TransformSpec(
-        do_flip, flip_vert, max_rotate, max_zoom, max_lighting, max_warp, p_affine, p_lighting, tuple(xtra_tfms or ())
-    )
+    rotate, lighting, warp = max_rotate or 0.0, max_lighting or 0.0, max_warp or 0.0
+    extra = further(xtra_tfms)
+    return TransformSpec(do_flip, flip_vert, rotate, max_zoom, lighting, warp, p_affine, p_lighting, extra)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class BatchAugment:
         self, spec: TransformSpec, seed: int, aspect: float = 1.0, padding: PaddingMode = "reflection"
     ) -> None:
         """`aspect`: rows / columns of the pictures, unless told later. Raises LearnerError naming what is wrong."""
-        _check(spec)
+        check_ranges(spec)
         self._spec, self._seed, self._aspect, self._padding = spec, seed, aspect, padding
         self._extra = [build_extra(item, f"data.transforms.extra[{i}]") for i, item in enumerate(spec.extra)]
         warps = spec.max_warp > 0 or spec.max_rotate > 0 or spec.max_zoom > 1
@@ -249,15 +249,6 @@ def mirror(pixels: Tensor, mirrored: Tensor) -> Tensor:
 
 def _no_lighting(n: int) -> tuple[Tensor, Tensor]:
     return torch.full((n,), 0.5, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
-
-
-def _check(spec: TransformSpec) -> None:
-    for name in ("max_lighting", "max_warp"):
-        if not 0 <= getattr(spec, name) < 1:
-            raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not in [0, 1)")
-    for name in ("p_affine", "p_lighting"):
-        if not 0 <= getattr(spec, name) <= 1:
-            raise LearnerError(f"data.transforms.{name}", f"{getattr(spec, name)} is not a probability in [0, 1]")
 
 
 def _normalised_ends(stats: Stats, device: torch.device) -> tuple[Tensor, Tensor]:
