@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.ranks import join
 from support.resume_lab import JOB, Scenario, kill_now
 
 from learnfleet.trainer import manifest, tensor_file
-from learnfleet.trainer.callback import EVENTS, Callback
+from learnfleet.trainer.callback import EVENTS, Callback, Changes
 from learnfleet.trainer.callback_registry import build_callback
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
 from learnfleet.trainer.data import ImageDataBunch
@@ -23,6 +24,7 @@ from learnfleet.trainer.language_model import language_model_learner
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.losses import build_loss
 from learnfleet.trainer.manifest import newest_valid
+from learnfleet.trainer.opt_funcs import as_opt_func
 from learnfleet.trainer.run import RunContext, run_train
 from learnfleet.trainer.stage_spec import stage_from_json
 from learnfleet.trainer.state import TrainState
@@ -142,20 +144,43 @@ class Forgetful(Callback):
         state.loss = state.loss * self._seen
 
 
+class BestSoFar(Callback):
+    """A metric that is a callback, with a state: the least loss of any validation batch in this learner's life."""
+
+    def __init__(self) -> None:
+        self._best = float("inf")
+
+    def on_batch_end(self, state: TrainState) -> None:
+        assert state.loss is not None
+        self._best = min(self._best, float(state.loss))
+
+    def on_epoch_end(self, state: TrainState) -> Changes:
+        return {"last_metrics": [*state.last_metrics, state.learner.world.sum(torch.tensor(self._best)).item()]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best if math.isfinite(self._best) else None}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self._best = float("inf") if values["best"] is None else values["best"]
+
+
 def _callback(name: str, arguments: dict[str, Any], learner: Learner) -> Callback:
     return Forgetful() if name == "forgetful" else build_callback(name, arguments, learner)
 
 
 def learner_of(scenario: Scenario, folder: Path) -> Learner:
     """The learner as it is before the job, alike in every attempt."""
-    learner = _text_learner(folder) if scenario.data == "text" else _picture_learner(scenario, folder)
+    learner = _text_learner(scenario, folder) if scenario.data == "text" else _picture_learner(scenario, folder)
     learner.callbacks.extend(_callback(name, arguments, learner) for name, arguments in scenario.callbacks)
     return learner
 
 
-def _text_learner(folder: Path) -> Learner:
+def _text_learner(scenario: Scenario, folder: Path) -> Learner:
     data = LanguageModelData.from_text("the cat sat on the mat and the dog sat on it\n" * 20, 0.2, 4, 5, min_freq=1)
-    learner = language_model_learner(data, 8, 12, 2, metrics="accuracy", path=folder, silent=True)
+    options = dict(scenario.learner)
+    opt_func = options.pop("opt_func", "adam")
+    learner = language_model_learner(data, 8, 12, 2, metrics="accuracy", path=folder, silent=True, **options)
+    learner.opt_func = as_opt_func(opt_func)
     learner.split(lambda model: [model.layers[1]])
     return learner
 
@@ -164,10 +189,13 @@ def _picture_learner(scenario: Scenario, folder: Path) -> Learner:
     options = dict(scenario.learner)
     if "loss" in options:
         options["loss_func"] = build_loss(options.pop("loss"))
-    precision = options.pop("precision", "fp32")
-    learner = a_learner(_data(scenario, folder), tiny_model(), metrics="accuracy", path=folder, **options)
+    precision, channels_last = options.pop("precision", "fp32"), options.pop("channels_last", False)
+    metrics = [BestSoFar() if name == "best" else name for name in options.pop("metrics", ["accuracy"])]
+    learner = a_learner(_data(scenario, folder), tiny_model(), metrics=metrics, path=folder, **options)
     if precision == "bf16":
         learner.to_bf16()
+    if channels_last:
+        learner.to_channels_last()
     return learner
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from support.any_job import FIT, FREEZE, OF_A_STAGE, OF_PICTURES, ONE_CYCLE, scenarios
 from support.resume_lab import Lab, Scenario
 
-ONE_CYCLE = {"kind": "fit_one_cycle", "epochs": 2, "max_lr": {"value": 0.05}}
-FIT = {"kind": "fit", "epochs": 1}
-FREEZE = {"kind": "freeze_to", "n": -1}
+from learnfleet.trainer.callback_registry import available_callbacks
+
 STAGES = [ONE_CYCLE, FREEZE, FIT]  # 4 steps an epoch: 0-3, 4-7 and 8-11
 
 
@@ -141,6 +140,12 @@ def test_f073_f095_an_appending_table_has_no_line_twice_wherever_a_job_is_killed
     assert len(lab.whole(scenario)["files"]["history.csv"]) == 5
 
 
+def test_f062_f095_a_metric_that_is_a_callback_keeps_its_state(lab: Lab) -> None:
+    for place, step in (("on_backward_end", 5), ("on_train_begin", 8), ("validation", 4)):
+        scenario = Scenario([ONE_CYCLE, FIT], learner={"metrics": ["accuracy", "best"]}, waits=True)
+        lab.check(replace(scenario, kills=kills_at([(place, step)])))
+
+
 def test_f095_the_lab_finds_a_callback_that_loses_its_state(lab: Lab) -> None:
     """What it says of the others would be worth nothing if it did not."""
     scenario = Scenario(STAGES, [("forgetful", {})], waits=True, kills=kills_at([("on_backward_end", 5)]))
@@ -148,138 +153,11 @@ def test_f095_the_lab_finds_a_callback_that_loses_its_state(lab: Lab) -> None:
         lab.check(scenario)
 
 
-PLACES = st.sampled_from(
-    [
-        "on_train_begin",
-        "on_epoch_begin",
-        "on_batch_begin",
-        "on_loss_begin",
-        "on_backward_begin",
-        "on_backward_end",
-        "on_step_end",
-        "on_batch_end",
-        "validation",
-        "on_epoch_end",
-        "on_train_end",
-        "write",
-        "stop",
-    ]
-)
-
-
-def given_as(**arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(arguments)
-
-
-MONITORS = st.sampled_from(["valid_loss", "train_loss", "accuracy"])
-# Of each group at most one takes part.
-GROUPS: list[dict[str, st.SearchStrategy[dict[str, Any]]]] = [
-    {"ema": given_as(decay=st.sampled_from([0.5, 0.99]), warm_up=st.booleans())},
-    {"save_model": given_as(monitor=MONITORS, with_opt=st.booleans(), every=st.sampled_from(["improvement", "epoch"]))},
-    {"early_stopping": given_as(monitor=MONITORS, patience=st.integers(0, 1), min_delta=st.sampled_from([0.0, 0.2]))},
-    {"reduce_lr_on_plateau": given_as(min_delta=st.sampled_from([0.0, 0.5]), min_lr=st.just(1e-5))},
-    {"csv_logger": given_as()},
-    {"track_epoch": given_as()},
-    {"mixup": given_as(alpha=st.sampled_from([0.4, 2.0])), "cutmix": given_as()},
-    {
-        "accumulate": given_as(n_step=st.integers(1, 3), drop_last=st.booleans()),
-        "gradient_accumulation": given_as(n_acc=st.sampled_from([8, 14, 20])),
-    },
-    {"gradient_clipping": given_as(clip=st.sampled_from([0.1, 1.0]))},
-    {
-        "mixed_precision": given_as(
-            loss_scale=st.sampled_from([None, 2.0**24]), max_noskip=st.integers(1, 3), clip=st.sampled_from([None, 0.5])
-        )
-    },
-    {"bn_freeze": given_as()},
-    {"over_sampling": given_as(), "under_sampling": given_as()},
-    {"activation_stats": given_as()},
-    {"terminate_on_nan": given_as()},
-]
-OF_A_STAGE: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "one_cycle": given_as(lr_max=st.just(0.03)),
-    "flat_cos": given_as(lr=st.just(0.01), tot_epochs=st.integers(1, 2)),
-    "stop_after_n_batches": given_as(n_batches=st.integers(1, 6)),
-    "general_scheduler": given_as(
-        phases=st.just(
-            [
-                {"length": 3, "hps": {"lr": {"vals": [0.001, 0.02]}}},
-                {"length": 2, "hps": {"lr": {"vals": [0.02, 0.001]}, "mom": {"vals": [0.9, 0.8]}}},
-            ]
-        )
-    ),
-}
-FITTING = st.sampled_from(
-    [
-        FIT,
-        {**FIT, "epochs": 2, "lr": {"start": 1e-3, "stop": 1e-2}},
-        ONE_CYCLE,
-        {"kind": "fit_flat_cos", "epochs": 2, "lr": {"value": 0.01}},
-        {"kind": "fit_sgdr", "n_cycles": 2, "cycle_len": 1, "lr_max": {"value": 0.02}},
-    ]
-)
-BETWEEN = st.sampled_from(
-    [
-        [],
-        [FREEZE],
-        [{"kind": "freeze_to", "n": 0}],
-        [{"kind": "freeze_to", "n": 1}, {"kind": "lr_find", "num_it": 6}],
-        [{"kind": "lr_find", "num_it": 3}],
-    ]
-)
-LEARNERS = given_as(
-    opt_func=st.sampled_from(["adam", "sgd", "rmsprop"]),
-    true_wd=st.booleans(),
-    bn_wd=st.booleans(),
-    train_bn=st.booleans(),
-    loss=st.sampled_from(["cross_entropy", "label_smoothing", "focal"]),
-    precision=st.sampled_from(["fp32", "fp32", "bf16"]),
-)
-
-
-@st.composite
-def callbacks_of_a_learner(draw: st.DrawFn, most: int = 5) -> list[tuple[str, dict[str, Any]]]:
-    chosen = draw(st.lists(st.sampled_from(range(len(GROUPS))), unique=True, max_size=most))
-    names = [draw(st.sampled_from(sorted(GROUPS[index]))) for index in chosen]
-    return [(name, draw(GROUPS[index][name])) for index, name in zip(chosen, names, strict=True)]
-
-
-@st.composite
-def fitting_stages(draw: st.DrawFn) -> dict[str, Any]:
-    stage = draw(FITTING)
-    if stage["kind"] != "fit" or draw(st.booleans()):
-        return stage
-    name = draw(st.sampled_from(sorted(OF_A_STAGE)))
-    return {**stage, "callbacks": [{"name": name, "arguments": draw(OF_A_STAGE[name])}]}
-
-
-@st.composite
-def kills(draw: st.DrawFn, steps: int, most: int) -> list[tuple[str, int, int]]:
-    """In the order in which a job comes to them, so that most of them happen."""
-    when = sorted(draw(st.lists(st.integers(0, steps - 1), min_size=1, max_size=most)))
-    return [_kill(draw, draw(PLACES), step) for step in when]
-
-
-def _kill(draw: st.DrawFn, place: str, step: int) -> tuple[str, int, int]:
-    return place, draw(st.integers(1, 8)) if place == "write" else step, 0
-
-
-@st.composite
-def scenarios(draw: st.DrawFn, max_kills: int = 2) -> Scenario:
-    callbacks = draw(callbacks_of_a_learner())
-    samples = any("sampling" in name for name, _ in callbacks)
-    fits = draw(st.lists(fitting_stages(), min_size=1, max_size=2))
-    stages = [stage for fit in fits for stage in (*draw(BETWEEN), fit)]
-    epochs = sum(stage.get("epochs", 2) for stage in fits)
-    return Scenario(
-        stages,
-        callbacks,
-        draw(LEARNERS),
-        "pictures" if samples else draw(st.sampled_from(["memory", "memory", "pictures"])),
-        every_steps=draw(st.sampled_from([None, 1, 2, 3])),
-        waits=draw(st.booleans()),
-        kills=draw(kills(3 * epochs, max_kills)),
-    )
+def test_f095_every_registered_callback_takes_part_in_any_job() -> None:
+    measures = {"peak_mem"}  # no two runs use the same memory
+    assert {name for group in OF_PICTURES for name in group} | {*OF_A_STAGE, "rnn_trainer"} == {
+        name for name in available_callbacks() if name not in measures
+    }
 
 
 NO_HEALTH_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -302,8 +180,6 @@ def test_any_callbacks_and_many_kills_end_as_without_kills(lab: Lab, scenario: S
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_HEALTH_CHECKS)
-@given(scenario=scenarios(), rank=st.integers(0, 1))
-def test_any_callbacks_and_kills_of_either_of_two_ranks_end_as_without_kills(
-    lab: Lab, scenario: Scenario, rank: int
-) -> None:
-    lab.check(replace(scenario, world_size=2, kills=[(place, step, rank) for place, step, _ in scenario.kills]))
+@given(scenario=scenarios(world_size=2))
+def test_any_callbacks_and_kills_of_either_of_two_ranks_end_as_without_kills(lab: Lab, scenario: Scenario) -> None:
+    lab.check(scenario)

@@ -195,10 +195,15 @@ def _of_trainable(learner: Learner, saved: dict[str, Tensor], state: dict[str, A
     return {key: value for key, value in saved.items() if key.partition("/")[2] in trained}
 
 
+def between_fits(learner: Learner) -> Events:
+    """The callbacks that live for many fits."""
+    return Events([*learner.metric_callbacks, *learner.callbacks])
+
+
 def restore_between_fits(learner: Learner, snapshot: Snapshot) -> None:
     """What the learner's own callbacks have kept of earlier fits."""
     saved = snapshot.state["callbacks"]
-    for name, callback in Events(learner.callbacks).names().items():
+    for name, callback in between_fits(learner).names().items():
         if name in saved:
             callback.load_state_dict(saved[name])
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from learnfleet.trainer.callback import Callback, Changes, snake_case
 from learnfleet.trainer.keyword_events import handler_of
 from learnfleet.trainer.state import TrainState
 
 
 class MetricCallback(Callback):
-    """Passes on what a metric may hear: training and epochs, the batches of validation, and epochs that validate."""
+    """Passes on what a metric may hear: training and epochs, the batches of validation, and epochs that validate.
+
+    What it keeps for a resumed fit is the inner one's.
+    """
 
     order: ClassVar[int] = -1000  # metrics come before callbacks
 
@@ -40,6 +45,27 @@ class MetricCallback(Callback):
 
     def on_train_end(self, state: TrainState) -> Changes:
         return self._tell("on_train_end", state)
+
+    def jump_to_epoch(self, epoch: int) -> None:
+        self.inner.jump_to_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.inner.state_dict()
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.inner.load_state_dict(values)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.inner.tensors()
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self.inner.load_tensors(tensors)
+
+    def rank_tensors(self) -> dict[str, Tensor]:
+        return self.inner.rank_tensors()
+
+    def load_rank_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self.inner.load_rank_tensors(tensors)
 
 
 def split_callbacks(metrics: object) -> tuple[object, list[MetricCallback]]:

@@ -19,6 +19,7 @@ from learnfleet.trainer.heap import ReleaseFreeMemory
 from learnfleet.trainer.layer_groups import describe_groups
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_state import (
+    between_fits,
     is_exact,
     last_metrics,
     load_state,
@@ -207,7 +208,7 @@ class _TrainRun:
                 "metrics": last_metrics(learner) if inside and learner.recorder.rows else self._earlier_metrics,
             },
         }
-        events = self._events or Events(learner.callbacks)
+        events = self._events or between_fits(learner)
         snapshot = take_snapshot(
             learner, extra, events, in_fit=inside, rank_tensors=rank_tensors, staging=self._staging
         )
