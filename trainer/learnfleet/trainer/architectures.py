@@ -95,7 +95,11 @@ def _title(architecture: str | Architecture) -> str:
 def _build(architecture: str | Architecture, pretrained: bool) -> Network:
     name = name_of(architecture)
     if name is None:
-        assert not isinstance(architecture, str)
+        if isinstance(architecture, str) or not callable(architecture):
+            raise LearnerError(
+                "architecture",
+                f"{architecture!r} is neither a name, nor a function (pretrained) -> module, nor a module",
+            )
         return Network(_title(architecture), architecture(pretrained), Meta())
     check_name(name)
     if name.startswith(zoo_timm.PREFIX):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -93,9 +94,9 @@ def as_weights(pretrained: Pretrained) -> WeightsSpec:
     """What `cnn_learner` takes as `pretrained`, as a spec."""
     if isinstance(pretrained, WeightsSpec):
         return pretrained
-    if isinstance(pretrained, bool):
-        return WeightsSpec("pretrained" if pretrained else "none")
-    return WeightsSpec("file", str(pretrained))
+    if isinstance(pretrained, str | Path):
+        return WeightsSpec("file", str(pretrained))
+    return WeightsSpec("pretrained" if pretrained else "none")
 
 
 def _boundaries_within(network: Network, cut: Cut | None) -> Boundaries:
@@ -120,8 +121,8 @@ def cut_body(network: Network, cut: Cut | None = None) -> nn.Module:
     children = list(network.module.children())
     if cut is None:
         cut = _last_pooling_child(network.name, children)
-    if isinstance(cut, int) and not isinstance(cut, bool):
-        return _children_before(network.name, children, cut)
+    if isinstance(cut, Integral) and not isinstance(cut, bool):
+        return _children_before(network.name, children, int(cut))
     if callable(cut):
         return cut(network.module)
     raise TypeError(f"cut must be an int or a function of the model, not {type(cut).__name__}")

@@ -53,8 +53,10 @@ def add_head(
     concat_pool: bool = True,
 ) -> nn.Sequential:
     """As `create_cnn_model`, for a body that is there."""
+    if custom_head is not None:  # an empty Sequential, which is False, is a head too
+        return nn.Sequential(body.module, custom_head)
     features = body.channels * (2 if concat_pool else 1)
-    return nn.Sequential(body.module, custom_head or create_head(features, nc, lin_ftrs, ps, concat_pool, bn_final))
+    return nn.Sequential(body.module, create_head(features, nc, lin_ftrs, ps, concat_pool, bn_final))
 
 
 def family_split(body: Body, model: nn.Module) -> list[nn.Module]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
@@ -49,11 +50,13 @@ def create_head(
         ps: dropout before each linear layer; a single value is the last one's, and hidden ones get half of it.
 
     Raises:
-        ValueError: the number of dropouts is not 1 and not that of the linear layers.
+        ValueError: the number of dropouts is not 1 and not that of the linear layers; `lin_ftrs` is no list.
     """
+    if isinstance(lin_ftrs, Integral):
+        raise ValueError(f"lin_ftrs: {lin_ftrs} is one width; give a list, [{lin_ftrs}]")
     widths = [nf, *(lin_ftrs if lin_ftrs is not None else (512,)), nc]
     n_linear = len(widths) - 1
-    dropouts = [ps] if isinstance(ps, int | float) else list(ps)
+    dropouts = [float(ps)] if isinstance(ps, float | Real) else [float(p) for p in ps]
     if len(dropouts) == 1:
         dropouts = [dropouts[0] / 2] * (n_linear - 1) + dropouts
     if len(dropouts) != n_linear:

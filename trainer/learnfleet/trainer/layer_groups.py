@@ -12,7 +12,7 @@ from learnfleet.trainer.head import BATCH_NORMS
 _NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
 _WITH_BIAS = (nn.Linear, nn.modules.conv._ConvNd)
 Splits = Sequence[nn.Module] | Sequence[Sequence[nn.Module]]
-SplitOn = Callable[[nn.Module], Splits] | Splits | nn.Module
+SplitOn = Callable[[nn.Module], Splits | nn.Module] | Splits | nn.Module
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def split_model(model: nn.Module, split_on: SplitOn | None = None) -> tuple[Laye
     A parameter that is used by several modules belongs to the first.
 
     Raises:
-        ValueError: a module is not in the model, or lists of lists leave parameters out or take them twice (fastai v1
-            would never train the first, and step the second twice).
+        ValueError: what is given is no module nor a list; a module is not in the model; or lists of lists leave
+            parameters out or take them twice (fastai v1 would never train the first, and step the second twice).
     """
     splits = _splits(model, split_on)
     modules = [item for item in splits if isinstance(item, nn.Module)]
@@ -84,7 +84,12 @@ def _splits(model: nn.Module, split_on: SplitOn | None) -> Splits:
         return ()
     if isinstance(split_on, nn.Module):  # also callable, so this comes first
         return [split_on]
-    return split_on(model) if callable(split_on) else split_on
+    splits = split_on(model) if callable(split_on) else split_on
+    if isinstance(splits, nn.Module):
+        return [splits]
+    if isinstance(splits, str) or not isinstance(splits, Sequence):
+        raise ValueError(f"split_on: {splits!r} is neither a module, nor a list of modules or of lists of them")
+    return splits
 
 
 def _at_boundaries(model: nn.Module, modules: Sequence[nn.Module]) -> tuple[LayerGroup, ...]:

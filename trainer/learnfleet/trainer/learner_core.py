@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -147,11 +148,11 @@ class LearnerCore:
         A model that keeps a state between batches (it has `reset`, as recurrent ones do) starts anew, too.
         """
         count = len(self.layer_groups)
-        if not -count <= n < count:
+        if not isinstance(n, Integral) or not -count <= n < count:
             raise LearnerError(
                 "freeze_to", f"{n} is not possible with {count} layer groups; give -{count} to {count - 1}"
             )
-        self.frozen_to = n % count
+        self.frozen_to = int(n) % count
         for index, group in enumerate(self.layer_groups):
             group.set_trainable(index >= self.frozen_to, train_bn=self.train_bn)
         reset = getattr(self.model, "reset", None)

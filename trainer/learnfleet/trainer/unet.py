@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -21,6 +22,8 @@ from learnfleet.trainer.unet_blocks import (
     conv_layer,
     resize_to,
 )
+
+_ATTENTION_FROM_END = 3  # the block with self-attention, counted from the last
 
 
 class Skip:
@@ -93,6 +96,7 @@ class DynamicUnet(nn.Module):
         bottle: halve the channels inside that last residual block.
         norm_type: of every convolution of the decoder. None: no normalisation, but biases (`unet_learner`'s default).
 
+    Options that have no effect (`bottle` without `last_cross`, attention with fewer than three blocks) give a warning.
     Unlike v1, sizes are not fixed when it is built: the last maps are resized to each picture (as in v2).
 
     Raises LearnerError when the encoder's maps do not shrink in steps.
@@ -113,9 +117,13 @@ class DynamicUnet(nn.Module):
     ) -> None:
         super().__init__()
         norm = _norm_type(norm_type)
+        if bottle and not last_cross:
+            warnings.warn("bottle has no effect: it is of the block that last_cross=False leaves out", stacklevel=2)
         encoder = without_last_pool(encoder)
         steps, picture = find_steps(encoder)
         channels = probe(type(encoder).__name__, encoder).maps.shape[1]
+        if self_attention and len(steps) < _ATTENTION_FROM_END:
+            warnings.warn(f"self_attention has no effect: it needs 3 blocks, and there are {len(steps)}", stacklevel=2)
         layers = [encoder, batchnorm_2d(channels), nn.ReLU(), _middle(channels, norm)]
         blocks = _blocks(steps, channels, norm, blur, blur_final, self_attention)
         layers += blocks
@@ -165,7 +173,7 @@ def _blocks(
             norm,
             final_div=not is_last,
             blur=blur and (blur_final or not is_last),
-            self_attention=self_attention and index == len(steps) - 3,
+            self_attention=self_attention and index == len(steps) - _ATTENTION_FROM_END,
         )
         blocks.append(block)
         channels = block.out_channels
