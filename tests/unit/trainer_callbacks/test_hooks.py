@@ -79,7 +79,7 @@ def test_f077_statistics_are_those_of_the_outputs() -> None:
     learner = a_learner(MemoryData(14, 0))
     callback = Keeps(learner, modules=[learner.model[1]])  # type: ignore[index]
     learner.fit(1, callbacks=[callback])
-    expected = torch.tensor([[float(o.mean()) for o in outputs], [float(o.std(unbiased=False)) for o in outputs]])
+    expected = torch.tensor([[float(o.mean()) for o in outputs], [float(o.std()) for o in outputs]])
     assert torch.allclose(callback.stats[:, 0], expected)
 
 

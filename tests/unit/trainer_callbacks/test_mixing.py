@@ -90,6 +90,15 @@ def test_f071_mixup_on_the_learner_serves_every_fit_and_other_losses() -> None:
     assert torch.equal(activation_of(wrapped)(preds), preds.softmax(dim=-1))
 
 
+def test_f071_a_plain_function_is_a_loss_for_mixed_pictures() -> None:
+    first, second = a_learner(loss_func=F.cross_entropy), a_learner()
+    for learner in (first, second):
+        learner.mixup().fit(1, 1e-2)
+    assert first.recorder.losses == pytest.approx(second.recorder.losses)
+    with pytest.raises(LearnerError, match="need a loss with a `reduction`"):
+        a_learner(loss_func=lambda output, target: output.sum()).mixup().fit(1)
+
+
 def test_f072_targets_themselves_can_be_mixed() -> None:
     class SoftLoss(nn.Module):
         reduction = "mean"

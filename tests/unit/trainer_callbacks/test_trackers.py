@@ -134,6 +134,32 @@ def test_f083_rates_fall_when_nothing_gets_better_and_groups_keep_their_shares()
     assert lrs == pytest.approx([1e-4, 2.5e-4, 2.5e-3])  # two falls; none below the least
 
 
+def test_f079_f080_the_end_of_a_fit_is_told_unless_the_learner_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(nn.Module):
+        def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return output.sum() * math.nan
+
+    for silent in (False, True):
+        broken = a_learner(MemoryData(14, 5), loss_func=Broken(), silent=silent)
+        broken.fit(2, callbacks=[TerminateOnNaNCallback()])
+        stopped = a_learner(MemoryData(14, 5), silent=silent, metrics=["accuracy"])
+        stopped.fit(9, callbacks=[Scripted([0.5, 0.6]), EarlyStoppingCallback(stopped)])
+        text = capsys.readouterr().out
+        assert ("Epoch/Batch (0/0): Invalid loss, terminating training." in text) is not silent
+        assert ("Epoch 1: early stopping" in text) is not silent
+
+
+def test_f065_f080_an_epoch_that_is_not_validated_counts_for_no_patience() -> None:
+    class SkipsOne(Callback):
+        def on_epoch_begin(self, state: TrainState) -> Changes:
+            return {"skip_validate": state.epoch == 1}
+
+    learner = a_learner(MemoryData(14, 5))
+    stopper = EarlyStoppingCallback(learner, min_delta=99.0, patience=1)
+    learner.fit(9, callbacks=[SkipsOne(), stopper])
+    assert [row.valid_loss is None for row in learner.recorder.rows] == [False, True, False, False]
+
+
 def test_f083_rates_that_are_at_the_least_already_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     learner = a_learner(MemoryData(14, 5), metrics=["accuracy"])
     learner.fit(4, 1e-3, callbacks=[Scripted([0.5, 0.6, 0.7, 0.8]), ReduceLROnPlateauCallback(learner)])

@@ -96,6 +96,24 @@ def test_f086_tensorboard_holds_losses_weights_and_gradients(tmp_path: Path) -> 
     assert tags["graph"]
 
 
+def test_f084_what_an_epoch_keeps_is_used_and_what_it_gives_back_is_peak() -> None:
+    class Allocates(Callback):
+        kept: bytearray | None = None
+
+        def on_epoch_begin(self, state: TrainState) -> None:
+            if state.epoch == 0:
+                self.kept = bytearray(20 * 2**20)
+            bytearray(50 * 2**20)
+
+    learner, holder = a_learner(), Allocates()
+    learner.fit(2, callbacks=[PeakMemMetric(learner), holder])
+    first, second = learner.recorder.rows
+    assert first.metrics["cpu used"] == pytest.approx(20, abs=2)
+    assert first.metrics["cpu peak"] == pytest.approx(50, abs=2)
+    assert second.metrics["cpu used"] == pytest.approx(0, abs=2)
+    assert second.metrics["cpu peak"] == pytest.approx(50, abs=2)
+
+
 class Losses(Callback):
     """Each training batch's, not smoothed."""
 

@@ -81,6 +81,15 @@ def test_f016_single_predicts_the_validation_items_one_by_one(of_classes: Learne
     )
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("eps", [0.0, 0.1, 0.7])
+def test_f093_the_loss_is_eps_of_all_classes_and_the_rest_of_the_true_one(eps: float, reduction: str) -> None:
+    logits, true = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 1, 1])
+    loss = LabelSmoothingCrossEntropy(eps, reduction)(logits, true)
+    right = torch.nn.functional.cross_entropy(logits, true, label_smoothing=eps, reduction=reduction)
+    assert torch.allclose(loss, right, atol=1e-6)
+
+
 def test_f093_under_label_smoothing_get_preds_gives_probabilities_and_its_own_losses() -> None:
     learner = a_learner(loss_func=LabelSmoothingCrossEntropy())
     preds, targets, losses = learner.get_preds(with_loss=True)

@@ -245,6 +245,48 @@ def test_f042_a_fit_takes_a_rate_in_every_form() -> None:
     assert found[3] == found[4] == [0.1, 0.2, 0.3]
 
 
+@pytest.mark.parametrize(
+    "lr", [-1e-3, float("nan"), float("inf"), slice(-1e-3, 1e-3), slice(-1e-3), [1e-3, -1e-3, 0.1]]
+)
+def test_f042_rates_below_0_or_that_are_no_number_are_refused(lr: Lr) -> None:
+    with pytest.raises(LearnerError, match=r"lr: .* is not possible: rates are 0 or more"):
+        a_learner().fit(1, lr)
+
+
+@pytest.mark.parametrize("lr", [None, "fast", [None], {"a": 1}])
+def test_f042_what_is_no_rate_is_named(lr: Any) -> None:
+    with pytest.raises(LearnerError, match="is no number, and no list of one a layer group"):
+        a_learner().fit(1, lr)
+
+
+def test_f042_a_rate_may_be_0_a_tensor_or_a_list_of_one() -> None:
+    learner = a_learner()
+    before = [value.clone() for value in learner.model.parameters()]
+    learner.fit(1, 0, wd=0)
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.model.parameters(), strict=True))
+    for lr in (torch.tensor(0.25), (0.25,), [0.25], np.array([0.25]), np.array(0.25)):
+        learner.fit(1, lr)  # type: ignore[arg-type]
+        assert [group["lr"] for group in learner.require_optimizer().param_groups] == [0.25] * 6
+
+
+def test_f044_create_opt_takes_rates_and_decay() -> None:
+    optimizer = a_learner(wd=0.3).create_opt(slice(1e-4, 1e-2), 0.1)
+    assert optimizer.hyper_parameters()["lr"] == pytest.approx([1e-4, 1e-3, 1e-2])
+    assert optimizer.wd == 0.1
+    assert a_learner(wd=0.3).create_opt().wd == 0.3
+
+
+def test_f038_another_opt_func_may_be_set_later_in_any_form() -> None:
+    learner = a_learner()
+    for given, kind in ((torch.optim.SGD, torch.optim.SGD), ("rmsprop", torch.optim.RMSprop)):
+        learner.opt_func = given
+        learner.create_opt()
+        learner.fit(1)
+        assert isinstance(learner.require_optimizer().inner, kind)
+    with pytest.raises(LearnerError, match="'adamw' is unknown"):
+        learner.opt_func = "adamw"
+
+
 def test_f043_a_slice_with_one_layer_group_is_its_stop() -> None:
     learner = a_learner(layer_groups=None)
     learner.fit(1, slice(1e-5, 1e-3))

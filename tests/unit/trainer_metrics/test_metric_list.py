@@ -15,7 +15,7 @@ from torch import Tensor
 from learnfleet.trainer.callback import Callback, Changes
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.metric_functions import auc_roc_score
+from learnfleet.trainer.metric_functions import accuracy, auc_roc_score, error_rate
 from learnfleet.trainer.metrics import available_metrics, build_metric, results
 from learnfleet.trainer.state import TrainState
 
@@ -217,6 +217,35 @@ def test_f096_wrong_arguments_are_named() -> None:
     ):
         with pytest.raises(LearnerError, match=told):
             build_metric(name, arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("value", "told"), [(torch.zeros(3), r"\[3\] numbers"), (None, "None"), ("0.5", "'0.5'")])
+def test_f066_a_function_that_gives_no_number_is_named(value: object, told: str) -> None:
+    def shaky(output: Tensor, target: Tensor) -> object:
+        return value
+
+    with pytest.raises(LearnerError, match=rf"metrics\.shaky: it gives {told} a batch; a metric is one number"):
+        a_learner(metrics=shaky).fit(1)
+
+
+def test_f066_f067_metrics_may_be_set_and_added_to_after_the_learner_was_made() -> None:
+    class Zero(Callback):
+        def on_epoch_end(self, state: TrainState) -> Changes:
+            return {"last_metrics": [*state.last_metrics, 0.0]}
+
+    learner = a_learner(metrics=[Zero()])
+    learner.metrics = [accuracy]  # type: ignore[list-item]
+    learner.metrics.append(error_rate)  # type: ignore[arg-type]
+    learner.metrics += ["Recall", Zero()]  # type: ignore[list-item]
+    learner.fit(1)
+    assert learner.recorder.metric_names == ["accuracy", "error_rate", "recall", "zero"]
+    right, wrong, _, zero = learner.recorder.metrics[0]
+    assert right + wrong == pytest.approx(1)
+    assert zero == 0
+    learner.metrics = accuracy  # type: ignore[assignment]
+    assert len(learner.validate()) == 2
+    with pytest.raises(LearnerError, match="3 is neither a name"):
+        learner.metrics = [3]  # type: ignore[list-item]
 
 
 def test_f067_a_callback_serves_as_a_metric() -> None:

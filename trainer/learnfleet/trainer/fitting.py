@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from learnfleet.trainer import loop
 from learnfleet.trainer.batch import Shard
-from learnfleet.trainer.callback import Callback, Events, made_callback
+from learnfleet.trainer.callback import Callback, Events, as_callback_fns, as_callbacks, made_callback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, PerGroup, lr_range
 from learnfleet.trainer.progress import NotebookProgress, ProgressCallback, in_notebook
@@ -105,14 +105,15 @@ def _check(learner: Learner, request: Fit) -> None:
 
 def _callbacks(learner: Learner, request: Fit) -> list[Callback]:
     learner.recorder = Recorder(learner.add_time)
+    fns = as_callback_fns(learner.callback_fns)  # users may have added to the lists
     if request.is_search:
-        own = [callback for callback in learner.callbacks if callback.in_lr_find]
-        made = [made_callback(make, learner) for make in learner.callback_fns if _makes_for_search(make)]
+        own = [callback for callback in as_callbacks(learner.callbacks) if callback.in_lr_find]
+        made = [made_callback(make, learner) for make in fns if _makes_for_search(make)]
         return [*own, learner.recorder, *made, *request.callbacks]
     writes_table = learner.world.is_main and not learner.silent
     shown: list[Callback] = [NotebookProgress() if in_notebook() else ProgressCallback()] if writes_table else []
-    made = [made_callback(make, learner) for make in learner.callback_fns]
-    own = [*learner.metric_callbacks, *learner.callbacks]
+    made = [made_callback(make, learner) for make in fns]
+    own = [*learner.metric_callbacks, *as_callbacks(learner.callbacks)]
     return [*own, learner.recorder, *made, *request.callbacks, *shown]
 
 

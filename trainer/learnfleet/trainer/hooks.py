@@ -156,7 +156,7 @@ class HookCallback(LearnerCallback):
 
 
 class ActivationStats(HookCallback):
-    """Mean and std of what each module gives, a batch at a time.
+    """Mean and std (torch's, unbiased) of what each module gives, a batch at a time.
 
     Attributes:
         stats: after a fit: float32 [2, modules, training batches]; mean, then std.
@@ -171,7 +171,7 @@ class ActivationStats(HookCallback):
 
     def hook(self, module: nn.Module, given: Any, output: Any) -> Any:
         first = output[0] if isinstance(output, tuple | list) else output
-        return first.mean(), first.std(unbiased=False)
+        return first.mean(), first.std()
 
     def on_train_begin(self, state: TrainState) -> None:
         super().on_train_begin(state)

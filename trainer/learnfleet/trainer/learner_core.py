@@ -20,10 +20,10 @@ from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
 from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import Loss
-from learnfleet.trainer.metric_callbacks import split_callbacks
-from learnfleet.trainer.metrics import as_metrics
-from learnfleet.trainer.opt_funcs import Adam, OptFuncLike, as_opt_func
-from learnfleet.trainer.optimizer import LayerOptimizer
+from learnfleet.trainer.metric_callbacks import MetricCallback, split_callbacks
+from learnfleet.trainer.metrics import Metric, as_metrics
+from learnfleet.trainer.opt_funcs import Adam, OptFunc, OptFuncLike, as_opt_func
+from learnfleet.trainer.optimizer import LayerOptimizer, Lr, PerGroup, lr_range
 from learnfleet.trainer.precision import Precision
 from learnfleet.trainer.recorder import Recorder
 
@@ -80,10 +80,9 @@ class LearnerCore:
         seed: int = 0,
     ) -> None:
         self.data, self.model = data, model.to(data.device)
-        self.opt_func = as_opt_func(opt_func)
+        self.opt_func = opt_func
         self.loss_func: Loss = loss_func or getattr(data, "loss_func", None) or CrossEntropyFlat()
-        plain, self.metric_callbacks = split_callbacks(metrics)
-        self.metrics = as_metrics(plain)
+        self.metrics = metrics
         self.true_wd, self.bn_wd, self.wd, self.train_bn = true_wd, bn_wd, wd, train_bn
         self.path, self.model_dir = Path(path if path is not None else data.path), model_dir
         self.callback_fns = as_callback_fns(callback_fns)
@@ -109,6 +108,39 @@ class LearnerCore:
     @property
     def device(self) -> torch.device:
         return self.data.device
+
+    @property
+    def opt_func(self) -> OptFunc:
+        """What makes the next optimiser; set in any form that the constructor takes."""
+        return self._opt_func
+
+    @opt_func.setter
+    def opt_func(self, given: OptFuncLike) -> None:
+        self._opt_func = as_opt_func(given)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Set it, or add to the list, in any form that the constructor takes."""
+        self._settle_metrics()
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, given: object) -> None:
+        plain, self._metric_callbacks = split_callbacks(given)
+        self._metrics: list[Metric] = as_metrics(plain)
+
+    @property
+    def metric_callbacks(self) -> list[MetricCallback]:
+        """Those metrics that are callbacks."""
+        self._settle_metrics()
+        return self._metric_callbacks
+
+    def _settle_metrics(self) -> None:
+        """Make metrics of what a user has added to the list."""
+        if not all(isinstance(item, Metric) and not isinstance(item, type | Callback) for item in self._metrics):
+            plain, callbacks = split_callbacks(self._metrics)
+            self._metrics[:] = as_metrics(plain)
+            self._metric_callbacks += callbacks
 
     def register_callback(self, name: str, callback: Callback) -> None:
         """Make a callback reachable as `learn.<name>`; a later one of that name takes its place."""
@@ -174,10 +206,12 @@ class LearnerCore:
                 if own and not any(parameter.requires_grad for parameter in own):
                     module.eval()
 
-    def create_opt(self) -> LayerOptimizer:
-        """A new optimiser over what is trainable now."""
+    def create_opt(self, lr: Lr | None = None, wd: PerGroup | None = None) -> LayerOptimizer:
+        """A new optimiser over what is trainable now, with the learner's decay unless given. Fits set their own."""
         self.opt = LayerOptimizer(self.layer_groups, self.opt_func, true_wd=self.true_wd, bn_wd=self.bn_wd)
-        self.opt.set_wd(self.wd)
+        if lr is not None:
+            self.opt.set_lr(lr_range(lr, len(self.layer_groups)))
+        self.opt.set_wd(self.wd if wd is None else wd)
         return self.opt
 
     def require_optimizer(self) -> LayerOptimizer:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
@@ -121,7 +122,11 @@ class AverageMetric:
             value = self._function(output, *as_arguments(target))
         except (RuntimeError, IndexError) as error:
             raise misfit(self.name, output, target) from error
-        value = value.detach().double() if isinstance(value, Tensor) else value
+        if isinstance(value, Tensor) and value.numel() == 1:
+            value = value.detach().double().reshape(())
+        elif not isinstance(value, Real):
+            told = f"{list(value.shape)} numbers" if isinstance(value, Tensor) else repr(value)
+            raise LearnerError(f"metrics.{self.name}", f"it gives {told} a batch; a metric is one number")
         self._total = self._total + value * n  # stays on the device: no wait for the GPU here
         self._count += n
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from inspect import signature
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -29,9 +30,10 @@ class MixUpLoss(nn.Module):
 
     def __init__(self, loss: Loss) -> None:
         super().__init__()
-        if not hasattr(loss, "reduction"):
+        takes_reduction = "reduction" in signature(loss).parameters  # as torch.nn.functional's
+        if not hasattr(loss, "reduction") and not takes_reduction:
             raise LearnerError("loss_func", "mixed pictures need a loss with a `reduction`, as torch's have")
-        self.inner, self.reduction = loss, str(loss.reduction)
+        self.inner, self.reduction = loss, str(getattr(loss, "reduction", "mean"))
 
     def forward(
         self, output: Tensor, target: Tensor, target2: Tensor | None = None, lam: Tensor | None = None
@@ -42,6 +44,8 @@ class MixUpLoss(nn.Module):
         return reduced(lam * first + (1 - lam) * second, self.reduction)
 
     def _inner(self, output: Tensor, target: Tensor, reduction: str) -> Tensor:
+        if not hasattr(self.inner, "reduction"):
+            return self.inner(output, target, reduction=reduction)
         before = self.inner.reduction
         self.inner.reduction = reduction
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
@@ -27,10 +28,17 @@ def lr_range(lr: Lr, n_groups: int) -> list[float]:
     A number goes to all groups; slice(stop): the last gets stop, the others stop / 10; slice(start, stop): geometric
     from start to stop, and stop where there is one group; a list or array is one value, or one a group.
     """
-    if not isinstance(lr, slice):
-        return _per_group("lr", lr, n_groups)
+    rates = _per_group("lr", lr, n_groups) if not isinstance(lr, slice) else _of_slice(lr, n_groups)
+    if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
+        raise LearnerError("lr", f"{lr!r} is not possible: rates are 0 or more")
+    return rates
+
+
+def _of_slice(lr: slice, n_groups: int) -> list[float]:
     if lr.stop is None:
         raise LearnerError("lr", "a slice needs its stop, as in slice(1e-5, 1e-3) or slice(1e-3)")
+    if lr.stop < 0 or (lr.start or 0) < 0:
+        raise LearnerError("lr", f"{lr!r} is not possible: rates are 0 or more")
     if not lr.start:
         return [lr.stop / 10] * (n_groups - 1) + [float(lr.stop)]
     if n_groups == 1:
@@ -40,9 +48,12 @@ def lr_range(lr: Lr, n_groups: int) -> list[float]:
 
 
 def _per_group(name: str, values: PerGroup | np.ndarray[Any, Any], n_groups: int) -> list[float]:
-    if isinstance(values, Real) or np.ndim(values) == 0:
-        return [float(values)] * n_groups  # type: ignore[arg-type]  # a 0-d array is a number, too
-    items = [float(value) for value in values]  # type: ignore[union-attr]
+    try:
+        if isinstance(values, Real) or np.ndim(values) == 0:
+            return [float(values)] * n_groups  # type: ignore[arg-type]  # a 0-d array is a number, too
+        items = [float(value) for value in values]  # type: ignore[union-attr]
+    except (TypeError, ValueError) as error:
+        raise LearnerError(name, f"{values!r} is no number, and no list of one a layer group") from error
     if len(items) not in (1, n_groups):
         raise LearnerError(name, f"{len(items)} values for {n_groups} layer groups; give one, or one a group")
     return items * (n_groups // len(items))
