@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from learnfleet.trainer import ImageDataBunch, cnn_learner, unet_learner
+from learnfleet.trainer import ImageDataBunch, PointsItemList, cnn_learner, unet_learner
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, MaskSpec
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.transforms import get_transforms
 
 N = 6
 SIDE = 32
-KINDS = ("category", "multi_category", "float", "two floats", "mask")
+KINDS = ("category", "multi_category", "float", "two floats", "mask", "points")
 
 
 def noise_and_masks(root: Path) -> Path:
@@ -52,6 +52,10 @@ def data_of(kind: str, root: Path) -> ImageDataBunch:
             valid_pct=0.0,
         )
         return ImageDataBunch.from_spec(spec)
+    if kind == "points":
+        split = PointsItemList([root / name for name in names], root).split_by_idxs(range(N), [])
+        labelled = split.label_from_func(lambda file: [(int(file.stem), 2), (30, 10 + int(file.stem))])
+        return labelled.transform(get_transforms(), size=SIDE).databunch(bs=3, seed=1)
     return ImageDataBunch.from_lists(
         root, names, labels[kind], valid_pct=0, seed=1, size=SIDE, bs=3, ds_tfms=get_transforms()
     )

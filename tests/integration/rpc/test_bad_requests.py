@@ -208,6 +208,11 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         "resources.num_workers",
         "lower it to 4",
     ),
+    "a kind of label that the service does not offer": (
+        lambda r: setattr(r.learner_spec.data, "labels", 5),
+        "learner_spec.data.labels",
+        "5 is no LabelKind",
+    ),
     "GPUs where there are none": (
         lambda r: setattr(r.resources, "gpus_per_worker", 1),
         "resources.num_workers",

@@ -12,7 +12,7 @@ from support.pictures import a_class_folder, a_data_folder, picture
 
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.item_list import ImageList, PointsItemList, get_image_files
+from learnfleet.trainer.item_list import ImageList, get_image_files
 from learnfleet.trainer.spec import DataSpec, LabelKind
 from learnfleet.trainer.split_lists import CategoryList, FloatList, MultiCategoryList, SplitLists
 from learnfleet.trainer.transform_components import flip_lr
@@ -170,8 +170,6 @@ def test_steps_in_the_wrong_order_say_which_comes_first(tmp_path: Path) -> None:
         items.nothing  # noqa: B018
     with pytest.raises(LearnerError, match="the batch size is `bs=64`"):
         items.split_none().label_const().databunch(64)  # type: ignore[arg-type]
-    with pytest.raises(LearnerError, match="use ImageList with label_cls=FloatList"):
-        PointsItemList.from_folder(tmp_path)
 
 
 def test_a_learner_writes_where_the_data_are_told_to(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_f012_lighting_leaves_masks_as_they_are(tmp_path: Path) -> None:
 
 
 def test_f012_masks_that_are_not_to_follow_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(LearnerError, match="masks always follow their pictures"):
+    with pytest.raises(LearnerError, match="mask always follow their pictures"):
         a_bunch(tmp_path, tfm_y=False)
 
 

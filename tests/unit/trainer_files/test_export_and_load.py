@@ -11,6 +11,7 @@ from support.exported_learners import KINDS, N, learner_of, noise_and_masks
 from torch import Tensor
 
 from learnfleet.trainer import ImageDataBunch, ImageList, load_learner, load_predictor
+from learnfleet.trainer.data_spec import FOLLOWING_KINDS
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
@@ -86,9 +87,9 @@ def test_f120_test_pictures_that_are_not_there_are_told(exported: Parts, root: P
 def test_f120_the_fourth_argument_is_fastais_tfm_y(exported: Parts) -> None:
     learner, path = exported
     assert load_learner(path, "export", None, None).data.c == learner.data.c
-    is_mask = learner.data.kind == "mask"
-    with pytest.raises(LearnerError, match=r"tfm_y: (masks always follow|targets of the kind)"):
-        load_learner(path, tfm_y=not is_mask)
+    follows = learner.data.kind in FOLLOWING_KINDS
+    with pytest.raises(LearnerError, match=r"tfm_y: targets of the kind"):
+        load_learner(path, tfm_y=not follows)
 
 
 def test_f120_a_missing_export_is_told_with_those_that_are_there(exported: Parts) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from support.labelled_data import COLOURS, SIZE, body_and_head, category_data, masks_data, pixel_model, quiet
 from support.memory_data import a_learner
 
+from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
@@ -148,7 +149,7 @@ def test_f102_turning_back_undoes_a_variant_where_it_shows_the_pixel(learner: Le
         from learnfleet.trainer import geometry
 
         moved = geometry.resample(smooth, geometry.grid(matrices, SIZE, SIZE, smooth.device))
-        back, cover = turned_back(moved, matrices)
+        back, cover = turned_back(moved, matrices, LabelKind.MASK)
         shown = (cover > 0.999).expand_as(back)
         assert 0.4 < float(shown.float().mean()) < 0.7  # 1 / 1.35 of each side
         assert torch.allclose(back[shown], smooth[shown], atol=0.1)

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.keyword_events import add_metrics as add_metrics
     from learnfleet.trainer.label_items import Category as Category
     from learnfleet.trainer.label_items import FloatItem as FloatItem
+    from learnfleet.trainer.label_items import ImagePoints as ImagePoints
     from learnfleet.trainer.label_items import ImageSegment as ImageSegment
     from learnfleet.trainer.label_items import MultiCategory as MultiCategory
     from learnfleet.trainer.language_model import LSTMLanguageModel as LSTMLanguageModel
@@ -185,6 +186,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.split_lists import EmptyLabelList as EmptyLabelList
     from learnfleet.trainer.split_lists import FloatList as FloatList
     from learnfleet.trainer.split_lists import MultiCategoryList as MultiCategoryList
+    from learnfleet.trainer.split_lists import PointsLabelList as PointsLabelList
     from learnfleet.trainer.split_lists import SegmentationLabelList as SegmentationLabelList
     from learnfleet.trainer.state import CancelEpoch as CancelEpoch
     from learnfleet.trainer.state import CancelStep as CancelStep

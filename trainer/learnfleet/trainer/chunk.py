@@ -13,12 +13,13 @@ from learnfleet.trainer.counter import choice
 from learnfleet.trainer.data_spec import BadImagePolicy, ResizeMethod
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.following import FollowingTargets, Moves
 from learnfleet.trainer.images import BadImage, Chooser, Window
-from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import Stats, normalized
+from learnfleet.trainer.random_window import RandomWindow
 from learnfleet.trainer.resize import CENTRE
-from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, RandomWindow, join_parameters
+from learnfleet.trainer.transforms import AugmentParameters, BatchAugment, join_parameters
 
 _REPLACEMENTS = 20
 
@@ -29,7 +30,7 @@ class Chunk:
 
     indices: Tensor  # int64 [N], on the CPU: positions in the dataset
     x: Tensor  # [N, 3, H, W]: uint8 when opened (cropped), float32 when finished (normalised, augmented)
-    masks: Tensor | None = None  # [N, 1, H, W]: uint8 when opened, int64 when finished; None: targets are no masks
+    targets: Tensor | None = None  # [N, ...], see `FollowingTargets`; None: they do not follow their pictures
     parameters: AugmentParameters | None = None  # of the N opened pictures; None: no augmentation
 
 
@@ -55,11 +56,11 @@ def join_chunks(chunks: Sequence[Chunk], x: Tensor | None = None) -> Chunk:
     if len(shapes) > 1:
         raise _different_sizes(shapes)
     parameters = [chunk.parameters for chunk in filled if chunk.parameters is not None]
-    masks = [chunk.masks for chunk in filled if chunk.masks is not None]
+    targets = [chunk.targets for chunk in filled if chunk.targets is not None]
     return Chunk(
         torch.cat([chunk.indices for chunk in filled]),
         torch.cat([chunk.x for chunk in filled]) if x is None else x,
-        torch.cat(masks) if masks else None,
+        torch.cat(targets) if targets else None,
         join_parameters(parameters) if parameters else None,
     )
 
@@ -75,7 +76,7 @@ class ChunkMaker:
 
     dataset: ImageDataset
     pictures: PictureStore
-    masks: MaskStore | None
+    targets: FollowingTargets | None
     augment: BatchAugment | None
     seed: int
     bad_image: BadImagePolicy
@@ -114,10 +115,11 @@ class ChunkMaker:
             return Chunk(indices, self._stacked([one.picture for one in found]), None, parameters)
         shapes = [(one.picture.shape[1], one.picture.shape[2]) for one in found]
         windows = [choose(shape) for choose, shape in zip(choosers, shapes, strict=True)]
-        pixels, masks = self._cropped([one.picture for one in found], windows), None
-        if self.masks is not None:
-            masks = self._cropped([self._mask(one.index, one.picture) for one in found], windows, "nearest")
-        return Chunk(indices, pixels, masks, parameters)
+        pixels, targets = self._cropped([one.picture for one in found], windows), None
+        if self.targets is not None:
+            items = [self.dataset[one.index] for one in found]
+            targets = self._stacked([self.targets.cut(*place) for place in zip(items, shapes, windows, strict=True)])
+        return Chunk(indices, pixels, targets, parameters)
 
     @property
     def sizes(self) -> tuple[int, int] | None:
@@ -131,9 +133,9 @@ class ChunkMaker:
 
     @property
     def _draws_directly(self) -> bool:
-        """Whether random windows are decoded each for itself: where nothing is kept, and no mask must follow."""
+        """Whether random windows are decoded each for itself: where nothing is kept, and no target must follow."""
         has_window = self.augment is not None and self.augment.window is not None
-        return has_window and self.masks is None and not self.pictures.keeps and self.pictures.resize.cuts_windows
+        return has_window and self.targets is None and not self.pictures.keeps and self.pictures.resize.cuts_windows
 
     def _choosers(self, parameters: AugmentParameters | None, n: int) -> list[Chooser]:
         """For each of `n` pictures, which window to take of it when its shape is known."""
@@ -155,10 +157,10 @@ class ChunkMaker:
         rows, columns = found[0].picture.shape[1:]  # all are of one size, or the batch will fail
         return self.augment.parameters(epoch, _numbers([one.key for one in found]), rows / columns)
 
-    def _cropped(self, pictures: Sequence[Tensor], windows: Sequence[Window], mode: str = "bilinear") -> Tensor:
-        """Their windows at the wanted size, uint8 [N, channels, H, W]."""
+    def _cropped(self, pictures: Sequence[Tensor], windows: Sequence[Window]) -> Tensor:
+        """Their windows at the wanted size, uint8 [N, 3, H, W]."""
         cut = self.pictures.resize.cut
-        return self._stacked([cut(picture, window, mode) for picture, window in zip(pictures, windows, strict=True)])
+        return self._stacked([cut(picture, window) for picture, window in zip(pictures, windows, strict=True)])
 
     def _stacked(self, parts: Sequence[Tensor]) -> Tensor:
         if not parts:
@@ -167,12 +169,6 @@ class ChunkMaker:
             raise _different_sizes({tuple(part.shape) for part in parts})
         return torch.stack(list(parts))
 
-    def _mask(self, index: int, picture: Tensor) -> Tensor:
-        assert self.masks is not None
-        path, shape = self.dataset.mask(index), (picture.shape[1], picture.shape[2])
-        # Of a test set nothing is known.
-        return torch.zeros(1, *shape, dtype=torch.uint8) if path is None else self.masks.mask(path, shape)
-
     def finish(self, chunk: Chunk, stats: Stats, out: Tensor | None = None) -> Chunk:
         """Normalise and augment, on the device of `chunk.x`.
 
@@ -180,11 +176,15 @@ class ChunkMaker:
             out: where the pictures are to be written; None: a new tensor.
         """
         if self.augment is None or chunk.parameters is None:
-            masks = None if chunk.masks is None else chunk.masks.long()
-            return Chunk(chunk.indices, normalized(chunk.x, stats, out), masks)
+            return Chunk(chunk.indices, normalized(chunk.x, stats, out), self._finished_targets(chunk, None))
         x = self.augment.apply(chunk.x, chunk.parameters, stats, out)
-        masks = None if chunk.masks is None else self.augment.apply_to_masks(chunk.masks, chunk.parameters)
-        return Chunk(chunk.indices, x if out is None or x is out else out.copy_(x), masks)
+        targets = self._finished_targets(chunk, (self.augment, chunk.parameters))
+        return Chunk(chunk.indices, x if out is None or x is out else out.copy_(x), targets)
+
+    def _finished_targets(self, chunk: Chunk, moves: Moves | None) -> Tensor | None:
+        if self.targets is None or chunk.targets is None:
+            return None
+        return self.targets.finish(chunk.targets, moves, (chunk.x.shape[-2], chunk.x.shape[-1]))
 
     def _open(self, epoch: int, index: int, key: int, choose: Chooser) -> Opened | None:
         """The item itself, its replacement, or None if it is to be left out."""
@@ -200,9 +200,10 @@ class ChunkMaker:
         if self._draws_directly:
             return self.pictures.drawn(path, choose)
         picture = self.pictures.picture(path)
-        if self.masks is not None:
+        if self.targets is not None:
             try:
-                self._mask(index, picture)  # a picture whose mask is broken is of no more use than a broken one
+                # A picture whose target is broken is of no more use than a broken one.
+                self.targets.check(self.dataset[index], (picture.shape[1], picture.shape[2]))
             except BadImage as error:
                 self.pictures.report(error)
                 raise

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from learnfleet.trainer.bunch import Bunch
 from learnfleet.trainer.data_factories import DataFactories
-from learnfleet.trainer.data_spec import DataSpec, LabelKind, ResizeMethod
+from learnfleet.trainer.data_spec import FOLLOWING_KINDS, DataSpec, LabelKind, ResizeMethod
 from learnfleet.trainer.dataset import DatasetType as DatasetType
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform as EvalTransform
+from learnfleet.trainer.following import following_targets
 from learnfleet.trainer.images import BadImage, Source
 from learnfleet.trainer.listing import FolderListing, Item, assemble
 from learnfleet.trainer.loader import ImageLoader, LoaderOptions, checked_threads
 from learnfleet.trainer.losses import Loss, build_loss
-from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.normalization import checked_stats, stats_of
 from learnfleet.trainer.pictures import DEFAULT_CACHE_BYTES, PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
-from learnfleet.trainer.resize import Resize
+from learnfleet.trainer.resize import CENTRE, Resize
 from learnfleet.trainer.sources import list_data
 from learnfleet.trainer.spec import LOSS_OF_LABELS
 from learnfleet.trainer.transform_components import check_transforms
@@ -83,7 +83,7 @@ class ImageDataBunch(Bunch, DataFactories):
             self.normalize(stats)
 
     def _open_stores(self, cache_bytes: int) -> None:
-        """Pictures and masks as they are in validation and, where that differs, as they are in training."""
+        """Pictures, and targets that follow them, as they are in validation and, where that differs, in training."""
         spec, listing = self.spec, self.listing
         rows, columns = _checked_size(spec)
         check_transforms(spec)
@@ -100,16 +100,16 @@ class ImageDataBunch(Bunch, DataFactories):
         if train_resize != resize:
             kept_bytes = cache_bytes if self._worth_keeping(train_resize, cache_bytes) else 0
             self._train_pictures = PictureStore(self.root, train_resize, kept_bytes)
-        self._masks = self._train_masks = None
-        if listing.kind is LabelKind.MASK:
-            self._masks = MaskStore(self.root, resize, listing.classes, cache_bytes // 4)
-            self._train_masks = MaskStore(self.root, train_resize, listing.classes, cache_bytes // 4)
+        self._targets, self._train_targets = (
+            following_targets(listing.kind, self.root, of, listing.classes, cache_bytes // 4)
+            for of in (resize, train_resize)
+        )
 
     def _worth_keeping(self, resize: Resize, cache_bytes: int) -> bool:
         """Whether enough training pictures fit into memory. Where few do, random windows are better decoded each for
         itself, which takes less time and gives other pixels: so this depends on nothing but the data and the settings.
         """
-        return self.listing.kind is LabelKind.MASK or cache_bytes >= _WORTH_KEEPING * resize.bytes * len(
+        return self.listing.kind in FOLLOWING_KINDS or cache_bytes >= _WORTH_KEEPING * resize.bytes * len(
             self.listing.train
         )
 
@@ -118,7 +118,7 @@ class ImageDataBunch(Bunch, DataFactories):
         train, valid, test = (self._dataset(items) for items in (listing.train, listing.valid, listing.test))
         return {
             DatasetType.Train: ImageLoader(
-                train, self._train_pictures, self._options(bs, shuffle=True), self._augment, masks=self._train_masks
+                train, self._train_pictures, self._options(bs, shuffle=True), self._augment, targets=self._train_targets
             ),
             DatasetType.Valid: self._plain(valid, val_bs),
             DatasetType.Test: self._plain(test, val_bs),
@@ -130,7 +130,7 @@ class ImageDataBunch(Bunch, DataFactories):
         return ImageDataset(tuple(items), self.listing.classes, self.kind)
 
     def _plain(self, dataset: ImageDataset, bs: int) -> ImageLoader:
-        return ImageLoader(dataset, self._pictures, self._options(bs, shuffle=False), masks=self._masks)
+        return ImageLoader(dataset, self._pictures, self._options(bs, shuffle=False), targets=self._targets)
 
     def _options(self, bs: int, *, shuffle: bool) -> LoaderOptions:
         return LoaderOptions(bs, self.device, shuffle, self._seed, self.spec.bad_image, self._threads)
@@ -242,12 +242,12 @@ class ImageDataBunch(Bunch, DataFactories):
 
     def open_mask(self, ds_type: DatasetType, index: int) -> Tensor | None:
         """The mask of that item as it is in validation, uint8 [1, H, W]; None where it has none. Raises BadImage."""
-        dataset = self.dl(ds_type).dataset
-        path = dataset.mask(index)
-        if path is None or self._masks is None:
+        item = self.dl(ds_type).dataset[index]
+        if item.label is None or self._targets is None or self.kind is not LabelKind.MASK:
             return None
-        picture = self._pictures.picture(dataset.path(index))
-        return self._pictures.resize.crop(self._masks.mask(path, (picture.shape[1], picture.shape[2])))
+        picture = self._pictures.picture(item.path)
+        shape = (picture.shape[1], picture.shape[2])
+        return self._targets.cut(item, shape, self._pictures.resize.window(shape, CENTRE, CENTRE))
 
 
 def load_data(

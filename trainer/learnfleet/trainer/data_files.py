@@ -28,7 +28,7 @@ def listed(root: Path, item: Item, part: Literal["train", "valid", "test"], list
         return ListedItem(file, (listing.classes[label],), part=part)
     if isinstance(label, Path):
         return ListedItem(file, mask=place_beneath(root, label), part=part)
-    if listing.kind is LabelKind.FLOAT:
+    if listing.kind in (LabelKind.FLOAT, LabelKind.POINTS):
         return ListedItem(file, values=tuple(float(value) for value in label), part=part)
     return ListedItem(file, tuple(listing.classes[int(index)] for index in label), part=part)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
 
 from learnfleet.trainer.data_spec import (
+    FOLLOWING_KINDS,
     BadImagePolicy,
     DataSpec,
     LabelKind,
@@ -75,7 +76,7 @@ class Options:
         ds_tfms: of training pictures, from `get_transforms()`. None: none.
         size, resize_method, mult: see `sized`.
         padding_mode: what is seen beyond the edges: "reflection", "border" or "zeros".
-        tfm_y: masks follow their pictures whatever this says; other targets cannot.
+        tfm_y: masks and points follow their pictures whatever this says; other targets cannot.
         test: a folder below the path, of pictures without labels.
         normalize: (mean, std) or a Normalization. None: none, until `normalize()` is called.
         bad_image: what happens to pictures that turn out broken.
@@ -194,9 +195,9 @@ def _size_of(transforms: TransformSpec | None, size: Size) -> Size:
 
 def check_tfm_y(tfm_y: bool | None, kind: LabelKind) -> None:
     """Raises LearnerError where targets are asked to do what they cannot."""
-    if tfm_y is False and kind is LabelKind.MASK:
-        raise LearnerError("tfm_y", "masks always follow their pictures: leave it out")
-    if tfm_y and kind is not LabelKind.MASK:
+    if tfm_y is False and kind in FOLLOWING_KINDS:
+        raise LearnerError("tfm_y", f"targets of the kind {kind} always follow their pictures: leave it out")
+    if tfm_y and kind not in FOLLOWING_KINDS:
         raise LearnerError("tfm_y", f"targets of the kind {kind} cannot be transformed with their pictures")
 
 

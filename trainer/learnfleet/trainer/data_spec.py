@@ -33,9 +33,12 @@ class LabelKind(StrEnum):
     MULTI_CATEGORY = "multi_category"  # any number of classes
     FLOAT = "float"  # one or several numbers
     MASK = "mask"  # a class for each pixel
+    POINTS = "points"  # places in the picture
     NONE = "none"  # nothing is known: 0
 
 
+# Targets that are resized, cropped and moved as their pictures are.
+FOLLOWING_KINDS = (LabelKind.MASK, LabelKind.POINTS)
 PaddingMode = Literal["reflection", "border", "zeros"]
 
 

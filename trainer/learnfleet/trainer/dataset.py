@@ -50,12 +50,14 @@ class ImageDataset:
         return self.items[index].path
 
     def label(self, index: int) -> str:
-        """The target of an item as text: its class, its labels as "a;b", its numbers, the name of its mask."""
+        """The target of an item as text: its class, its labels as "a;b", its numbers, y and x of its points, the name
+        of its file.
+        """
         return describe(self.items[index].label, self.classes, self.kind)
 
     def labels(self) -> Tensor:
         """Targets of all items: int64 [N] class indices, float32 [N, C] of 0 and 1 for several labels, float32 [N] or
-        [N, values] of numbers, int64 [N] zeros where nothing is known. Masks are files: zeros too.
+        [N, values] of numbers, int64 [N] zeros where nothing is known. Targets that follow their pictures: zeros too.
         """
         if self.kind is LabelKind.CATEGORY:
             return torch.tensor([_category(item.label) for item in self.items], dtype=torch.int64)
@@ -70,11 +72,6 @@ class ImageDataset:
             values = torch.tensor(rows, dtype=torch.float32).reshape(len(self), self.c)
             return values.squeeze(1) if self.c == 1 else values
         return torch.zeros(len(self), dtype=torch.int64)
-
-    def mask(self, index: int) -> Path | None:
-        """The file of an item's mask."""
-        label = self.items[index].label
-        return label if isinstance(label, Path) else None
 
 
 def _category(label: Label) -> int:

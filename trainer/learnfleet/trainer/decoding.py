@@ -1,4 +1,4 @@
-"""From a model's activated outputs to what is predicted: a class, several, numbers, or a mask."""
+"""From a model's activated outputs to what is predicted: a class, several, numbers, points, or a mask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.label_items import Category, CategorySequence, FloatItem, ImageSegment, Item, MultiCategory
+from learnfleet.trainer.label_items import (
+    Category,
+    CategorySequence,
+    FloatItem,
+    ImagePoints,
+    ImageSegment,
+    Item,
+    MultiCategory,
+)
 from learnfleet.trainer.losses import Loss, decodes_of
 
 DEFAULT_THRESH = 0.5
@@ -65,7 +73,8 @@ def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: f
     """(item, prediction) of one item's activated outputs.
 
     The prediction is, as in fastai: of a Category its index, int64 0-d (of one a place: [T]); of a MultiCategory zeros
-    and ones, float [C]; of a FloatItem the numbers; of an ImageSegment the mask, int64 [1, H, W].
+    and ones, float [C]; of a FloatItem the numbers; of ImagePoints (y, x) of each, float [K, 2]; of an ImageSegment the
+    mask, int64 [1, H, W].
     """
     if kind is LabelKind.MULTI_CATEGORY:
         chosen = activated >= thresh
@@ -73,6 +82,9 @@ def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: f
     if kind is LabelKind.MASK:
         mask = predicted_classes(activated.unsqueeze(0), thresh)
         return ImageSegment(mask), mask
+    if kind is LabelKind.POINTS:
+        points = activated.reshape(-1, 2)
+        return ImagePoints(points), points
     if kind is LabelKind.FLOAT:
         return FloatItem(activated), activated
     index = activated.argmax(dim=-1)
@@ -85,6 +97,8 @@ def decode_target(kind: LabelKind, target: Tensor, classes: Sequence[str]) -> It
         return MultiCategory(target.float(), names_of(target > DEFAULT_THRESH, classes))
     if kind is LabelKind.MASK:
         return ImageSegment(target.reshape(1, *target.shape[-2:]).long())
+    if kind is LabelKind.POINTS:
+        return ImagePoints(target.reshape(-1, 2).float())
     if kind is LabelKind.FLOAT:
         return FloatItem(target.float())
     return _named(target, classes)

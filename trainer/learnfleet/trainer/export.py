@@ -120,6 +120,7 @@ _PREDICTS = {
     LabelKind.MULTI_CATEGORY: ("Says which labels a picture has, none or several.", "Labels"),
     LabelKind.FLOAT: ("Says numbers of a picture.", "Values"),
     LabelKind.MASK: ("Says which class each pixel of a picture is of.", "Classes"),
+    LabelKind.POINTS: ("Says where points of a picture are.", "Places"),
     LabelKind.NONE: ("Was trained on pictures without labels.", "Outputs"),
 }
 

@@ -77,7 +77,16 @@ class ExtraTransform:
         """Change the places that pixels are taken from, float32 [N, H, W, 2], where it is no homography."""
         if self.name == "jitter":
             return _jittered(places, self.draw(u))
-        return _shifted(places, self.draw(u), int(self.arguments["padding"])) if self.name == "rand_pad" else places
+        shift = self.shift(u, (places.shape[1], places.shape[2]))
+        return places if shift is None else places + shift.to(places.device).view(-1, 1, 1, 2)
+
+    def shift(self, u: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """By how much all places of pictures of (rows, columns) are changed alike, float32 [N, 2] of (x, y); None where
+        they are not.
+        """
+        if self.name != "rand_pad":
+            return None
+        return _whole_pixels(self.draw(u), int(self.arguments["padding"]), size)
 
     def light(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """(what is added to a pixel's logit, what it is multiplied by then), float64 [N] each; None if neither."""
@@ -203,11 +212,11 @@ def _jittered(places: Tensor, draws: Draws) -> Tensor:
     return places + (noise * 2 - 1) * magnitude
 
 
-def _shifted(places: Tensor, draws: Draws, padding: int) -> Tensor:
-    """By whole pixels, up to `padding` each way: what a random crop of the padded picture is."""
+def _whole_pixels(draws: Draws, padding: int, size: tuple[int, int]) -> Tensor:
+    """Up to `padding` each way: what a random crop of the padded picture is."""
     pixels = ((draws.rest[:, :2] * (2 * padding + 1)).floor() - padding) * draws.done.unsqueeze(1)
-    sides = torch.tensor([places.shape[2], places.shape[1]], dtype=torch.float64)
-    return places + (2 * pixels / (sides - 1).clamp_min(1)).float().to(places.device).view(-1, 1, 1, 2)
+    sides = torch.tensor([size[1], size[0]], dtype=torch.float64)
+    return (2 * pixels / (sides - 1).clamp_min(1)).float()
 
 
 def _cut_out(x: Tensor, draws: Draws, black: Tensor) -> None:

@@ -86,6 +86,29 @@ def compose(*matrices: Tensor) -> Tensor:
     return result
 
 
+def adjugate(matrices: Tensor) -> Tensor:
+    """The inverse of each, but for a factor, which a homography does not have: float64 [N, 3, 3].
+
+    In closed form and not by `linalg.inv`, whose rounding may depend on how many matrices there are.
+    """
+    a, b, c, d, e, f, g, h, i = matrices.reshape(-1, 9).unbind(dim=1)
+    rows = (
+        torch.stack((e * i - f * h, c * h - b * i, b * f - c * e), dim=1),
+        torch.stack((f * g - d * i, a * i - c * g, c * d - a * f), dim=1),
+        torch.stack((d * h - e * g, b * g - a * h, a * e - b * d), dim=1),
+    )
+    return torch.stack(rows, dim=1)
+
+
+def moved_points(matrices: Tensor, points: Tensor) -> Tensor:
+    """Where each picture's matrix sends its points: float32 [N, K, 2] of (x, y)."""
+    m = matrices.float().to(points.device).view(-1, 9, 1)
+    x, y = points.float().unbind(dim=-1)
+    depth = m[:, 6] * x + (m[:, 7] * y + m[:, 8])
+    across, down = m[:, 0] * x + (m[:, 1] * y + m[:, 2]), m[:, 3] * x + (m[:, 4] * y + m[:, 5])
+    return torch.stack((across / depth, down / depth), dim=-1)
+
+
 def grid(matrices: Tensor, rows: int, columns: int, device: torch.device) -> Tensor:
     """The place in the input of every pixel of the output, float32 [N, rows, columns, 2]."""
     m = matrices.float().to(device).view(-1, 9, 1, 1)

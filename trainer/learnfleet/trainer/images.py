@@ -73,6 +73,19 @@ def probe_image(source: Source, *, root: Path | None = None) -> tuple[int, int]:
         return image.size
 
 
+def upright_size(source: Source, *, root: Root = None) -> tuple[int, int]:
+    """(rows, columns) of the picture that `decode_pixels` gives at full scale. Of a JPEG the header alone is read.
+
+    Raises BadImage.
+    """
+    with _blaming(source), _open(_read(source, root)) as image:
+        if image.format not in _JPEGS:
+            _check_pixels(image.size, MAX_PIXELS)
+            image.load()  # before the EXIF, see `_by_pillow`
+        width, height = image.size
+        return (width, height) if _orientation(image) in _EXCHANGING else (height, width)
+
+
 def decode_image(source: Source, *, min_side: int | None = None, root: Path | None = None) -> Image.Image:
     """As `decode_pixels`, for Pillow."""
     return Image.fromarray(decode_pixels(source, min_side=min_side, root=root))

@@ -213,14 +213,13 @@ class SegmentationItemList(ImageList):
 
 
 class PointsItemList(ImageList):
-    """Not offered: points would have to move with their pictures."""
+    """Pictures whose targets are points: label them by a function that gives (y, x), or several of them, in pixels of
+    the file. All pictures have the same number of points.
 
-    def __init__(self, items: Iterable[Path | str], path: Path | str = ".", df: pd.DataFrame | None = None) -> None:
-        raise LearnerError(
-            "PointsItemList",
-            "points that move with their pictures are not offered: use ImageList with label_cls=FloatList, and no"
-            " transforms that move pictures",
-        )
+    Batches have them as float32 [N, points, 2] of (y, x) in [-1, 1], moved as their pictures are.
+    """
+
+    kind: ClassVar[LabelKind | None] = LabelKind.POINTS
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

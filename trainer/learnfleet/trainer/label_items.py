@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from learnfleet.trainer.points import scaled_to_pixels
+
 
 @dataclass(frozen=True)
 class Category:
@@ -74,4 +76,18 @@ class ImageSegment:
         return f"ImageSegment {tuple(self.data.shape)}"
 
 
-Item = Category | MultiCategory | CategorySequence | FloatItem | ImageSegment
+@dataclass(frozen=True, eq=False)
+class ImagePoints:
+    """Places in a picture: float [K, 2] of (y, x) in [-1, 1], the middles of the outermost pixels."""
+
+    data: Tensor
+
+    def pixels(self, size: tuple[int, int]) -> Tensor:
+        """(y, x) in pixels of a picture of (rows, columns), float [K, 2]."""
+        return scaled_to_pixels(self.data, size)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{y:.3g}, {x:.3g}" for y, x in self.data.tolist())
+
+
+Item = Category | MultiCategory | CategorySequence | FloatItem | ImageSegment | ImagePoints

@@ -73,9 +73,17 @@ class LabelLists:
         mult: int | None = None,
         padding_mode: PaddingMode = "reflection",
         tfm_y: bool | None = None,
+        remove_out: bool = False,
     ) -> Self:
-        """How training pictures are augmented, and how all get one size (see `Options`)."""
+        """How training pictures are augmented, and how all get one size (see `Options`).
+
+        Args:
+            remove_out: True is an error: points that are moved out of their picture stay targets, beyond -1 or 1, as
+                all items of a batch need the same number of them.
+        """
         check_tfm_y(tfm_y, self.kind)
+        if remove_out:
+            raise LearnerError("remove_out", "points that are moved out of their picture stay targets: leave it out")
         as_transforms(tfms)
         if size is not None:
             sized(size, resize_method, mult)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from learnfleet.trainer.data_spec import LabelKind, ListedItem
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.folder import split_by_pct
@@ -78,6 +80,8 @@ def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
         if not isinstance(label, str | Path):
             raise LearnerError("label_from_func", f"{label!r} is not the path of a mask")
         return ListedItem(file, mask=place_beneath(root, Path(label)))
+    if kind is LabelKind.POINTS:
+        return ListedItem(file, values=_flat_points(label))
     if kind is LabelKind.FLOAT:
         return ListedItem(file, values=tuple(float(v) for v in ([label] if not hasattr(label, "__iter__") else label)))
     if kind is LabelKind.MULTI_CATEGORY:
@@ -87,6 +91,17 @@ def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
 
 def _is_missing(label: Any) -> bool:
     return label is None or (is_real(label) and not hasattr(label, "__len__") and label != label)
+
+
+def _flat_points(label: Any) -> tuple[float, ...]:
+    """y, x of each of (y, x), or of several of them, as a tensor, an array or lists."""
+    try:
+        points = np.asarray(label, dtype=np.float64)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    if points.ndim not in (1, 2) or points.shape[-1] != 2 or not len(points):
+        raise LearnerError("label_from_func", f"{label!r} is neither a point (y, x) nor a list of them")
+    return tuple(points.reshape(-1).tolist())
 
 
 def split_items(items: Sequence[ListedItem], valid_pct: float, seed: int) -> tuple[ListedItem, ...]:

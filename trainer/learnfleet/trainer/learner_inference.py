@@ -53,7 +53,8 @@ class LearnerInference(LearnerCore):
         """(what is predicted, the same as a tensor, probabilities) of one item.
 
         Of one class: (Category, its index as 0-d int64, [C]); of several labels: (MultiCategory, zeros and ones [C],
-        [C]); of numbers: (FloatItem, the numbers, the same); of masks: (ImageSegment, int64 [1, H, W], [C, H, W]).
+        [C]); of numbers: (FloatItem, the numbers, the same); of points: (ImagePoints, (y, x) in [-1, 1] as [K, 2], the
+        same as [2 K]); of masks: (ImageSegment, int64 [1, H, W], [C, H, W]).
 
         Args:
             item: a path, the bytes of a picture file, a PIL image, or uint8 pixels (tensor [C, H, W] or array

@@ -121,6 +121,9 @@ def assemble(
 def _classes(spec: DataSpec, train: Sequence[Found]) -> tuple[str, ...]:
     if spec.labels is LabelKind.MASK:
         raise LearnerError("data.classes", "masks need the names of their classes, in the order of the pixel values")
+    if spec.labels is LabelKind.POINTS:
+        count = max((len(found.values) // 2 for found in train), default=1)
+        return tuple(f"{axis} {n}" for n in range(count) for axis in "yx") if count > 1 else ("y", "x")
     if spec.labels is LabelKind.FLOAT:
         count = max((len(found.values) for found in train), default=1)
         return tuple(f"value {number}" for number in range(count)) if count > 1 else ("value",)
@@ -167,7 +170,9 @@ def _item(spec: DataSpec, found: Found, numbers: dict[str, int]) -> Item:
         return Item(found.path, numbers[found.labels[0]])
     if spec.labels is LabelKind.MULTI_CATEGORY:
         return Item(found.path, tuple(sorted({numbers[label] for label in found.labels if label in numbers})))
-    if spec.labels is LabelKind.FLOAT:
+    if spec.labels is LabelKind.POINTS and spec.log:
+        raise LearnerError("data.log", "points are places, of which there is no logarithm: leave it out")
+    if spec.labels in (LabelKind.FLOAT, LabelKind.POINTS):
         return Item(found.path, _values(spec, found, len(numbers)))
     if spec.labels is LabelKind.MASK:
         if found.mask is None:

@@ -18,8 +18,8 @@ from learnfleet.trainer.counter import permutation
 from learnfleet.trainer.data_spec import BadImagePolicy, LabelKind
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.following import FollowingTargets
 from learnfleet.trainer.loader_bunch import BatchFunction
-from learnfleet.trainer.masks import MaskStore
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
 from learnfleet.trainer.share import Share
@@ -75,14 +75,14 @@ class ImageLoader:
         options: LoaderOptions,
         augment: BatchAugment | None = None,
         stats: Stats = NO_STATS,
-        masks: MaskStore | None = None,
+        targets: FollowingTargets | None = None,
     ) -> None:
         self.dataset, self.batch_size = dataset, options.batch_size
         self.stats = stats  # of the epochs that begin from now on
         self.sampler: Sampler | None = None  # None: every item once, shuffled where options say so
         self.batch_fns: list[BatchFunction] = []  # applied to each batch, on the device
         self._options, self._shard = options, Shard()
-        self._maker = ChunkMaker(dataset, pictures, masks, augment, options.seed, options.bad_image, options.shuffle)
+        self._maker = ChunkMaker(dataset, pictures, targets, augment, options.seed, options.bad_image, options.shuffle)
         self._labels = dataset.labels()
         # On a CPU the threads also normalise and augment. Measured with resnet18, batches of 32, two cores and one
         # torch thread: the step takes 2 % longer than without any loading at 64 px and 1 % at 128 px; with this work
@@ -91,7 +91,9 @@ class ImageLoader:
 
     def augmented(self, augment: BatchAugment) -> ImageLoader:
         """The same pictures in the same order, with these transforms."""
-        loader = ImageLoader(self.dataset, self._maker.pictures, self._options, augment, self.stats, self._maker.masks)
+        loader = ImageLoader(
+            self.dataset, self._maker.pictures, self._options, augment, self.stats, self._maker.targets
+        )
         loader.shard(self._shard)
         return loader
 
@@ -102,7 +104,7 @@ class ImageLoader:
     def unsharded(self) -> ImageLoader:
         """The same batches, whole."""
         maker = self._maker
-        loader = ImageLoader(self.dataset, maker.pictures, self._options, maker.augment, self.stats, maker.masks)
+        loader = ImageLoader(self.dataset, maker.pictures, self._options, maker.augment, self.stats, maker.targets)
         loader.sampler = self.sampler
         return loader
 
@@ -170,9 +172,9 @@ class ImageLoader:
     def _batch(self, chunk: Chunk, stats: Stats) -> Batch:
         device = self._options.device
         if not self._finish_in_threads:
-            masks = None if chunk.masks is None else _moved(chunk.masks, device)
-            chunk = self._maker.finish(replace(chunk, x=_moved(chunk.x, device), masks=masks), stats)
-        y = chunk.masks if chunk.masks is not None else _moved(self._labels[chunk.indices], device)
+            targets = None if chunk.targets is None else _moved(chunk.targets, device)
+            chunk = self._maker.finish(replace(chunk, x=_moved(chunk.x, device), targets=targets), stats)
+        y = chunk.targets if chunk.targets is not None else _moved(self._labels[chunk.indices], device)
         x = chunk.x
         for function in self.batch_fns:
             x, y = function(x, y)

@@ -63,7 +63,7 @@ class PyfuncModel:
 
         if answer.kind is LabelKind.MULTI_CATEGORY:
             return {"labels": list(getattr(answer.item, "obj", ()))}
-        if answer.kind is LabelKind.FLOAT:
+        if answer.kind in (LabelKind.FLOAT, LabelKind.POINTS):
             return {"values": list(answer.values)}
         if answer.kind is LabelKind.MASK:
             return {"mask_png": answer.mask_png(), "classes": list(self._predictor.classes)}

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from learnfleet.trainer.confusion import Counts, Scores, row_shares
+from learnfleet.trainer.points import scaled_to_pixels
 
 _TEXT_UP_TO = 30  # classes: beyond, counts would not be readable
 _LABELS_UP_TO = 60  # classes: beyond, only every n-th is named
@@ -40,6 +41,24 @@ class Heat:
 
 
 @dataclass(frozen=True)
+class Dots:
+    """Points that are drawn on a picture."""
+
+    places: npt.NDArray[np.float32]  # [K, 2]: y, x in pixels
+    color: str = RIGHT_COLOR
+
+    @classmethod
+    def of(cls, points: Tensor, picture: Picture, color: str = RIGHT_COLOR) -> Dots:
+        """Of points [K, 2] of (y, x) in [-1, 1] of a picture."""
+        return cls(scaled_to_pixels(points.float(), (picture.shape[0], picture.shape[1])).numpy(), color)
+
+    def draw(self, axes: Axes) -> None:
+        """Those that lie beyond the picture are left out."""
+        y, x = self.places[:, 0], self.places[:, 1]
+        axes.scatter(x, y, s=18, c=self.color, edgecolors="white", linewidths=0.6, clip_on=True)
+
+
+@dataclass(frozen=True)
 class Tile:
     """A picture and what is written above it."""
 
@@ -47,6 +66,7 @@ class Tile:
     title: str
     color: str = "black"
     heat: Heat | None = None
+    dots: tuple[Dots, ...] = ()
 
 
 def shorten(name: str, length: int = _NAME_LENGTH) -> str:
@@ -202,7 +222,16 @@ def _show(axes: Axes, tile: Tile) -> None:
         # The same strength everywhere would hide the picture under the colour of "nothing here".
         strength = heat.alpha * (_COLD + (1 - _COLD) * heat.values / heat.values.max())
         axes.imshow(heat.values, alpha=strength, extent=place, interpolation="bilinear", cmap=heat.cmap)
+    for dots in tile.dots:
+        dots.draw(axes)
+    keep_limits(axes, tile.picture)
     axes.set_title(tile.title, fontsize=10, color=tile.color)
+
+
+def keep_limits(axes: Axes, picture: Picture) -> None:
+    """The picture and nothing beside it, whatever was drawn on it."""
+    axes.set_xlim(-0.5, picture.shape[1] - 0.5)
+    axes.set_ylim(picture.shape[0] - 0.5, -0.5)
 
 
 def asked_for(figure: Figure, return_fig: bool | None) -> Figure | None:

@@ -31,6 +31,7 @@ from learnfleet.trainer.spec import Component, DataSpec
 from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings, VariantMean, variant_augments
 
 _NO_INDEX = -1
+_NUMBERS = (LabelKind.FLOAT, LabelKind.POINTS)
 _FLOAT32 = Precision()
 
 
@@ -56,15 +57,15 @@ class Prediction:
     @property
     def probabilities(self) -> tuple[float, ...]:
         """One a class, in the order of `Predictor.classes`; of masks the mean over the pixels; of numbers none."""
-        if self.kind is LabelKind.FLOAT:
+        if self.kind in _NUMBERS:
             return ()
         values = self.activated.flatten(1).mean(dim=1) if self.kind is LabelKind.MASK else self.activated
         return tuple(values.tolist())
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The predicted numbers; of other kinds none."""
-        return tuple(self.activated.reshape(-1).tolist()) if self.kind is LabelKind.FLOAT else ()
+        """The predicted numbers, of points y and x of each in [-1, 1]; of other kinds none."""
+        return tuple(self.activated.reshape(-1).tolist()) if self.kind in _NUMBERS else ()
 
     def mask_png(self) -> str:
         """The mask as a picture whose 8-bit values are classes, PNG in base64. Raises LearnerError for other kinds."""
@@ -167,7 +168,7 @@ class Predictor:
 
     def _averaged(self, pixels: Tensor, beta: float = 0.4, scale: float = 1.35) -> Tensor:
         """`Learner.TTA` of uint8 [N, 3, H, W]. Every picture gets the variants of item 0, whatever its company."""
-        plain, mean = self._outputs(self._plain(pixels)), VariantMean()
+        plain, mean = self._outputs(self._plain(pixels)), VariantMean(self.kind)
         first = torch.zeros(len(pixels), dtype=torch.int64)
         for augment in variant_augments(self._augments, scale):
             parameters = augment.parameters(0, first)

@@ -146,14 +146,19 @@ class Resize:
 
     def padded(self, pixels: Pixels, scale: Scaler | None = None) -> Pixels:
         """The whole picture in the middle of rows x columns."""
-        (all_rows, all_columns), (height, width) = self._prepared, pixels.shape[:2]
-        factor = min(all_rows / height, all_columns / width)
-        rows = min(all_rows, max(1, round(height * factor)))
-        columns = min(all_columns, max(1, round(width * factor)))
-        top, left = (all_rows - rows) // 2, (all_columns - columns) // 2
+        all_rows, all_columns = self._prepared
+        top, left, rows, columns = self.inner_of(pixels.shape[0], pixels.shape[1])
         inner = (scale or scaled)(pixels, rows, columns)
         margins = [(top, all_rows - rows - top), (left, all_columns - columns - left)] + [(0, 0)] * (inner.ndim - 2)
         return np.pad(inner, margins, mode=_PAD_MODES[self.padding])
+
+    def inner_of(self, height: int, width: int) -> Window:
+        """Where a picture of so many rows and columns lies in what `padded` makes of it."""
+        all_rows, all_columns = self._prepared
+        factor = min(all_rows / height, all_columns / width)
+        rows = min(all_rows, max(1, round(height * factor)))
+        columns = min(all_columns, max(1, round(width * factor)))
+        return (all_rows - rows) // 2, (all_columns - columns) // 2, rows, columns
 
 
 def _shape(picture: Tensor) -> tuple[int, int]:
@@ -162,10 +167,14 @@ def _shape(picture: Tensor) -> tuple[int, int]:
 
 def without_ends(pixels: Pixels) -> Pixels:
     """The middle of a picture that is more than 8 times as long as broad; others as they are."""
-    height, width = pixels.shape[:2]
-    rows, columns = min(height, width * _MAX_ASPECT), min(width, height * _MAX_ASPECT)
-    top, left = (height - rows) // 2, (width - columns) // 2
+    top, left, rows, columns = middle_of(pixels.shape[0], pixels.shape[1])
     return pixels[top : top + rows, left : left + columns]
+
+
+def middle_of(height: int, width: int) -> Window:
+    """What `without_ends` leaves of a picture of so many rows and columns."""
+    rows, columns = min(height, width * _MAX_ASPECT), min(width, height * _MAX_ASPECT)
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
 def scaled(pixels: Pixels, rows: int, columns: int) -> Pixels:

@@ -28,7 +28,8 @@ _UNKNOWN = "?"
 def results_figure(
     learner: Learner, ds_type: DatasetType, rows: int, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """rows x rows pictures titled with what is true and what is predicted; of masks `rows` pairs.
+    """rows x rows pictures titled with what is true and what is predicted, or with both as dots (true ones green,
+    predicted ones red); of masks `rows` pairs.
 
     No rank waits for another. Raises LearnerError for data without pictures.
     """
@@ -40,7 +41,8 @@ def results_figure(
         table = _mask_pairs(learner, ds_type, found, rows)
         classes = [str(name) for name in learner.data.classes]
         return plots_masks.masks_figure(table, classes, _HEADING, void=void_of(learner.loss_func), figsize=figsize)
-    tiles = [_tile(learner, ds_type, *item) for item in zip(*found, strict=True)]
+    make = _dotted if kind is LabelKind.POINTS else _tile
+    tiles = [make(learner, ds_type, *item) for item in zip(*found, strict=True)]
     return plots.tiles_figure(tiles, _HEADING, figsize=figsize)
 
 
@@ -68,6 +70,14 @@ def _tile(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, out
         if kind is not LabelKind.FLOAT:
             color = plots.RIGHT_COLOR if torch.equal(prediction.float(), target.float()) else plots.WRONG_COLOR
     return plots.Tile(as_picture(learner.data, x), "\n".join(names), color)
+
+
+def _dotted(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, output: Tensor) -> plots.Tile:
+    """A picture with its points, where they are known, and those that are predicted, in another colour."""
+    picture = as_picture(learner.data, x)
+    predicted = plots.Dots.of(output.reshape(-1, 2), picture, plots.WRONG_COLOR)
+    known = () if ds_type is DatasetType.Test else (plots.Dots.of(target.reshape(-1, 2), picture),)
+    return plots.Tile(picture, "", dots=(*known, predicted))
 
 
 def _mask_pairs(

@@ -36,7 +36,12 @@ def batch_figure(
     if data.listing.kind is LabelKind.MASK and ds_type is not DatasetType.Test:
         return _masks_figure(pictures, [y[i, 0].numpy() for i in order], data.listing.classes, columns, figsize)
     titles = ["" if ds_type is DatasetType.Test else title_of(y[i], data) for i in order]
-    return grid_figure(pictures, titles, columns, figsize=figsize)
+    figure = grid_figure(pictures, titles, columns, figsize=figsize)
+    if data.listing.kind is LabelKind.POINTS and ds_type is not DatasetType.Test:
+        for axes, picture, i in zip(figure.axes, pictures, order, strict=False):
+            plots.Dots.of(y[i], picture).draw(axes)
+            plots.keep_limits(axes, picture)
+    return figure
 
 
 def _masks_figure(

@@ -40,6 +40,7 @@ LOSS_OF_LABELS = {
     LabelKind.MULTI_CATEGORY: Component("bce_with_logits"),
     LabelKind.FLOAT: Component("mse"),
     LabelKind.MASK: Component("cross_entropy", {"axis": 1}),
+    LabelKind.POINTS: Component("mse"),
     LabelKind.NONE: Component("cross_entropy"),
 }
 

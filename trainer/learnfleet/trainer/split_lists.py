@@ -19,6 +19,7 @@ CategoryList: Final = LabelKind.CATEGORY
 MultiCategoryList: Final = LabelKind.MULTI_CATEGORY
 FloatList: Final = LabelKind.FLOAT
 SegmentationLabelList: Final = LabelKind.MASK
+PointsLabelList: Final = LabelKind.POINTS
 EmptyLabelList: Final = LabelKind.NONE
 
 
@@ -53,7 +54,7 @@ class SplitLists:
         classes: Sequence[str] | None = None,
         log: bool = False,
     ) -> LabelLists:
-        """What a function of the path gives: text, several texts, numbers, or the path of a mask."""
+        """What a function of the path gives: text, several texts, numbers, the path of a mask, or points."""
         train, valid = ([func(item) for item in part] for part in (self.train, self.valid))
         return self.label_from_lists(train, valid, label_cls, classes, log)
 

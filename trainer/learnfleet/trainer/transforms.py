@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from learnfleet.trainer.counter import uniform
 from learnfleet.trainer.data_spec import PaddingMode, TransformSpec
 from learnfleet.trainer.extra_transforms import STREAMS, ExtraTransform, build_extra
 from learnfleet.trainer.pixels import Stats, lit_table, look_up, normalized
+from learnfleet.trainer.random_window import RandomWindow
 from learnfleet.trainer.spec_base import Component
 from learnfleet.trainer.transform_components import check_ranges, further
 
@@ -143,6 +143,15 @@ class BatchAugment:
         Args:
             out: where it may be written; it is what is returned that counts. None: a new tensor.
         """
+        x = self.apply_to_pictures(pixels, parameters, stats, out)
+        for item, u in self._painting(parameters):
+            x = item.paint(x, u, *_normalised_ends(stats, x.device))
+        return x
+
+    def apply_to_pictures(
+        self, pixels: Tensor, parameters: AugmentParameters, stats: Stats, out: Tensor | None = None
+    ) -> Tensor:
+        """As `apply`, of pictures that are targets: without holes and coloured noise, which a model is to undo."""
         if parameters.mirrored is not None:
             pixels = mirror(pixels, parameters.mirrored)
         if self._lights:
@@ -151,8 +160,6 @@ class BatchAugment:
             x = normalized(pixels, stats, out)
         if parameters.matrices is not None and parameters.mirrored is None:
             x = self._moved(x, parameters, stats)
-        for item, u in self._painting(parameters):
-            x = item.paint(x, u, *_normalised_ends(stats, x.device))
         return x
 
     def _moved(self, x: Tensor, parameters: AugmentParameters, stats: Stats) -> Tensor:
@@ -170,6 +177,24 @@ class BatchAugment:
             return mirror(masks, parameters.mirrored).long()
         places = self._places(masks, parameters)
         return geometry.resample(masks.float(), places, self._padding, "nearest").round().long()
+
+    def apply_to_points(self, points: Tensor, parameters: AugmentParameters, size: tuple[int, int]) -> Tensor:
+        """Where points of the pictures lie after these were moved, float32 [N, K, 2]: (y, x) in [-1, 1] as given.
+
+        Those that are moved out of their picture lie beyond -1 or 1. Under `jitter`, which sends neighbouring pixels
+        different ways, they stay.
+
+        Args:
+            size: rows and columns of the pictures.
+        """
+        if parameters.matrices is None:
+            return points
+        places = points.flip(-1)
+        for item, u in self._extras(parameters):
+            shift = item.shift(u, size)
+            if shift is not None:
+                places = places - shift.to(places.device).view(-1, 1, 2)
+        return geometry.moved_points(geometry.adjugate(parameters.matrices), places).flip(-1)
 
     def _places(self, x: Tensor, parameters: AugmentParameters) -> Tensor:
         assert parameters.matrices is not None
@@ -255,34 +280,3 @@ def _normalised_ends(stats: Stats, device: torch.device) -> tuple[Tensor, Tensor
     """Black and white as the model sees them, float32 [3] each."""
     mean, std = (torch.tensor(part, device=device) for part in stats)
     return -mean / std, (1 - mean) / std
-
-
-@dataclass(frozen=True)
-class RandomWindow:
-    """The window of `rand_resize_crop`: of a random area and ratio, anywhere in the picture."""
-
-    arguments: Mapping[str, Any]
-
-    @property
-    def oversize(self) -> float:
-        """How much larger than the wanted size pictures are kept, so that windows stay sharp; 2 at most, as memory and
-        time grow with its square.
-        """
-        return float(min(2.0, self.arguments["max_scale"]))
-
-    def of(self, shape: Sequence[int], u: Sequence[float]) -> tuple[int, int, int, int] | None:
-        """(top, left, rows, columns) in a picture [.., H, W]; None where the plain crop is kept.
-
-        Args:
-            u: STREAMS uniform numbers.
-        """
-        if u[0] >= self.arguments["p"]:
-            return None
-        height, width = shape[-2:]
-        least = 1 / self.arguments["max_scale"] ** 2
-        area = height * width * (least + u[1] * (1 - least))
-        low, high = math.log(self.arguments["ratios"][0]), math.log(self.arguments["ratios"][-1])
-        ratio = math.exp(low + u[2] * (high - low))
-        columns = max(1, min(width, round(math.sqrt(area * ratio))))
-        rows = max(1, min(height, round(math.sqrt(area / ratio))))
-        return int(u[3] * (height - rows + 1)), int(u[4] * (width - columns + 1)), rows, columns

@@ -201,10 +201,11 @@ class _Passes:
     ) -> None:
         self._data = _settings_of(learner)[0]
         self._learner, self._ds_type, self._augments, self._plain = learner, ds_type, augments, plain
+        self._kind = kind_of(learner, plain.outputs)
 
     def mean(self, activations: Sequence[Activation]) -> list[Tensor]:
         """Of each activation of the outputs."""
-        means = [VariantMean() for _ in activations]
+        means = [VariantMean(self._kind) for _ in activations]
         for augment in self._augments:
             raw = self._outputs(augment)
             for mean, make in zip(means, activations, strict=True):
@@ -215,14 +216,15 @@ class _Passes:
         """Of the activated outputs over all passes."""
         result: Tensor | None = None
         for augment in self._augments:
-            values = turned_back(activation(self._outputs(augment)), self._matrices(augment))[0]
+            values = turned_back(activation(self._outputs(augment)), self._matrices(augment), self._kind)[0]
             result = values if result is None else torch.maximum(result, values)
         assert result is not None, "there is at least one pass"
         return result
 
     def _outputs(self, augment: BatchAugment) -> Tensor:
-        if self._plain.outputs.ndim == _MASK_DIMENSIONS and augment.window is not None:
-            raise LearnerError("TTA", "masks of random windows (rand_resize_crop) cannot be turned back")
+        has_places = self._plain.outputs.ndim == _MASK_DIMENSIONS or self._kind is LabelKind.POINTS
+        if has_places and augment.window is not None:
+            raise LearnerError("TTA", f"{self._kind} of random windows (rand_resize_crop) cannot be turned back")
         loader = self._data.dl(self._ds_type).augmented(augment)
         return predict_loader(self._learner, loader, activ=_as_it_is).outputs
 
@@ -233,13 +235,14 @@ class _Passes:
 class VariantMean:
     """The mean of values [N, ...] over variants; of masks [N, C, H, W] at each pixel over the variants that show it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: LabelKind) -> None:
+        self._kind = kind
         self._total: Tensor | float = 0.0
         self._cover: Tensor | float = 0.0
 
     def add(self, values: Tensor, matrices: Tensor | None) -> None:
         """One variant, whose items were moved by `matrices` (float64 [N, 3, 3]; None: not moved)."""
-        values, cover = turned_back(values, matrices)
+        values, cover = turned_back(values, matrices, self._kind)
         self._total, self._cover = self._total + values, self._cover + cover
 
     def result(self, plain: Tensor) -> Tensor:
@@ -250,8 +253,13 @@ class VariantMean:
         return self._total / self._cover
 
 
-def turned_back(values: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor | float]:
-    """Masks [N, C, H, W] in the places of the item that was not moved, and the share of each pixel that is known."""
+def turned_back(values: Tensor, matrices: Tensor | None, kind: LabelKind) -> tuple[Tensor, Tensor | float]:
+    """Masks [N, C, H, W], and points [N, 2 K], in the places of the item that was not moved, and the share of each
+    pixel that is known.
+    """
+    if kind is LabelKind.POINTS and matrices is not None:
+        points = geometry.moved_points(matrices, values.view(len(values), -1, 2).flip(-1))
+        return points.flip(-1).reshape(values.shape), 1.0
     if values.ndim != _MASK_DIMENSIONS or matrices is None:
         return values, 1.0
     values, cover = values.clone(), torch.ones(len(values), 1, *values.shape[-2:])

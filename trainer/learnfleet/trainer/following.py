@@ -1,0 +1,101 @@
+"""Targets that follow their pictures: resized, cropped and moved as these are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.images import Window
+from learnfleet.trainer.listing import Item
+from learnfleet.trainer.masks import MaskStore
+from learnfleet.trainer.points import PointPlaces
+from learnfleet.trainer.resize import Resize
+from learnfleet.trainer.transforms import AugmentParameters, BatchAugment
+
+Size: TypeAlias = tuple[int, int]  # rows, columns
+Moves: TypeAlias = tuple[BatchAugment, AugmentParameters]  # what is done to N pictures, and how
+
+
+class FollowingTargets(Protocol):
+    """The targets of one data set. Safe to use from several threads."""
+
+    def check(self, item: Item, shape: Size) -> None:
+        """Raises BadImage or LearnerError for a target that cannot be used with the prepared picture of this shape."""
+        ...
+
+    def cut(self, item: Item, shape: Size, window: Window) -> Tensor:
+        """The target in that window of the prepared picture, once the window has its size. Raises as `check`.
+
+        All have one shape where their pictures have. Of an item without a target: zeros.
+        """
+        ...
+
+    def finish(self, targets: Tensor, moves: Moves | None, size: Size) -> Tensor:
+        """Targets [N, ...] as a batch has them.
+
+        Args:
+            moves: None: the pictures are not augmented.
+            size: of the pictures.
+        """
+        ...
+
+
+class MaskTargets:
+    """A class for each pixel: int64 [N, 1, H, W]."""
+
+    def __init__(self, store: MaskStore, resize: Resize) -> None:
+        self._store, self._resize = store, resize
+
+    def check(self, item: Item, shape: Size) -> None:
+        self._mask(item, shape)
+
+    def cut(self, item: Item, shape: Size, window: Window) -> Tensor:
+        return self._resize.cut(self._mask(item, shape), window, "nearest")
+
+    def _mask(self, item: Item, shape: Size) -> Tensor:
+        if not isinstance(item.label, Path):  # of a test set nothing is known
+            return torch.zeros(1, *shape, dtype=torch.uint8)
+        return self._store.mask(item.label, shape)
+
+    def finish(self, targets: Tensor, moves: Moves | None, size: Size) -> Tensor:
+        if moves is None:
+            return targets.long()
+        augment, parameters = moves
+        return augment.apply_to_masks(targets, parameters)
+
+
+class PointTargets:
+    """K points of each picture: float32 [N, K, 2] of (y, x), -1 and 1 being the middles of the outermost pixels."""
+
+    def __init__(self, root: Path, resize: Resize, n_points: int) -> None:
+        self._places, self._n_points = PointPlaces(root, resize), n_points
+
+    def check(self, item: Item, shape: Size) -> None:
+        self._places.size_of(item.path)
+
+    def cut(self, item: Item, shape: Size, window: Window) -> Tensor:
+        if not isinstance(item.label, tuple):
+            return torch.zeros(self._n_points, 2)
+        points = torch.tensor(item.label, dtype=torch.float64).view(-1, 2)
+        return self._places.placed(item.path, points, shape, window)
+
+    def finish(self, targets: Tensor, moves: Moves | None, size: Size) -> Tensor:
+        if moves is None:
+            return targets
+        augment, parameters = moves
+        return augment.apply_to_points(targets, parameters, size)
+
+
+def following_targets(
+    kind: LabelKind, root: Path, resize: Resize, classes: tuple[str, ...], cache_bytes: int
+) -> FollowingTargets | None:
+    """Of a kind of label; None where targets do not depend on what is done to their pictures."""
+    if kind is LabelKind.MASK:
+        return MaskTargets(MaskStore(root, resize, classes, cache_bytes), resize)
+    if kind is LabelKind.POINTS:
+        return PointTargets(root, resize, len(classes) // 2)
+    return None
