@@ -27,6 +27,7 @@ from learnfleet.trainer.metric_functions import (
     top_k_accuracy,
 )
 from learnfleet.trainer.metric_masks import DiceMulti
+from learnfleet.trainer.metric_tokens import CorpusBLEUMetric, Perplexity
 from learnfleet.trainer.metrics import as_metrics, results
 
 Reference = Callable[[Tensor, Tensor], Tensor]
@@ -197,6 +198,20 @@ def test_f096_targets_outside_the_classes_are_named(metric: Any, shift: int) -> 
     output, target = torch.eye(3), torch.arange(3)
     with pytest.raises(LearnerError, match=r"targets are classes -?\d to \d, but outputs are of classes 0 to 2"):
         measured(metric(), output, target + shift)
+
+
+def test_f096_texts_that_do_not_fit_are_named_with_their_shapes() -> None:
+    for metric, target in ((Perplexity(), torch.zeros(4, 2)), (CorpusBLEUMetric(), torch.zeros(3, 3))):
+        with pytest.raises(LearnerError, match=rf"{metric.name} cannot compare outputs \[4, 3, 5\] with targets"):
+            metric.update(torch.zeros(4, 3, 5), target.long())
+
+
+def test_f096_perplexity_counts_every_token_alike_in_batches_of_any_size() -> None:
+    output = torch.randn(5, 3, 7, generator=torch.Generator().manual_seed(0))
+    target = torch.randint(0, 7, (5, 3), generator=torch.Generator().manual_seed(1))
+    right = torch.nn.functional.cross_entropy(output.flatten(0, 1), target.flatten()).exp()
+    assert measured(Perplexity(), output, target, size=2) == pytest.approx(float(right), rel=1e-6)
+    assert math.isnan(results([Perplexity()], [], World())[1][0])
 
 
 def test_f096_masks_of_0_and_255_are_not_more_than_everything() -> None:

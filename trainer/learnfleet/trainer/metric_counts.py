@@ -39,7 +39,9 @@ class Counts:
     def update(self, output: Any, target: Any) -> None:
         try:
             counts = self.count(output, target).detach().double()
-        except (RuntimeError, IndexError) as error:
+        except LearnerError:
+            raise
+        except (RuntimeError, IndexError, ValueError) as error:
             raise misfit(self.name, output, target) from error
         self._total = counts if self._total is None else self._total + counts
 

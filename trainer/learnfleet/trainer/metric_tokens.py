@@ -10,28 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from learnfleet.trainer.loss_functions import flat_rows
+from learnfleet.trainer.metric_counts import Counts
+from learnfleet.trainer.metrics import misfit
 
 
-class Perplexity:
+class Perplexity(Counts):
     """exp of the mean cross entropy of all tokens, [N, steps, C] against [N, steps]."""
 
-    name = "perplexity"
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._sums = torch.zeros(2, dtype=torch.float64)
-
-    def update(self, output: Tensor, target: Tensor) -> None:
+    def count(self, output: Tensor, target: Tensor) -> Tensor:
         total = F.cross_entropy(flat_rows(output, -1).float(), target.reshape(-1), reduction="sum")
-        self._sums += torch.tensor([float(total), target.numel()], dtype=torch.float64)
-
-    def sums(self) -> Tensor:
-        return self._sums
+        return torch.stack([total.double(), total.new_full((), target.numel(), dtype=torch.float64)])
 
     def value(self, sums: Tensor) -> float:
-        return float((sums[0] / sums[1]).exp()) if sums[1] else math.nan
+        return float((sums[0] / sums[1]).exp()) if sums.numel() else math.nan
 
 
 class CorpusBLEUMetric:
@@ -53,6 +44,8 @@ class CorpusBLEUMetric:
 
     def update(self, output: Tensor, target: Tensor) -> None:
         predicted = output.argmax(dim=-1) if output.ndim == target.ndim + 1 else output
+        if len(predicted) != len(target):
+            raise misfit(self.name, output, target)
         for candidate, reference in zip(predicted.tolist(), target.tolist(), strict=True):
             self._note(self._cut(candidate), self._cut(reference))
 
