@@ -60,6 +60,7 @@ def test_f112_most_confused_pairs_what_was_missed_with_what_was_given_for_it(sli
 def test_f112_a_higher_threshold_predicts_fewer_labels() -> None:
     assert an_interpretation(0.85).pred_class.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert an_interpretation().thresh == 0.5
+    assert an_interpretation(0.7).pred_class.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
 
 
 def test_f112_top_losses_name_the_labels_and_the_probability_of_the_one_judged_worst() -> None:
@@ -87,6 +88,7 @@ def test_f112_plot_multi_top_losses_shows_the_misclassified_and_counts_them() ->
 def test_f112_plot_multi_top_losses_gives_the_misclassified_items_if_asked_to() -> None:
     figure, items = an_interpretation().plot_multi_top_losses(1, figsize=(4, 5), save_misclassified=True)
     assert tuple(figure.get_size_inches()) == (4, 5)
+    assert [axes.get_title() for axes in figure.axes if axes.images] == ["dog;fox\ncat;dog\n0.90 / 0.40"]
     assert [item.index for item in items] == [1, 3]
     assert items == an_interpretation().misclassified()
 

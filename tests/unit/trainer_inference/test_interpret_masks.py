@@ -55,6 +55,16 @@ def test_f113_the_table_of_scores_is_the_diagonal_greatest_first() -> None:
     figure = found.plot_intersect_cm(found.generate_confusion()[0], "Found")
     assert figure.axes[0].get_title() == "Found"
     assert [text.get_text() for text in figure.axes[0].texts][-4:] == [""] * 4
+    usual = found.plot_intersect_cm(found.generate_confusion()[1][0])
+    assert usual.axes[0].get_title() == "Intersection with Predict given True"
+
+
+def test_f113_most_confused_counts_wrong_pixels_without_void() -> None:
+    given = torch.tensor([[[1, 1], [1, 1]], [[0, 2], [2, 2]], [[1, 1], [1, 0]]])
+    found = an_interpretation(given)
+    assert found.most_confused() == [("sky", "tree", 3), ("sky", "house", 2), ("house", "sky", 1)]
+    assert found.most_confused(2, None) == [("sky", "tree", 3), ("sky", "house", 2)]
+    assert found.most_confused(4) == []
 
 
 def test_f113_each_class_has_iou_and_dice_over_the_whole_dataset_and_void_has_no_row() -> None:
@@ -129,6 +139,11 @@ def test_f113_the_top_losses_are_shown_with_both_masks(of_masks: Learner) -> Non
     assert len(figure.axes) == 6
     assert figure.axes[0].get_title().startswith(f"item {int(found.top_losses(k=1).indices[0])}, ")
     assert {axes.get_title() for axes in found.plot_top_losses(2, show_text=False).axes} == {""}
+    faint, plain = found.plot_top_losses(1, figsize=(9, 3), alpha=0.0), found.plot_top_losses(1)
+    assert faint.get_size_inches().tolist() == [9, 3]
+    picture, mask, _ = (axes.images[0].get_array() for axes in faint.axes)
+    assert np.array_equal(mask, picture)  # a mask without any strength
+    assert not np.array_equal(plain.axes[1].images[0].get_array(), plain.axes[0].images[0].get_array())
     with pytest.raises(LearnerError, match="labels that are classes"):
         found.plot_top_losses(2, heatmap=True)
 

@@ -265,3 +265,10 @@ def test_f098_a_threshold_is_one_number_whether_plain_or_from_a_tensor(of_labels
     assert str(of_labels.predict(path, thresh=1.1)[0]) == ""
     with pytest.raises(LearnerError, match="one number for all labels is wanted"):
         of_labels.predict(path, thresh=[0.5, 0.5, 0.5])  # type: ignore[arg-type]
+
+
+def test_f099_pred_batch_of_a_dataset_takes_another_activation(of_classes: Learner) -> None:
+    raw = of_classes.pred_batch(DatasetType.Fix, activ=lambda output: output)
+    assert torch.allclose(raw, of_classes.get_preds(DatasetType.Fix, lambda output: output)[0][:4], atol=1e-6)
+    assert torch.allclose(raw.softmax(dim=1), of_classes.pred_batch(DatasetType.Fix), atol=1e-6)
+    assert not torch.allclose(raw, of_classes.pred_batch(DatasetType.Fix), atol=1e-2)
