@@ -150,6 +150,24 @@ def test_f086_a_model_that_cannot_be_traced_trains_without_its_graph(
     assert not EventAccumulator(str(tmp_path / "run")).Reload().Tags()["graph"]
 
 
+def test_f086_embeddings_are_written_at_every_epochs_end(tmp_path: Path) -> None:
+    class Embeds(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.linear = torch.nn.Embedding(5, 3), torch.nn.Linear(192, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(x.flatten(1)) + self.words.weight.sum(dim=0)
+
+    learner = a_learner(model=Embeds())
+    learner.fit(2, callbacks=[LearnerTensorboardWriter(learner, tmp_path, "run")])
+    table = (tmp_path / "run" / "00008" / "words" / "tensors.tsv").read_text()
+    rows = [[float(cell) for cell in line.split("\t")] for line in table.splitlines()]
+    found = torch.tensor(rows)
+    assert torch.allclose(found, learner.model.words.weight.detach(), atol=1e-5)  # type: ignore[union-attr, arg-type]
+    assert (tmp_path / "run" / "00004" / "words").is_dir()
+
+
 def test_f086_an_interval_of_no_steps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LearnerError, match="must each be at least 1"):
         LearnerTensorboardWriter(a_learner(), tmp_path, "run", 0)

@@ -17,6 +17,8 @@ from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.metric_functions import accuracy, auc_roc_score, error_rate
 from learnfleet.trainer.metrics import available_metrics, build_metric, results
+from learnfleet.trainer.run_context import RunContext
+from learnfleet.trainer.run_evaluate import run_validate
 from learnfleet.trainer.state import TrainState
 
 # fastai v1's own outputs for these inputs.
@@ -246,6 +248,15 @@ def test_f066_f067_metrics_may_be_set_and_added_to_after_the_learner_was_made() 
     assert len(learner.validate()) == 2
     with pytest.raises(LearnerError, match="3 is neither a name"):
         learner.metrics = [3]  # type: ignore[list-item]
+
+
+def test_f067_a_validation_job_tells_both_values_of_two_metrics_of_one_name(tmp_path: Path) -> None:
+    learner = a_learner()
+    asked = [{"name": "top_k_accuracy", "arguments": {"k": k}} for k in (1, 2)]
+    context = RunContext("job", 1, lambda *event: None, lambda: False, tmp_path)
+    found = run_validate(learner, context, dataset="valid", metrics=asked)["metrics"]
+    values = learner.validate(metrics=[build_metric(**item) for item in asked])  # type: ignore[arg-type]
+    assert found == dict(zip(["valid_loss", "top_k_accuracy", "top_k_accuracy_2"], values, strict=True))
 
 
 def test_f067_a_callback_serves_as_a_metric() -> None:

@@ -16,6 +16,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions, predict_loader
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.metrics import build_metric
+from learnfleet.trainer.recorder import distinct
 from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
 from learnfleet.trainer.tta import predict_tta
@@ -46,7 +47,7 @@ def run_validate(
     values, skipped = _reported(learner, context, lambda: learner.validate(loader, metrics=chosen))
     if not values:
         raise LearnerError("dataset", f"the {dataset} data has no item that can be read")
-    names = [f"{dataset}_loss", *(metric.name for metric in chosen)]
+    names = [f"{dataset}_loss", *distinct([metric.name for metric in chosen])]
     return {"metrics": dict(zip(names, values, strict=True)), "skipped_images": skipped}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -78,7 +79,9 @@ class LearnerTensorboardWriter(LearnerCallback):
         model = state.learner.model
         was_training = model.training
         try:
-            self._writer.add_graph(model.eval(), state.last_input)
+            with warnings.catch_warnings():  # of the tracer, which TensorBoard's format of graphs needs
+                warnings.simplefilter("ignore")
+                self._writer.add_graph(model.eval(), state.last_input)
         except Exception as error:  # whatever a model does that cannot be traced
             _log.warning("the model's graph is left out of TensorBoard: %s", error)
         finally:
