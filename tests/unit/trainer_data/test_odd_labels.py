@@ -112,3 +112,9 @@ def test_f008_one_name_for_the_classes_is_refused_and_not_taken_for_its_letters(
 def test_f001_data_of_one_class_have_one_output(tmp_path: Path) -> None:
     data = ImageDataBunch.from_folder(a_data_folder(tmp_path, 4, 2, ("ant",)), **SMALL)
     assert (data.c, data.classes, data.one_batch()[1].tolist()) == (1, ["ant"], [0, 0])
+
+
+def test_f007_one_extension_is_one_and_not_its_letters(tmp_path: Path) -> None:
+    files(tmp_path, ["0.png", "1.PNG", "2.jpg"])
+    assert [item.name for item in ImageList.from_folder(tmp_path, ".png").items] == ["0.png", "1.PNG"]
+    assert [item.name for item in ImageList.from_folder(tmp_path, extensions=[".jpg"]).items] == ["2.jpg"]

@@ -30,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"size": np.int64(12)}, (12, 12), ResizeMethod.CROP),
         ({"size": [12, 20]}, (12, 20), ResizeMethod.SQUISH),
+        ({"size": np.array([24, 40]) // 2}, (12, 20), ResizeMethod.SQUISH),  # as in fastai's course on CamVid
         ({"size": (12, 20), "resize_method": ResizeMethod.CROP}, (12, 20), ResizeMethod.CROP),
         ({"size": 12, "resize_method": "pad"}, (12, 12), ResizeMethod.PAD),
         ({"size": 12, "mult": np.int64(8)}, (16, 16), ResizeMethod.CROP),

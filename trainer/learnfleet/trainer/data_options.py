@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -175,9 +175,9 @@ def _known_method(method: str) -> ResizeMethod:
 
 
 def _sides(size: object) -> tuple[int, int]:
-    """Rows and columns. Raises LearnerError for what is neither a whole number nor a pair of them."""
-    sides = (size, size) if isinstance(size, Integral) else size
-    if isinstance(sides, Sequence) and len(sides) == 2 and all(isinstance(side, Integral) for side in sides):
+    """Rows and columns. Raises LearnerError for what is neither a whole number nor a pair of them (also an array)."""
+    sides = (size, size) if isinstance(size, Integral) else tuple(size) if isinstance(size, Iterable) else ()
+    if len(sides) == 2 and all(isinstance(side, Integral) for side in sides):
         return int(sides[0]), int(sides[1])
     raise LearnerError("size", f"{size!r} is neither a number of pixels nor a pair (rows, columns) of them")
 
@@ -187,7 +187,7 @@ def _size_of(transforms: TransformSpec | None, size: Size) -> Size:
     given = [item for item in (transforms.extra if transforms else ()) if "size" in item.arguments]
     for item in given:
         wanted = int(item.arguments["size"])
-        if size is not None and size not in (wanted, (wanted, wanted)):
+        if size is not None and _sides(size) != (wanted, wanted):
             raise LearnerError("size", f"is {size}, but {item.name} is to give {wanted}: give it once")
         size = wanted if size is None else size
     return size

@@ -48,7 +48,7 @@ class ImageList:
     def from_folder(
         cls,
         path: Path | str = ".",
-        extensions: Sequence[str] | None = None,
+        extensions: str | Sequence[str] | None = None,
         recurse: bool = True,
         exclude: str | Sequence[str] = (),
         include: str | Sequence[str] | None = None,
@@ -56,7 +56,7 @@ class ImageList:
         """All pictures below a folder, by name.
 
         Args:
-            extensions: only these, with their dots. None: of all pictures.
+            extensions: only these (or this), with their dots. None: of all pictures.
             exclude, include: names of folders directly below it, whole ones: fastai takes parts of names, too.
         """
         root = existing(path)
@@ -64,7 +64,8 @@ class ImageList:
         if not recurse:
             found = [file for file in found if file.parent == root]
         if extensions is not None:
-            found = [file for file in found if file.suffix.lower() in {ending.lower() for ending in extensions}]
+            wanted = {ending.lower() for ending in _names(extensions)}
+            found = [file for file in found if file.suffix.lower() in wanted]
         return cls(found, root).filter_by_folder(include, exclude)
 
     @classmethod
