@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -22,6 +22,7 @@ from learnfleet.trainer.following import FollowingTargets
 from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
+from learnfleet.trainer.readers import Readers, readers
 from learnfleet.trainer.share import Share
 from learnfleet.trainer.transforms import BatchAugment
 
@@ -66,7 +67,7 @@ class Sampler(Protocol):
 
 
 class ImageLoader:
-    """Implements `Loader`. Any number of iterators may be open at once; each has its own threads and ends them."""
+    """Implements `Loader`. Any number of iterators may be open at once; each has threads of its own."""
 
     def __init__(
         self,
@@ -129,15 +130,12 @@ class ImageLoader:
         Raises BadImage under FAIL, or if no replacement could be decoded either.
         """
         stats = self.stats
-        pool = ThreadPoolExecutor(self._options.threads or default_threads(), thread_name_prefix="pictures")
-        try:
+        with readers(self._options.threads or default_threads()) as pool:
             submitted = (self._submit(pool, epoch, places, stats) for places in self._places(epoch, start_batch))
             for share, chunks in _ahead(submitted):
                 batch = self._batch(share.join([chunk.result() for chunk in chunks]), stats)
                 if len(batch.indices):
                     yield batch
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
     def _places(self, epoch: int, start_batch: int) -> Iterator[Tensor]:
         """This rank's positions in each global batch with their keys, int64 [n, 2]."""
@@ -165,7 +163,7 @@ class ImageLoader:
         times[by_item] = places - first
         return order + times * len(self.dataset)
 
-    def _submit(self, pool: ThreadPoolExecutor, epoch: int, places: Tensor, stats: Stats) -> _Submitted:
+    def _submit(self, pool: Readers, epoch: int, places: Tensor, stats: Stats) -> _Submitted:
         share = Share(self._maker, epoch, places, stats, finish=self._finish_in_threads)
         return share, [pool.submit(share.make, *span) for span in share.spans()]
 
