@@ -10,6 +10,7 @@ import grpc
 from learnfleet.client.connection import Connection, is_unavailable, pauses
 from learnfleet.client.errors import DeadlineExceededError, JobCancelledError, JobFailedError, from_rpc
 from learnfleet.client.events import Event
+from learnfleet.client.recorder import Recorder
 from learnfleet.client.results import JobInfo, JobResult, TrackingRun
 from learnfleet.v1 import job_service_pb2 as pb
 
@@ -82,6 +83,13 @@ class Job:
                 if not is_unavailable(error) or time.monotonic() - lost_at > self._connection.retry_s:
                     raise from_rpc(error) from None
             time.sleep(next(pause))
+
+    def recorder(self) -> Recorder:
+        """Its epoch table and what can be plotted of it, from its events. Blocks until it has ended. As `watch`."""
+        recorder = Recorder()
+        for event in self.watch():
+            recorder.take(event)
+        return recorder
 
     def wait(self, timeout: float | None = None) -> Job:
         """Until it has ended (seconds; None: as long as it takes).

@@ -114,9 +114,14 @@ class RemoteLearner(Examining):
         wd: float | None = None,
         timeout: float | None = None,
     ) -> LrFinding:
-        """Search a learning rate; the learner stays as it was. Rates, losses and suggestions by rule."""
+        """Search a learning rate; the learner stays as it was. Rates, losses and suggestions by rule.
+
+        `recorder.plot` draws it then.
+        """
         job = self.train([LrFind(start_lr, end_lr, num_it, stop_div, wd)], wait=False)
-        return job.wait(timeout).result.lr_findings[0]
+        finding = job.wait(timeout).result.lr_findings[0]
+        self.recorder = Recorder(search=finding)
+        return finding
 
     def freeze(self) -> None:
         """Train only the head from the next fit on (the request goes to the server with it)."""

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from learnfleet.client.events import BatchFinished, EpochFinished, Event
+from learnfleet.client import plots
+from learnfleet.client.events import BatchFinished, EpochFinished, Event, LrFound
+from learnfleet.client.results import LrFinding
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
 class Recorder:
-    """The epoch table of a job, and its losses and learning rates as far as they were reported (a few a second)."""
+    """The epoch table of a job, and its losses and learning rates as far as they were reported (a few a second).
+
+    The plots need matplotlib (`learnfleet[plots]`), and raise ImportError without it. `return_fig=False` gives nothing
+    back, so that a notebook shows nothing.
+    """
 
     rows: list[EpochFinished] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # smoothed, at the steps of `steps`
     lrs: list[float] = field(default_factory=list)
     moms: list[float] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)  # in the learner's life
+    search: LrFinding | None = None  # of the last `lr_find`
+    min_grad_lr: float | None = None  # the rate that `plot(suggestion=True)` has marked
 
     def take(self, event: Event) -> None:
         """Note an event."""
@@ -27,6 +40,14 @@ class Recorder:
             self.lrs.append(payload.lr)
             self.moms.append(payload.momentum)
             self.steps.append(payload.step)
+        elif isinstance(payload, LrFound):
+            self.search = payload.finding
+
+    @property
+    def names(self) -> list[str]:
+        """The table's columns."""
+        metrics = list(dict.fromkeys(name for row in self.rows for name in row.metrics))
+        return ["epoch", "train_loss", "valid_loss", *metrics, "time"]
 
     @property
     def val_losses(self) -> list[float | None]:
@@ -35,3 +56,80 @@ class Recorder:
     @property
     def metrics(self) -> list[dict[str, float]]:
         return [row.metrics for row in self.rows]
+
+    def plot(
+        self,
+        skip_start: int = 10,
+        skip_end: int = 5,
+        suggestion: bool | str | Sequence[str] = False,
+        return_fig: bool | None = None,
+        show_grid: bool = False,
+    ) -> Figure | None:
+        """Loss against learning rate, after `lr_find`.
+
+        Args:
+            skip_start, skip_end: points to leave out at the ends.
+            suggestion: True marks where the loss falls fastest (then in `min_grad_lr`); or names of rules: valley,
+                slide, steep, minimum, min_gradient.
+
+        Raises ValueError before `lr_find`, and for a rule that made no suggestion.
+        """
+        if self.search is None:
+            raise ValueError("there is no search to plot: call lr_find first")
+        rules = ("min_gradient",) if suggestion is True else () if suggestion is False else suggestion
+        rules = (rules,) if isinstance(rules, str) else rules
+        figure = plots.search_figure(self.search, skip_start, skip_end, rules, show_grid)
+        if "min_gradient" in rules:
+            self.min_grad_lr = self.search.suggestions["min_gradient"]
+        return _asked_for(figure, return_fig)
+
+    def plot_losses(
+        self, skip_start: int = 0, skip_end: int = 0, return_fig: bool | None = None, show_grid: bool = False
+    ) -> Figure | None:
+        """Training and validation loss against optimiser steps, without so many steps at the ends."""
+        shown = self._shown(skip_start, skip_end)
+        lines = {"Train": _points(self.steps, self.losses, shown)}
+        if any(loss is not None for loss in self.val_losses):
+            lines["Validation"] = _points([row.step for row in self.rows], self.val_losses, shown)
+        figure = plots.series_figure({"Loss": lines})
+        figure.axes[0].grid(show_grid)
+        return _asked_for(figure, return_fig)
+
+    def plot_lr(
+        self, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0, return_fig: bool | None = None
+    ) -> Figure | None:
+        """Learning rate, and momentum if asked for, against optimiser steps, without so many steps at the ends."""
+        shown = self._shown(skip_start, skip_end)
+        panels = {"Learning rate": {"": _points(self.steps, self.lrs, shown)}}
+        if show_moms:
+            panels["Momentum"] = {"": _points(self.steps, self.moms, shown)}
+        return _asked_for(plots.series_figure(panels), return_fig)
+
+    def plot_metrics(self, skip_start: int = 0, skip_end: int = 0, return_fig: bool | None = None) -> Figure | None:
+        """Each metric against optimiser steps, without the epochs that end in so many steps at the ends.
+
+        Raises ValueError when there are no metrics.
+        """
+        shown, ends = self._shown(skip_start, skip_end), [row.step for row in self.rows]
+        panels = {
+            name: {"": _points(ends, [row.metrics.get(name) for row in self.rows], shown)}
+            for name in plots.metric_names(self.rows)
+        }
+        return _asked_for(plots.series_figure(panels), return_fig)
+
+    def _shown(self, skip_start: int, skip_end: int) -> range:
+        plots.check_skips(skip_start, skip_end)
+        steps = [*self.steps, *(row.step for row in self.rows)]
+        return range(min(steps) + skip_start, max(steps) - skip_end + 1) if steps else range(0)
+
+
+def _points(
+    steps: Sequence[int], values: Sequence[float | None], shown: range
+) -> tuple[Sequence[float], Sequence[float]]:
+    """The shown of them that have a value."""
+    kept = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None and step in shown]
+    return [step for step, _ in kept], [value for _, value in kept]
+
+
+def _asked_for(figure: Figure, return_fig: bool | None) -> Figure | None:
+    return None if return_fig is False else figure
