@@ -13,7 +13,7 @@ from support.exported_learners import data_of, learner_of, noise_and_masks
 from support.memory_data import MemoryData, a_learner
 from torch import Tensor, nn
 
-from learnfleet.trainer import cnn_learner, load_learner
+from learnfleet.trainer import cnn_learner, load_learner, manifest
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.manifest import CorruptCheckpoint
@@ -127,6 +127,36 @@ def test_f121_a_changed_byte_anywhere_in_an_export_is_found(root: Path, tmp_path
         load_learner(tmp_path)
 
 
+def test_f121_a_changed_bit_anywhere_in_a_manifest_is_found(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(path=tmp_path))
+    learner.fit(1)
+    learner.save("changed")
+    file = tmp_path / "models" / "changed" / "manifest.json"
+    content = file.read_bytes()
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        file.write_bytes(changed)
+        with pytest.raises(CorruptCheckpoint):
+            manifest.read_manifest(file.parent)
+    file.write_bytes(content)
+    assert manifest.read_manifest(file.parent).step == learner.global_step
+
+
+def test_f121_a_manifest_from_before_it_had_a_checksum_is_read(tmp_path: Path) -> None:
+    learner = a_learner(MemoryData(path=tmp_path))
+    learner.fit(1)
+    learner.save("old")
+    file = tmp_path / "models" / "old" / "manifest.json"
+    values = json.loads(file.read_bytes())
+    del values["manifest_sha256"]
+    file.write_text(json.dumps(values))
+    assert learner.load("old").global_step == 4
+    file.write_text(json.dumps({**values, "manifest_sha255": "of another name"}))
+    with pytest.raises(CorruptCheckpoint, match="nothing is known of manifest_sha255"):
+        learner.load("old")
+
+
 def test_f121_an_export_names_only_what_is_registered(root: Path, tmp_path: Path) -> None:
     learner = learner_of("category", root, tmp_path)
     learner.export()
@@ -144,8 +174,6 @@ def test_f121_an_export_names_only_what_is_registered(root: Path, tmp_path: Path
 
 def _sign(folder: Path) -> None:
     """Make the manifest that of the files as they are now."""
-    from learnfleet.trainer import manifest
-
     (folder / manifest.MANIFEST_FILE).unlink()
     manifest.write_manifest(folder, job_id="save", attempt=0, step=0, epoch=0)
 

@@ -12,7 +12,7 @@ from support.memory_data import MemoryData, a_learner
 from support.saved_learners import at, moments, same, trained
 from torch import nn
 
-from learnfleet.trainer import checkpoint
+from learnfleet.trainer import checkpoint, learner_state
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.manifest import CorruptCheckpoint
@@ -165,6 +165,31 @@ def test_f117_remove_module_takes_the_prefix_off_only_where_it_is(
         other = at(tmp_path)
         other.load(name, remove_module=True)
         assert same(other.model.state_dict(), learner.model.state_dict())
+
+
+def test_f117_remove_module_takes_the_prefix_off_the_moments_too(tmp_path: Path) -> None:
+    learner, other = trained(tmp_path), at(tmp_path)
+    found = learner_state.take_snapshot(learner, with_opt=True)
+    assert found.optimizer is not None
+    moments_of_a_wrapper = {key.replace("/", "/module.", 1): value for key, value in found.optimizer.items()}
+    weights = {f"module.{name}": value for name, value in found.model.items()}
+    wrapped = checkpoint.Snapshot(weights, moments_of_a_wrapper, found.state, found.callbacks, found.step, found.epoch)
+    checkpoint.write(wrapped, tmp_path / "models" / "wrapped", job_id="save", attempt=0)
+    other.load("wrapped", remove_module=True, with_opt=True)
+    assert same(moments(other), moments(learner))
+
+
+def test_f117_without_the_optimiser_that_of_the_learner_stays_as_it_is(tmp_path: Path) -> None:
+    learner = trained(tmp_path)
+    learner.save("early")
+    early = moments(learner)
+    learner.fit(1, 1e-2)
+    late = moments(learner)
+    learner.load("early", with_opt=False)
+    assert same(moments(learner), late)
+    assert not same(late, early)
+    learner.load("early")
+    assert same(moments(learner), early)
 
 
 @pytest.mark.parametrize(("with_opt", "is_there"), [(None, False), (True, False), (False, True)])

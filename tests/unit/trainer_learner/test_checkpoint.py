@@ -17,6 +17,7 @@ from learnfleet.trainer import checkpoint, manifest, tensor_file
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot
 from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CorruptCheckpoint, StaleAttempt
+from learnfleet.trainer.manifest_seal import sealed
 
 
 def a_snapshot(step: int = 1, value: float = 1.0) -> Snapshot:
@@ -83,7 +84,8 @@ def test_a_manifest_that_names_files_outside_of_the_folder_is_refused(tmp_path: 
     path = tmp_path / "job-0000000001-1" / manifest.MANIFEST_FILE
     value = json.loads(path.read_text())
     value["files"]["../secret"] = {"sha256": "0", "size_bytes": 0}
-    path.write_text(json.dumps(value))
+    del value["manifest_sha256"]
+    path.write_bytes(sealed(value))
     with pytest.raises(CorruptCheckpoint, match="outside the folder"):
         manifest.verify(path.parent)
 

@@ -7,7 +7,6 @@ A checkpoint is a folder named `<job id>-<global step, 10 digits>-<attempt>` who
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -15,6 +14,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from learnfleet.trainer.manifest_seal import sealed, unsealed
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -128,7 +129,7 @@ def write_manifest(
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST_FILE)
     files = {name: describe_file(folder / name) for name in names}
     manifest = Manifest(job_id, attempt, step, epoch, files, metrics=dict(metrics or {}))
-    write_synced(folder / MANIFEST_FILE, json.dumps(asdict(manifest), indent=1, sort_keys=True).encode())
+    write_synced(folder / MANIFEST_FILE, sealed(asdict(manifest)))
     return manifest
 
 
@@ -191,7 +192,7 @@ def temporary_for(final: Path) -> Path:
 def read_manifest(folder: Path) -> Manifest:
     """Raises CorruptCheckpoint where there is none, or none that can be read."""
     try:
-        value = json.loads((folder / MANIFEST_FILE).read_bytes())
+        value = unsealed((folder / MANIFEST_FILE).read_bytes(), Manifest.__dataclass_fields__)
         version = value["format_version"]
         files = {name: FileEntry(str(item["sha256"]), int(item["size_bytes"])) for name, item in value["files"].items()}
         manifest = Manifest(
