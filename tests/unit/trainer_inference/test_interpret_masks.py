@@ -156,3 +156,4 @@ def test_f113_a_mask_is_laid_over_its_picture_in_the_colours_of_its_classes() ->
     shown = overlay(np.zeros((2, 2), dtype=np.uint8), mask, colors, alpha=1.0)
     assert shown.tolist() == [[colors[0].tolist(), colors[1].tolist()], [[128] * 3, [128] * 3]]
     assert len({tuple(color) for color in class_colors(60).tolist()}) == 60
+    assert np.ptp(class_colors(18).astype(int), axis=1).min() > 30, "grey is for what is no class"

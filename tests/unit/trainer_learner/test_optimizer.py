@@ -42,6 +42,12 @@ def test_f042_f043_lr_range_spreads_a_number_a_slice_or_a_list_over_the_groups(
     assert lr_range(lr, n_groups) == pytest.approx(expected, rel=1e-9)
 
 
+def test_f042_a_learner_tells_the_rates_of_its_layer_groups() -> None:
+    learner = a_learner()
+    learner.layer_groups = split_model(learner.model, list(learner.model.children())[-1:])
+    assert learner.lr_range(slice(1e-4, 1e-3)) == pytest.approx([1e-4, 1e-3])
+
+
 def test_f042_a_list_of_the_wrong_length_is_refused_with_both_lengths() -> None:
     with pytest.raises(ValueError, match="2 values for 3 layer groups"):
         lr_range([1e-3, 1e-2], 3)

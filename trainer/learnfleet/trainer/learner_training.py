@@ -13,7 +13,7 @@ from learnfleet.trainer.learner_core import LearnerCore
 from learnfleet.trainer.lr_find import ALL_RULES, LrSearch, run_search
 from learnfleet.trainer.lr_suggest import Rule, SuggestedLRs
 from learnfleet.trainer.metrics import as_metrics
-from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, PerGroup
+from learnfleet.trainer.optimizer import DEFAULT_LR, Lr, PerGroup, lr_range
 from learnfleet.trainer.schedules import FlatCosAnnealScheduler, OneCycleScheduler, SgdrScheduler
 from learnfleet.trainer.state import TrainState
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 class LearnerTraining(LearnerCore):
     """The part of `Learner` that trains and validates."""
+
+    def lr_range(self, lr: Lr) -> list[float]:
+        """The learning rate of each layer group that a fit makes of `lr`. See `optimizer.lr_range`."""
+        return lr_range(lr, len(self.layer_groups))
 
     def fit(
         self,

@@ -17,6 +17,7 @@ from learnfleet.trainer.plots import Picture, shorten
 
 _TURN = 0.618034  # of the colour circle: neighbours in number are far apart in hue
 _NO_CLASS = (128, 128, 128)
+_HUES = (0, 2, 4, 6, 8, 10, 12, 16, 18)  # of tab20, each followed by a lighter one; 14 is grey, as no class is
 _LEGEND_UP_TO = 40
 _TILE_INCHES, LEGEND_INCHES = 3.9, 1.6  # the names of the colours are beside the pictures
 Mask = npt.NDArray[np.int64]  # [H, W]
@@ -33,8 +34,8 @@ class MaskTile:
 
 def class_colors(n: int, void: int | None = None) -> npt.NDArray[np.uint8]:
     """A colour for each of n classes, uint8 [n, 3], always the same ones; grey for the class `void`."""
-    if n <= 20:
-        table = colormaps["tab20"](np.arange(n) % 10 * 2 + np.arange(n) // 10)[:, :3]
+    if n <= 2 * len(_HUES):
+        table = colormaps["tab20"](np.take(_HUES, np.arange(n) % len(_HUES)) + np.arange(n) // len(_HUES))[:, :3]
     else:
         turns = [colorsys.hsv_to_rgb(i * _TURN % 1, 0.55 + 0.4 * (i % 2), 0.95 - 0.15 * (i % 3)) for i in range(n)]
         table = np.array(turns)

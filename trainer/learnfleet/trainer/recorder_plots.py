@@ -39,7 +39,9 @@ def progress_figure(recorder: Recorder, total_batches: int) -> Figure:
     """The losses so far, with room for those that are to come."""
     figure = losses_figure(recorder)
     axes = figure.axes[0]
-    axes.set_xlim(0, total_batches * 1.02)  # the last point is not cut in half
+    axes.set_xlim(0, total_batches)
+    for line in axes.lines:
+        line.set_clip_on(False)  # the last point is on the edge, and not cut in half
     if axes.get_yscale() == "linear":
         axes.set_ylim(0, max([*recorder.losses, *recorder.val_losses], default=1.0) * 1.05)
     return figure
