@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.memory_data import MemoryData
+from support.memory_data import MemoryData, tiny_model
 from support.unets import blocks, small_encoder
 from torch import nn
 
@@ -122,3 +122,33 @@ def test_f039_a_depth_is_a_whole_number() -> None:
     assert learner.frozen_to == 0
     learner.freeze_to(np.int64(1))  # type: ignore[arg-type]
     assert learner.frozen_to == 1
+
+
+def test_f037_a_range_of_scores_is_two_numbers_the_lower_first() -> None:
+    for wrong in (3, (0.0, 1.0, 2.0), (1.0, 1.0)):
+        with pytest.raises(LearnerError, match=r"y_range: .* is not \(low, high\)"):
+            DynamicUnet(small_encoder(), 2, y_range=wrong)  # type: ignore[arg-type]
+    assert DynamicUnet(small_encoder(), 2, y_range=np.array([0.0, 1.0]))(torch.zeros(1, 3, 16, 16)).max() <= 1  # type: ignore[arg-type]
+
+
+def test_f038_layer_groups_may_be_modules_as_in_fastai() -> None:
+    model = tiny_model()
+    learner = Learner(MemoryData(), model, layer_groups=[nn.Sequential(model[0], model[1]), model[2]], silent=True)
+    assert [[name for name, _ in group.modules] for group in learner.layer_groups] == [
+        *(["0.0", "0.1", "1.0", "1.1"], ["2.3"])
+    ]
+    learner.fit(1, slice(1e-4, 1e-3))
+    assert [group["lr"] for group in learner.require_optimizer().param_groups] == [1e-4, 1e-4, 1e-3, 1e-3]
+    with pytest.raises(ValueError, match=r"leaves out 4 module\(s\)"):
+        Learner(MemoryData(), model, layer_groups=[model[2]], silent=True)
+
+
+def test_f038_a_loss_that_cannot_be_called_is_refused_when_it_is_given() -> None:
+    with pytest.raises(LearnerError, match="loss_func: 'mse' is no function of"):
+        Learner(MemoryData(), tiny_model(), loss_func="mse")  # type: ignore[arg-type]
+
+
+def test_f045_a_decay_below_0_which_would_let_weights_grow_is_refused() -> None:
+    for wrong in (-0.1, [0.1, -0.1], float("nan")):
+        with pytest.raises(LearnerError, match=r"wd: .* is not possible: rates are 0 or more"):
+            a_learner(wd=wrong).fit(1)

@@ -79,6 +79,17 @@ def split_model(model: nn.Module, split_on: SplitOn | None = None) -> tuple[Laye
     return _of_lists(model, [[item] if isinstance(item, nn.Module) else item for item in splits])
 
 
+def as_layer_groups(model: nn.Module, given: Sequence[LayerGroup | nn.Module] | None) -> tuple[LayerGroup, ...]:
+    """What a learner takes as `layer_groups`: those of `split_model`; or modules, each with all that is in it; or None.
+
+    Raises ValueError as `split_model` does.
+    """
+    modules = [item for item in given or () if isinstance(item, nn.Module)]
+    if given is None or modules:
+        return split_model(model, [[module] for module in modules] or None)
+    return tuple(item for item in given if isinstance(item, LayerGroup))
+
+
 def _splits(model: nn.Module, split_on: SplitOn | None) -> Splits:
     if split_on is None:
         return ()

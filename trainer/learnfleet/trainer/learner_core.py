@@ -16,7 +16,7 @@ from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.head import BATCH_NORMS
-from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, split_model
+from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, as_layer_groups, split_model
 from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
 from learnfleet.trainer.losses import Loss
@@ -74,7 +74,7 @@ class LearnerCore:
         model_dir: str = "models",
         callback_fns: CallbackFns = None,
         callbacks: Callbacks = None,
-        layer_groups: Sequence[LayerGroup] | None = None,
+        layer_groups: Sequence[LayerGroup | nn.Module] | None = None,
         add_time: bool = True,
         silent: bool = False,
         seed: int = 0,
@@ -82,12 +82,14 @@ class LearnerCore:
         self.data, self.model = data, model.to(data.device)
         self.opt_func = opt_func
         self.loss_func: Loss = loss_func or getattr(data, "loss_func", None) or CrossEntropyFlat()
+        if not callable(self.loss_func):
+            raise LearnerError("loss_func", f"{self.loss_func!r} is no function of (output, target)")
         self.metrics = metrics
         self.true_wd, self.bn_wd, self.wd, self.train_bn = true_wd, bn_wd, wd, train_bn
         self.path, self.model_dir = Path(path if path is not None else data.path), model_dir
         self.callback_fns = as_callback_fns(callback_fns)
         self.callbacks = as_callbacks(callbacks)
-        self.layer_groups = tuple(layer_groups) if layer_groups is not None else split_model(model)
+        self.layer_groups = as_layer_groups(model, layer_groups)
         self.add_time, self.silent, self.seed = add_time, silent, seed
         self.world: World = current_world()
         self.opt: LayerOptimizer | None = None

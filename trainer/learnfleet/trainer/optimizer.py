@@ -28,10 +28,8 @@ def lr_range(lr: Lr, n_groups: int) -> list[float]:
     A number goes to all groups; slice(stop): the last gets stop, the others stop / 10; slice(start, stop): geometric
     from start to stop, and stop where there is one group; a list or array is one value, or one a group.
     """
-    rates = _per_group("lr", lr, n_groups) if not isinstance(lr, slice) else _of_slice(lr, n_groups)
-    if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
-        raise LearnerError("lr", f"{lr!r} is not possible: rates are 0 or more")
-    return rates
+    rates = lr if not isinstance(lr, slice) else _of_slice(lr, n_groups)
+    return _per_group("lr", rates, n_groups)
 
 
 def _of_slice(lr: slice, n_groups: int) -> list[float]:
@@ -49,11 +47,12 @@ def _of_slice(lr: slice, n_groups: int) -> list[float]:
 
 def _per_group(name: str, values: PerGroup | np.ndarray[Any, Any], n_groups: int) -> list[float]:
     try:
-        if isinstance(values, Real) or np.ndim(values) == 0:
-            return [float(values)] * n_groups  # type: ignore[arg-type]  # a 0-d array is a number, too
-        items = [float(value) for value in values]  # type: ignore[union-attr]
+        is_one = isinstance(values, Real) or np.ndim(values) == 0  # a 0-d array is a number, too
+        items = [float(value) for value in ([values] if is_one else values)]  # type: ignore[union-attr, arg-type]
     except (TypeError, ValueError) as error:
         raise LearnerError(name, f"{values!r} is no number, and no list of one a layer group") from error
+    if not all(math.isfinite(item) and item >= 0 for item in items):
+        raise LearnerError(name, f"{values!r} is not possible: rates are 0 or more")
     if len(items) not in (1, n_groups):
         raise LearnerError(name, f"{len(items)} values for {n_groups} layer groups; give one, or one a group")
     return items * (n_groups // len(items))

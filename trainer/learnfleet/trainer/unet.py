@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -189,6 +189,6 @@ def _norm_type(value: NormType | str | None) -> NormType | None:
 
 
 def _low_high(y_range: Sequence[float]) -> tuple[float, float]:
-    if len(y_range) != 2 or not y_range[0] < y_range[1]:
-        raise LearnerError("y_range", f"{list(y_range)} is not (low, high) with low < high")
+    if not isinstance(y_range, Iterable) or len(y_range) != 2 or not y_range[0] < y_range[1]:
+        raise LearnerError("y_range", f"{y_range!r} is not (low, high) with low < high")
     return float(y_range[0]), float(y_range[1])
