@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from learnfleet.trainer import ImageDataBunch, PointsItemList, cnn_learner, unet_learner
+from learnfleet.trainer import ImageDataBunch, ImageImageList, PointsItemList, cnn_learner, unet_learner
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, MaskSpec
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.transforms import get_transforms
 
 N = 6
 SIDE = 32
-KINDS = ("category", "multi_category", "float", "two floats", "mask", "points")
+KINDS = ("category", "multi_category", "float", "two floats", "mask", "points", "image")
 
 
 def noise_and_masks(root: Path) -> Path:
@@ -56,6 +56,10 @@ def data_of(kind: str, root: Path) -> ImageDataBunch:
         split = PointsItemList([root / name for name in names], root).split_by_idxs(range(N), [])
         labelled = split.label_from_func(lambda file: [(int(file.stem), 2), (30, 10 + int(file.stem))])
         return labelled.transform(get_transforms(), size=SIDE).databunch(bs=3, seed=1)
+    if kind == "image":
+        pairs = ImageImageList([root / name for name in names], root).split_by_idxs(range(N), [])
+        targets = pairs.label_from_func(lambda file: file).transform(get_transforms(), size=SIDE)
+        return targets.databunch(bs=3, seed=1).normalize(do_y=True)
     return ImageDataBunch.from_lists(
         root, names, labels[kind], valid_pct=0, seed=1, size=SIDE, bs=3, ds_tfms=get_transforms()
     )
@@ -63,5 +67,5 @@ def data_of(kind: str, root: Path) -> ImageDataBunch:
 
 def learner_of(kind: str, root: Path, path: Path, **options: Any) -> Learner:
     data = data_of(kind, root)
-    make = unet_learner if kind == "mask" else cnn_learner
+    make = unet_learner if kind in ("mask", "image") else cnn_learner
     return make(data, "squeezenet1_1", pretrained=False, path=path, silent=True, **options)

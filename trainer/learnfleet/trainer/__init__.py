@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         MultiLabelClassificationInterpretation as MultiLabelClassificationInterpretation,
     )
     from learnfleet.trainer.interpret_masks import SegmentationInterpretation as SegmentationInterpretation
+    from learnfleet.trainer.item_list import ImageImageList as ImageImageList
     from learnfleet.trainer.item_list import ImageList as ImageList
     from learnfleet.trainer.item_list import PointsItemList as PointsItemList
     from learnfleet.trainer.item_list import SegmentationItemList as SegmentationItemList
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.keyword_events import add_metrics as add_metrics
     from learnfleet.trainer.label_items import Category as Category
     from learnfleet.trainer.label_items import FloatItem as FloatItem
+    from learnfleet.trainer.label_items import ImageItem as ImageItem
     from learnfleet.trainer.label_items import ImagePoints as ImagePoints
     from learnfleet.trainer.label_items import ImageSegment as ImageSegment
     from learnfleet.trainer.label_items import MultiCategory as MultiCategory
@@ -185,6 +187,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.split_lists import CategoryList as CategoryList
     from learnfleet.trainer.split_lists import EmptyLabelList as EmptyLabelList
     from learnfleet.trainer.split_lists import FloatList as FloatList
+    from learnfleet.trainer.split_lists import ImageLabelList as ImageLabelList
     from learnfleet.trainer.split_lists import MultiCategoryList as MultiCategoryList
     from learnfleet.trainer.split_lists import PointsLabelList as PointsLabelList
     from learnfleet.trainer.split_lists import SegmentationLabelList as SegmentationLabelList

@@ -18,7 +18,7 @@ from learnfleet.trainer.dataset import DatasetType as DatasetType
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.eval_transform import EvalTransform as EvalTransform
-from learnfleet.trainer.following import following_targets
+from learnfleet.trainer.following import PictureTargets, following_targets
 from learnfleet.trainer.images import BadImage, Source
 from learnfleet.trainer.listing import FolderListing, Item, assemble
 from learnfleet.trainer.loader import ImageLoader, LoaderOptions, checked_threads
@@ -76,11 +76,10 @@ class ImageDataBunch(Bunch, DataFactories):
         self.classes, self.bad_image, self.kind = list(listing.classes), spec.bad_image, listing.kind
         self.loss_func: Loss = _loss_of(listing.kind)
         self.stats: Stats | None = None
-        self.normalizes_targets = False
         self._open_stores(cache_bytes)
         self._loaders = self._make_loaders(spec.bs, spec.val_bs or spec.bs)
         if stats is not None:
-            self.normalize(stats)
+            self.normalize(stats, do_y=spec.normalizes_targets)
 
     def _open_stores(self, cache_bytes: int) -> None:
         """Pictures, and targets that follow them, as they are in validation and, where that differs, in training."""
@@ -100,10 +99,10 @@ class ImageDataBunch(Bunch, DataFactories):
         if train_resize != resize:
             kept_bytes = cache_bytes if self._worth_keeping(train_resize, cache_bytes) else 0
             self._train_pictures = PictureStore(self.root, train_resize, kept_bytes)
-        self._targets, self._train_targets = (
-            following_targets(listing.kind, self.root, of, listing.classes, cache_bytes // 4)
-            for of in (resize, train_resize)
-        )
+        self._targets = following_targets(listing.kind, self.root, resize, listing.classes, cache_bytes)
+        self._train_targets = self._targets
+        if train_resize != resize:
+            self._train_targets = following_targets(listing.kind, self.root, train_resize, listing.classes, cache_bytes)
 
     def _worth_keeping(self, resize: Resize, cache_bytes: int) -> bool:
         """Whether enough training pictures fit into memory. Where few do, random windows are better decoded each for
@@ -164,8 +163,14 @@ class ImageDataBunch(Bunch, DataFactories):
 
     @property
     def c(self) -> int:
-        """Number of classes (of numbers an item, for regression)."""
+        """Number of classes (of numbers an item, for regression; of channels, for pictures)."""
         return len(self.classes)
+
+    @c.setter
+    def c(self, number: int) -> None:
+        """fastai v1 has it set by hand for targets that are pictures. Raises LearnerError for another number."""
+        if number != self.c:
+            raise LearnerError("c", f"{number} is not the {self.c} that these targets need")
 
     @property
     def on_bad_image(self) -> Callable[[BadImage], None] | None:
@@ -197,20 +202,32 @@ class ImageDataBunch(Bunch, DataFactories):
 
         Args:
             stats: None measures them, see `batch_stats`.
-            do_x, do_y: pictures; targets. Targets of this data are no pictures, so do_y is an error.
+            do_x, do_y: pictures; targets too, where they are pictures.
 
         Raises LearnerError if the data is normalised already.
         """
         if self.stats is not None:
             raise LearnerError("normalize", "Can not call normalize twice: it is done already; make a new data bunch")
-        if do_y:
+        if do_y and self.kind is not LabelKind.IMAGE:
             raise LearnerError("normalize.do_y", f"targets of the kind {self.kind} are no pictures to normalise")
+        if do_y and not do_x:
+            raise LearnerError("normalize.do_x", "targets are normalised as their pictures are: leave do_x out")
         if not do_x:
             return self
         self.stats = self.batch_stats() if stats is None else checked_stats(stats, "normalize")
         for loader in self._loaders.values():
             loader.stats = self.stats
+        if do_y:
+            self.spec = replace(self.spec, normalizes_targets=True)
+            for targets in (self._targets, self._train_targets):
+                if isinstance(targets, PictureTargets):
+                    targets.stats = self.stats
         return self
+
+    @property
+    def normalizes_targets(self) -> bool:
+        """Whether targets, which are pictures then, are normalised as their pictures are."""
+        return self.spec.normalizes_targets
 
     def denormalize(self, x: Tensor) -> Tensor:
         """Pixels in [0, 1] of normalised pictures [..., 3, H, W]."""

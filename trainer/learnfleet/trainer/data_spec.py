@@ -34,11 +34,12 @@ class LabelKind(StrEnum):
     FLOAT = "float"  # one or several numbers
     MASK = "mask"  # a class for each pixel
     POINTS = "points"  # places in the picture
+    IMAGE = "image"  # another picture
     NONE = "none"  # nothing is known: 0
 
 
 # Targets that are resized, cropped and moved as their pictures are.
-FOLLOWING_KINDS = (LabelKind.MASK, LabelKind.POINTS)
+FOLLOWING_KINDS = (LabelKind.MASK, LabelKind.POINTS, LabelKind.IMAGE)
 PaddingMode = Literal["reflection", "border", "zeros"]
 
 
@@ -111,7 +112,7 @@ class ListedItem(Spec):
     file: str  # below the data's path
     labels: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
-    mask: str = ""
+    mask: str = ""  # its file; or that of the picture that is the target
     part: Literal["train", "valid", "test"] = "train"
 
 
@@ -147,4 +148,5 @@ class DataSpec(Spec):
     items: tuple[ListedItem, ...] | None = None
     log: bool = False  # FLOAT: train on the logarithm of the values
     padding_mode: PaddingMode = "reflection"
+    normalizes_targets: bool = False  # of IMAGE targets: by the mean and std of the pictures
     valid_margin: int = 0  # pixels that pictures which are not trained on are larger, before their middle is taken

@@ -1,4 +1,4 @@
-"""From a model's activated outputs to what is predicted: a class, several, numbers, points, or a mask."""
+"""From a model's activated outputs to what is predicted: a class, several, numbers, points, a mask, or a picture."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from learnfleet.trainer.label_items import (
     Category,
     CategorySequence,
     FloatItem,
+    ImageItem,
     ImagePoints,
     ImageSegment,
     Item,
     MultiCategory,
 )
 from learnfleet.trainer.losses import Loss, decodes_of
+from learnfleet.trainer.pixels import NO_STATS, Stats
 
 DEFAULT_THRESH = 0.5
 
@@ -69,12 +71,23 @@ def predicted_classes(activated: Tensor, thresh: float = DEFAULT_THRESH) -> Tens
     return activated.argmax(dim=1)
 
 
-def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: float) -> tuple[Item, Tensor]:
+def target_stats(data: object) -> Stats:
+    """What targets that are pictures were normalised by."""
+    stats: Stats | None = getattr(data, "stats", None)
+    return stats if stats is not None and getattr(data, "normalizes_targets", False) else NO_STATS
+
+
+def decode(
+    kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: float, stats: Stats = NO_STATS
+) -> tuple[Item, Tensor]:
     """(item, prediction) of one item's activated outputs.
 
     The prediction is, as in fastai: of a Category its index, int64 0-d (of one a place: [T]); of a MultiCategory zeros
     and ones, float [C]; of a FloatItem the numbers; of ImagePoints (y, x) of each, float [K, 2]; of an ImageSegment the
-    mask, int64 [1, H, W].
+    mask, int64 [1, H, W]; of an ImageItem the outputs, float [3, H, W].
+
+    Args:
+        stats: of targets that are pictures, see `target_stats`.
     """
     if kind is LabelKind.MULTI_CATEGORY:
         chosen = activated >= thresh
@@ -82,6 +95,8 @@ def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: f
     if kind is LabelKind.MASK:
         mask = predicted_classes(activated.unsqueeze(0), thresh)
         return ImageSegment(mask), mask
+    if kind is LabelKind.IMAGE:
+        return ImageItem(as_pixels(activated, stats)), activated
     if kind is LabelKind.POINTS:
         points = activated.reshape(-1, 2)
         return ImagePoints(points), points
@@ -91,12 +106,20 @@ def decode(kind: LabelKind, activated: Tensor, classes: Sequence[str], thresh: f
     return _named(index, classes), index
 
 
-def decode_target(kind: LabelKind, target: Tensor, classes: Sequence[str]) -> Item:
+def as_pixels(picture: Tensor, stats: Stats) -> Tensor:
+    """Pixels in [0, 1] of a normalised picture [3, H, W]."""
+    mean, std = (torch.tensor(part).view(-1, 1, 1) for part in stats)
+    return (picture.float() * std + mean).clamp(0, 1)
+
+
+def decode_target(kind: LabelKind, target: Tensor, classes: Sequence[str], stats: Stats = NO_STATS) -> Item:
     """The item that one target stands for."""
     if kind is LabelKind.MULTI_CATEGORY:
         return MultiCategory(target.float(), names_of(target > DEFAULT_THRESH, classes))
     if kind is LabelKind.MASK:
         return ImageSegment(target.reshape(1, *target.shape[-2:]).long())
+    if kind is LabelKind.IMAGE:
+        return ImageItem(as_pixels(target, stats))
     if kind is LabelKind.POINTS:
         return ImagePoints(target.reshape(-1, 2).float())
     if kind is LabelKind.FLOAT:

@@ -121,6 +121,7 @@ _PREDICTS = {
     LabelKind.FLOAT: ("Says numbers of a picture.", "Values"),
     LabelKind.MASK: ("Says which class each pixel of a picture is of.", "Classes"),
     LabelKind.POINTS: ("Says where points of a picture are.", "Places"),
+    LabelKind.IMAGE: ("Makes another picture of a picture.", "Channels"),
     LabelKind.NONE: ("Was trained on pictures without labels.", "Outputs"),
 }
 

@@ -8,10 +8,12 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.data_spec import LabelKind, ResizeMethod
 from learnfleet.trainer.images import Window
 from learnfleet.trainer.listing import Item
-from learnfleet.trainer.masks import MaskStore
+from learnfleet.trainer.masks import MaskStore, is_alike, of_another_shape
+from learnfleet.trainer.pictures import PictureStore
+from learnfleet.trainer.pixels import NO_STATS, normalized
 from learnfleet.trainer.points import PointPlaces
 from learnfleet.trainer.resize import Resize
 from learnfleet.trainer.transforms import AugmentParameters, BatchAugment
@@ -90,12 +92,56 @@ class PointTargets:
         return augment.apply_to_points(targets, parameters, size)
 
 
+class PictureTargets:
+    """A picture each: float32 [N, 3, H, W], normalised by `stats`."""
+
+    def __init__(self, store: PictureStore) -> None:
+        self._store, self.stats = store, NO_STATS
+
+    def check(self, item: Item, shape: Size) -> None:
+        if isinstance(item.label, Path):
+            self._picture(item.label, shape)
+
+    def cut(self, item: Item, shape: Size, window: Window) -> Tensor:
+        if not isinstance(item.label, Path):  # of a test set nothing is known
+            return self._store.resize.cut(torch.zeros(3, *shape, dtype=torch.uint8), window)
+        picture = self._picture(item.label, shape)
+        return self._store.resize.cut(picture, _scaled_window(window, shape, (picture.shape[1], picture.shape[2])))
+
+    def _picture(self, path: Path, shape: Size) -> Tensor:
+        picture = self._store.picture(path)
+        found = (picture.shape[1], picture.shape[2])
+        is_unsized = self._store.resize.method is ResizeMethod.NO
+        if found != shape and (is_unsized or not is_alike(found, shape)):
+            raise of_another_shape("data.images", path, found, shape)
+        return picture
+
+    def finish(self, targets: Tensor, moves: Moves | None, size: Size) -> Tensor:
+        if moves is None:
+            return normalized(targets, self.stats)
+        augment, parameters = moves
+        return augment.apply_to_pictures(targets, parameters, self.stats)
+
+
+def _scaled_window(window: Window, shape: Size, wanted: Size) -> Window:
+    """The same part of a picture that has more or fewer pixels."""
+    if shape == wanted:
+        return window
+    down, across = wanted[0] / shape[0], wanted[1] / shape[1]
+    top, left, rows, columns = window
+    rows, columns = max(1, round(rows * down)), max(1, round(columns * across))
+    top, left = min(round(top * down), wanted[0] - rows), min(round(left * across), wanted[1] - columns)
+    return top, left, rows, columns
+
+
 def following_targets(
     kind: LabelKind, root: Path, resize: Resize, classes: tuple[str, ...], cache_bytes: int
 ) -> FollowingTargets | None:
     """Of a kind of label; None where targets do not depend on what is done to their pictures."""
     if kind is LabelKind.MASK:
-        return MaskTargets(MaskStore(root, resize, classes, cache_bytes), resize)
+        return MaskTargets(MaskStore(root, resize, classes, cache_bytes // 4), resize)
+    if kind is LabelKind.IMAGE:
+        return PictureTargets(PictureStore(root, resize, cache_bytes))
     if kind is LabelKind.POINTS:
         return PointTargets(root, resize, len(classes) // 2)
     return None

@@ -31,6 +31,9 @@ class TopLosses(NamedTuple):
     indices: Tensor  # int64 [k], positions in the dataset
 
 
+_PICTURE = 3  # dimensions of one: [C, H, W]
+
+
 @dataclass(frozen=True)
 class TopLoss:
     """One item and how the model fares on it."""
@@ -130,7 +133,8 @@ class Interpretation:
 
     def item(self, values: Tensor) -> object:
         """What a prediction or a target stands for."""
-        return decode_target(LabelKind.FLOAT, values, self.classes)
+        kind = LabelKind.IMAGE if values.ndim == _PICTURE else LabelKind.FLOAT
+        return decode_target(kind, values, self.classes)
 
     def probability(self, row: int) -> float | None:
         """That the model gives to what is true."""

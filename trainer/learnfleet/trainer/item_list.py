@@ -223,5 +223,15 @@ class PointsItemList(ImageList):
     kind: ClassVar[LabelKind | None] = LabelKind.POINTS
 
 
+class ImageImageList(ImageList):
+    """Pictures whose targets are pictures: label them by a function that gives the path of each one's target.
+
+    Targets are resized, cropped, moved and lit as their pictures are, float32 [N, 3, rows, columns] of [0, 1] unless
+    `normalize(do_y=True)` is called. Holes and coloured noise (cutout, rgb_randomize) are left to the pictures.
+    """
+
+    kind: ClassVar[LabelKind | None] = LabelKind.IMAGE
+
+
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)

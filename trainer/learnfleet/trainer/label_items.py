@@ -90,4 +90,23 @@ class ImagePoints:
         return "; ".join(f"{y:.3g}, {x:.3g}" for y, x in self.data.tolist())
 
 
-Item = Category | MultiCategory | CategorySequence | FloatItem | ImageSegment | ImagePoints
+@dataclass(frozen=True, eq=False)
+class ImageItem:
+    """A picture: float [3, H, W] in [0, 1] (fastai's Image)."""
+
+    data: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.data.shape[-2], self.data.shape[-1]
+
+    def __str__(self) -> str:
+        return f"Image {self.shape}"
+
+
+Item = Category | MultiCategory | CategorySequence | FloatItem | ImageSegment | ImagePoints | ImageItem

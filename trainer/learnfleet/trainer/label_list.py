@@ -154,8 +154,9 @@ class LabelLists:
         return dataclasses.replace(options, ds_tfms=([*train, self._window], []))
 
     def _root(self) -> Path:
-        masks = [label for _, label in self._pairs] if self.kind is LabelKind.MASK else []
-        files = [*(file for file, _ in self._pairs), *masks, *self._test]
+        has_files = self.kind in (LabelKind.MASK, LabelKind.IMAGE)
+        targets = [label for _, label in self._pairs if isinstance(label, str | Path)] if has_files else []
+        files = [*(file for file, _ in self._pairs), *targets, *self._test]
         outside = [path for file in files if not (path := self.path / file).is_relative_to(self.path)]
         return Path(os.path.commonpath([self.path, *(path.resolve() for path in outside)])) if outside else self.path
 

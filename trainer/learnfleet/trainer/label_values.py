@@ -76,9 +76,9 @@ def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
     file = place_beneath(root, name)
     if kind is LabelKind.NONE:
         return ListedItem(file)
-    if kind is LabelKind.MASK:
+    if kind in (LabelKind.MASK, LabelKind.IMAGE):
         if not isinstance(label, str | Path):
-            raise LearnerError("label_from_func", f"{label!r} is not the path of a mask")
+            raise LearnerError("label_from_func", f"{label!r} is not the path of its {kind}")
         return ListedItem(file, mask=place_beneath(root, Path(label)))
     if kind is LabelKind.POINTS:
         return ListedItem(file, values=_flat_points(label))

@@ -11,7 +11,7 @@ from torch import Tensor
 from learnfleet.trainer import inputs
 from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.dataset import DatasetType
-from learnfleet.trainer.decoding import checked_thresh, decode, thresh_of
+from learnfleet.trainer.decoding import checked_thresh, decode, target_stats, thresh_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import (
     Predictions,
@@ -54,7 +54,8 @@ class LearnerInference(LearnerCore):
 
         Of one class: (Category, its index as 0-d int64, [C]); of several labels: (MultiCategory, zeros and ones [C],
         [C]); of numbers: (FloatItem, the numbers, the same); of points: (ImagePoints, (y, x) in [-1, 1] as [K, 2], the
-        same as [2 K]); of masks: (ImageSegment, int64 [1, H, W], [C, H, W]).
+        same as [2 K]); of masks: (ImageSegment, int64 [1, H, W], [C, H, W]); of pictures:
+        (ImageItem, [3, H, W], the same).
 
         Args:
             item: a path, the bytes of a picture file, a PIL image, or uint8 pixels (tensor [C, H, W] or array
@@ -73,7 +74,7 @@ class LearnerInference(LearnerCore):
         row = inputs.first_item(activated, batch_first=batch_first)
         thresh = thresh_of(self.loss_func) if thresh is None else checked_thresh(thresh)
         kind = kind_of(self.whole, activated if batch_first else activated.transpose(0, 1))
-        found, prediction = decode(kind, row, self.data.classes, thresh)
+        found, prediction = decode(kind, row, self.data.classes, thresh, target_stats(self.data))
         if return_x:
             return inputs.as_pictures(self.data, inputs.first_item(x)).cpu(), found, prediction, row
         return found, prediction, row
@@ -113,7 +114,8 @@ class LearnerInference(LearnerCore):
         if not reconstruct:
             return outputs
         kind, thresh = kind_of(self.whole, outputs), thresh_of(self.loss_func)
-        return [decode(kind, row, self.data.classes, thresh)[0] for row in outputs]
+        stats = target_stats(self.data)
+        return [decode(kind, row, self.data.classes, thresh, stats)[0] for row in outputs]
 
     def backward(self, item: object, target: Tensor | int | None = None) -> Tensor:
         """Send the gradient of an item's loss through the model, for hooks; its weights are not changed.

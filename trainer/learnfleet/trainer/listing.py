@@ -14,7 +14,7 @@ from learnfleet.trainer.data_spec import DataSpec, LabelKind
 from learnfleet.trainer.errors import LearnerError
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
-# Index of the class, indices of the classes, numbers, the mask's file, or nothing known.
+# Index of the class, indices of the classes, numbers, the file of a mask or picture, or nothing known.
 Label: TypeAlias = "int | tuple[int, ...] | tuple[float, ...] | Path | None"
 
 
@@ -121,6 +121,8 @@ def assemble(
 def _classes(spec: DataSpec, train: Sequence[Found]) -> tuple[str, ...]:
     if spec.labels is LabelKind.MASK:
         raise LearnerError("data.classes", "masks need the names of their classes, in the order of the pixel values")
+    if spec.labels is LabelKind.IMAGE:
+        return ("red", "green", "blue")
     if spec.labels is LabelKind.POINTS:
         count = max((len(found.values) // 2 for found in train), default=1)
         return tuple(f"{axis} {n}" for n in range(count) for axis in "yx") if count > 1 else ("y", "x")
@@ -174,9 +176,9 @@ def _item(spec: DataSpec, found: Found, numbers: dict[str, int]) -> Item:
         raise LearnerError("data.log", "points are places, of which there is no logarithm: leave it out")
     if spec.labels in (LabelKind.FLOAT, LabelKind.POINTS):
         return Item(found.path, _values(spec, found, len(numbers)))
-    if spec.labels is LabelKind.MASK:
+    if spec.labels in (LabelKind.MASK, LabelKind.IMAGE):
         if found.mask is None:
-            raise LearnerError("data.masks", f"{found.path.name} has no mask")
+            raise LearnerError("data.masks", f"{found.path.name} has no {spec.labels} that is its target")
         return Item(found.path, found.mask)
     return Item(found.path, None)
 

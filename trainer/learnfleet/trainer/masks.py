@@ -45,14 +45,14 @@ class MaskStore:
         resize = self._resize
         if resize.method is ResizeMethod.NO:
             if values.shape != shape:
-                raise _of_another_shape(path, values.shape, shape)
+                raise of_another_shape("data.masks", path, values.shape, shape)
             return values
         if resize.method is ResizeMethod.PAD:
             return resize.padded(values, _nearest)
         if resize.method is ResizeMethod.CROP:
             middle = without_ends(values)
-            if not _is_alike(middle.shape, shape):
-                raise _of_another_shape(path, values.shape, shape)
+            if not is_alike(middle.shape, shape):
+                raise of_another_shape("data.masks", path, values.shape, shape)
             return _nearest(middle, *shape)
         return _nearest(values, *shape)
 
@@ -61,12 +61,12 @@ def _nearest(values: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDAr
     return np.array(Image.fromarray(values).resize((columns, rows), Image.Resampling.NEAREST))
 
 
-def _is_alike(mask: tuple[int, ...], picture: tuple[int, int]) -> bool:
-    """Whether a mask has the aspect ratio of a scaled picture, give or take the rounding of its sides."""
-    scale = max(picture[0] / mask[0], picture[1] / mask[1])
-    return all(abs(side * scale - wanted) <= 2 + 0.02 * wanted for side, wanted in zip(mask, picture, strict=True))
+def is_alike(target: tuple[int, ...], picture: tuple[int, int]) -> bool:
+    """Whether a target has the aspect ratio of a scaled picture, give or take the rounding of its sides."""
+    scale = max(picture[0] / target[0], picture[1] / target[1])
+    return all(abs(side * scale - wanted) <= 2 + 0.02 * wanted for side, wanted in zip(target, picture, strict=True))
 
 
-def _of_another_shape(path: Path, mask: tuple[int, ...], picture: tuple[int, int]) -> LearnerError:
-    found, wanted = (f"{rows} x {columns}" for rows, columns in (mask, picture))
-    return LearnerError("data.masks", f"{path.name} has {found} pixels (rows x columns), its picture {wanted}")
+def of_another_shape(field: str, path: Path, target: tuple[int, ...], picture: tuple[int, int]) -> LearnerError:
+    found, wanted = (f"{rows} x {columns}" for rows, columns in (target, picture))
+    return LearnerError(field, f"{path.name} has {found} pixels (rows x columns), its picture {wanted}")

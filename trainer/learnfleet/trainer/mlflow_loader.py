@@ -65,6 +65,8 @@ class PyfuncModel:
             return {"labels": list(getattr(answer.item, "obj", ()))}
         if answer.kind in (LabelKind.FLOAT, LabelKind.POINTS):
             return {"values": list(answer.values)}
+        if answer.kind is LabelKind.IMAGE:
+            return {"picture_png": answer.picture_png()}
         if answer.kind is LabelKind.MASK:
             return {"mask_png": answer.mask_png(), "classes": list(self._predictor.classes)}
         return {}

@@ -22,16 +22,17 @@ from learnfleet.trainer.export import SPEC_FILE, read_export
 from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.inference import run_without_grad
 from learnfleet.trainer.inputs import as_source
-from learnfleet.trainer.label_items import Category, Item
+from learnfleet.trainer.label_items import Category, ImageItem, Item
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
-from learnfleet.trainer.pixels import normalized
+from learnfleet.trainer.pixels import NO_STATS, normalized
 from learnfleet.trainer.precision import Precision
 from learnfleet.trainer.spec import Component, DataSpec
 from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings, VariantMean, variant_augments
 
 _NO_INDEX = -1
 _NUMBERS = (LabelKind.FLOAT, LabelKind.POINTS)
+_NO_PROBABILITIES = (*_NUMBERS, LabelKind.IMAGE)
 _FLOAT32 = Precision()
 
 
@@ -57,7 +58,7 @@ class Prediction:
     @property
     def probabilities(self) -> tuple[float, ...]:
         """One a class, in the order of `Predictor.classes`; of masks the mean over the pixels; of numbers none."""
-        if self.kind in _NUMBERS:
+        if self.kind in _NO_PROBABILITIES:
             return ()
         values = self.activated.flatten(1).mean(dim=1) if self.kind is LabelKind.MASK else self.activated
         return tuple(values.tolist())
@@ -67,13 +68,24 @@ class Prediction:
         """The predicted numbers, of points y and x of each in [-1, 1]; of other kinds none."""
         return tuple(self.activated.reshape(-1).tolist()) if self.kind in _NUMBERS else ()
 
+    def picture_png(self) -> str:
+        """The predicted picture, PNG in base64. Raises LearnerError for other kinds."""
+        if not isinstance(self.item, ImageItem):
+            raise LearnerError("picture_png", f"a prediction of the kind {self.kind} is no picture")
+        pixels = (self.item.data * 255).round().to(torch.uint8).movedim(0, -1)
+        return _png(Image.fromarray(pixels.numpy()))
+
     def mask_png(self) -> str:
         """The mask as a picture whose 8-bit values are classes, PNG in base64. Raises LearnerError for other kinds."""
         if self.kind is not LabelKind.MASK:
             raise LearnerError("mask_png", f"a prediction of the kind {self.kind} is no mask")
-        buffer = io.BytesIO()
-        Image.fromarray(self.prediction[0].to(torch.uint8).numpy()).save(buffer, "PNG")
-        return base64.b64encode(buffer.getvalue()).decode()
+        return _png(Image.fromarray(self.prediction[0].to(torch.uint8).numpy()))
+
+
+def _png(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 class Predictor:
@@ -105,6 +117,8 @@ class Predictor:
         built = build_loss(loss.name, loss.arguments)
         self._activation, self.thresh = activation_of(built), thresh_of(built)
         self.kind = data.labels if data is not None else LabelKind.CATEGORY
+        is_normalized = data is not None and data.normalizes_targets
+        self._target_stats = (transform.mean, transform.std) if is_normalized else NO_STATS
         spec = (data.transforms if data is not None else None) or NO_TRANSFORMS
         aspect = transform.size[0] / transform.size[1] if transform.size else 1.0
         self._augments = AugmentSettings(spec, seed, aspect, transform.padding)
@@ -157,7 +171,7 @@ class Predictor:
 
     def _decoded(self, activated: Tensor, thresh: float | None) -> list[Prediction]:
         limit = self.thresh if thresh is None else checked_thresh(thresh)
-        rows = ((row, *decode(self.kind, row, self.classes, limit)) for row in activated)
+        rows = ((row, *decode(self.kind, row, self.classes, limit, self._target_stats)) for row in activated)
         return [Prediction(self.kind, item, prediction, row) for row, item, prediction in rows]
 
     def _plain(self, pixels: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.dataset_items import as_picture, first_batches
-from learnfleet.trainer.decoding import decode, decode_target, thresh_of, void_of
+from learnfleet.trainer.decoding import as_pixels, decode, decode_target, target_stats, thresh_of, void_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import kind_of, run_without_grad
 from learnfleet.trainer.losses import activation_of
@@ -29,7 +29,8 @@ def results_figure(
     learner: Learner, ds_type: DatasetType, rows: int, figsize: tuple[float, float] | None = None
 ) -> Figure:
     """rows x rows pictures titled with what is true and what is predicted, or with both as dots (true ones green,
-    predicted ones red); of masks `rows` pairs.
+    predicted ones red); of masks `rows` pairs, of pictures
+    `rows` times input, target and prediction.
 
     No rank waits for another. Raises LearnerError for data without pictures.
     """
@@ -41,6 +42,10 @@ def results_figure(
         table = _mask_pairs(learner, ds_type, found, rows)
         classes = [str(name) for name in learner.data.classes]
         return plots_masks.masks_figure(table, classes, _HEADING, void=void_of(learner.loss_func), figsize=figsize)
+    if kind is LabelKind.IMAGE:
+        pictures = [tile for item in list(zip(*found, strict=True))[:rows] for tile in _triple(learner, ds_type, *item)]
+        columns = 2 if ds_type is DatasetType.Test else 3
+        return plots.tiles_figure(pictures, "", columns=columns, figsize=figsize)
     make = _dotted if kind is LabelKind.POINTS else _tile
     tiles = [make(learner, ds_type, *item) for item in zip(*found, strict=True)]
     return plots.tiles_figure(tiles, _HEADING, figsize=figsize)
@@ -70,6 +75,14 @@ def _tile(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, out
         if kind is not LabelKind.FLOAT:
             color = plots.RIGHT_COLOR if torch.equal(prediction.float(), target.float()) else plots.WRONG_COLOR
     return plots.Tile(as_picture(learner.data, x), "\n".join(names), color)
+
+
+def _triple(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, output: Tensor) -> list[plots.Tile]:
+    """The picture, what is to be made of it, where that is known, and what was made of it."""
+    stats = target_stats(learner.data)
+    wanted, made = (as_pixels(values, stats) for values in (target, output))
+    known = [] if ds_type is DatasetType.Test else [plots.Tile(plots.as_picture(wanted), "Target")]
+    return [plots.Tile(as_picture(learner.data, x), "Input"), *known, plots.Tile(plots.as_picture(made), "Prediction")]
 
 
 def _dotted(learner: Learner, ds_type: DatasetType, x: Tensor, target: Tensor, output: Tensor) -> plots.Tile:

@@ -15,6 +15,7 @@ from torch import Tensor
 from learnfleet.trainer import plots, plots_masks
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType, describe
+from learnfleet.trainer.decoding import as_pixels, target_stats
 from learnfleet.trainer.plots_masks import MaskTile
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ _TILE_INCHES, _TITLE_INCHES = 2.4, 0.25
 def batch_figure(
     data: Bunch, rows: int, ds_type: DatasetType, reverse: bool, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """A square grid of the first rows x rows items of a batch; masks with the names of their colours."""
+    """A square grid of the first rows x rows items of a batch; masks with the names of their colours; of pictures as
+    targets `rows` pairs.
+    """
     x, y = data.one_batch(ds_type)
     count = min(rows * rows, len(x))
     order = list(range(len(x)))[::-1][:count] if reverse else list(range(count))
@@ -35,6 +38,8 @@ def batch_figure(
     pictures = [picture_of(x[i]) for i in order]
     if data.listing.kind is LabelKind.MASK and ds_type is not DatasetType.Test:
         return _masks_figure(pictures, [y[i, 0].numpy() for i in order], data.listing.classes, columns, figsize)
+    if data.listing.kind is LabelKind.IMAGE and ds_type is not DatasetType.Test:
+        return _pairs_figure(data, pictures[:rows], y[order[:rows]], figsize)
     titles = ["" if ds_type is DatasetType.Test else title_of(y[i], data) for i in order]
     figure = grid_figure(pictures, titles, columns, figsize=figsize)
     if data.listing.kind is LabelKind.POINTS and ds_type is not DatasetType.Test:
@@ -55,6 +60,15 @@ def _masks_figure(
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     width = columns * _TILE_INCHES + plots_masks.LEGEND_INCHES
     return plots_masks.masks_figure(rows, classes, alpha=_MASK_STRENGTH, width=width, figsize=figsize)
+
+
+def _pairs_figure(
+    data: Bunch, pictures: list[npt.NDArray[np.uint8]], targets: Tensor, figsize: tuple[float, float] | None
+) -> Figure:
+    """Pictures beside those that are their targets."""
+    wanted = [picture_of(as_pixels(target, target_stats(data))) for target in targets]
+    shown = [picture for pair in zip(pictures, wanted, strict=True) for picture in pair]
+    return grid_figure(shown, ["Input", "Target"] * len(pictures), 2, figsize=figsize)
 
 
 def picture_of(x: Tensor) -> npt.NDArray[np.uint8]:

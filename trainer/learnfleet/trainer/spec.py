@@ -41,6 +41,7 @@ LOSS_OF_LABELS = {
     LabelKind.FLOAT: Component("mse"),
     LabelKind.MASK: Component("cross_entropy", {"axis": 1}),
     LabelKind.POINTS: Component("mse"),
+    LabelKind.IMAGE: Component("mse"),
     LabelKind.NONE: Component("cross_entropy"),
 }
 

@@ -20,6 +20,7 @@ MultiCategoryList: Final = LabelKind.MULTI_CATEGORY
 FloatList: Final = LabelKind.FLOAT
 SegmentationLabelList: Final = LabelKind.MASK
 PointsLabelList: Final = LabelKind.POINTS
+ImageLabelList: Final = LabelKind.IMAGE  # fastai: ImageList
 EmptyLabelList: Final = LabelKind.NONE
 
 
@@ -54,7 +55,7 @@ class SplitLists:
         classes: Sequence[str] | None = None,
         log: bool = False,
     ) -> LabelLists:
-        """What a function of the path gives: text, several texts, numbers, the path of a mask, or points."""
+        """What a function of the path gives: text, several texts, numbers, the path of a mask or picture, or points."""
         train, valid = ([func(item) for item in part] for part in (self.train, self.valid))
         return self.label_from_lists(train, valid, label_cls, classes, log)
 
