@@ -124,6 +124,8 @@ def _main(folder: Path) -> None:
     import support.resume_jobs as jobs
 
     jobs.pictures(folder)  # before ranks could make them side by side
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what callbacks print is no answer
     for line in sys.stdin:
         number, values = json.loads(line)
         scenario = Scenario(**values)
@@ -132,8 +134,8 @@ def _main(folder: Path) -> None:
             answer = _answer(own, scenario, jobs.attempt)
         except Exception as error:  # the next scenario may do better
             answer = {"error": f"{type(error).__name__}: {error}"}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
 
 Attempt = Callable[[Path, int, int, Scenario, "tuple[str, int, int] | None"], None]
