@@ -171,7 +171,7 @@ def test_callbacks_are_built_by_name_with_checked_arguments() -> None:
         ("one_cycle", {}, "it needs lr_max"),
         ("one_cycle", {"lr_max": 0.1, "div": 3}, "no argument 'div'; known: lr_max, moms"),
         ("one_cycle", {"lr_max": "high"}, "'high' is of type str, not float"),
-        ("one_cycle", {"lr_max": 0.1, "pct_start": 2.0}, "pct_start must be between 0 and 1"),
+        ("one_cycle", {"lr_max": 0.1, "pct_start": 2.0}, "pct_start must be from 0 to 1"),
         ("gradient_clipping", {"clip": True}, "True is of type bool, not float"),
         ("flat_cos", {"curve": "square"}, "'square' is unknown; known: cosine, linear, exponential"),
         ("general_scheduler", {"phases": []}, "give at least one"),
