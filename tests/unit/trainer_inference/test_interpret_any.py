@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.memory_data import a_learner
+from support.memory_data import MemoryData, a_learner, tiny_model
 
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
@@ -14,6 +14,7 @@ from learnfleet.trainer.interpret_classes import ClassificationInterpretation
 from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
 from learnfleet.trainer.interpret_masks import SegmentationInterpretation
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.loss_functions import BCEWithLogitsFlat
 
 
 def test_f105_from_learner_takes_the_dataset_it_is_told_and_train_means_all_training_items_in_order(
@@ -47,8 +48,8 @@ def test_f105_what_is_not_one_class_an_item_is_refused() -> None:
     with pytest.raises(LearnerError, match="do not match"):
         Interpretation(a_learner(), torch.zeros(4, 3), torch.zeros(5), torch.zeros(4))
     with pytest.raises(LearnerError, match=r"float32 are not one class an item: `learn.interpret\(\)` takes"):
-        ClassificationInterpretation(a_learner(), torch.zeros(4, 1), torch.zeros(4), torch.zeros(4))
-    with pytest.raises(LearnerError, match=r"not several labels an item: `learn.interpret\(\)` takes"):
+        ClassificationInterpretation(a_learner(), torch.zeros(4, 1), torch.arange(4) / 2, torch.zeros(4))
+    with pytest.raises(LearnerError, match=r"not several labels an item, .* `learn.interpret\(\)` takes"):
         MultiLabelClassificationInterpretation(a_learner(), torch.zeros(4, 3), torch.zeros(4), torch.zeros(4))
     with pytest.raises(LearnerError, match=r"no masks of items: `learn.interpret\(\)` takes"):
         SegmentationInterpretation(a_learner(), torch.zeros(4, 3), torch.zeros(4), torch.zeros(4))
@@ -64,6 +65,20 @@ def test_f114_interpret_takes_the_class_that_suits_the_labels(
     assert type(of_labels.interpret()) is MultiLabelClassificationInterpretation
     assert type(of_masks.interpret()) is SegmentationInterpretation
     assert type(of_numbers.interpret()) is Interpretation
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_f114_a_single_output_that_says_yes_or_no_is_interpreted_as_two_classes(dtype: torch.dtype) -> None:
+    data = MemoryData(c=2)
+    data.valid_dl.y = data.valid_dl.y.to(dtype)
+    learner = a_learner(data, tiny_model(1), loss_func=BCEWithLogitsFlat())
+    found = learner.interpret()
+    assert type(found) is ClassificationInterpretation
+    preds, targets = learner.get_preds()
+    matrix = [[int(((targets == a) & ((preds[:, 0] >= 0.5) == p)).sum()) for p in (0, 1)] for a in (0, 1)]
+    assert found.confusion_matrix().tolist() == matrix
+    assert found.probability(0) == pytest.approx(float(preds[0, 0] if targets[0] else 1 - preds[0, 0]))
+    assert len(found.top_losses(3).values) == 3
 
 
 def test_f114_interpret_takes_dataset_and_tta(of_classes: Learner) -> None:

@@ -31,4 +31,7 @@ def interpret(learn: Learner, ds_type: DatasetType, *, tta: bool = False) -> Int
 def _class_for(learn: Learner, found: Predictions) -> type[Interpretation]:
     if found.outputs.ndim == 3 and not found.outputs.dtype.is_floating_point:
         return SegmentationInterpretation  # masks_only has made masks of them
-    return _BY_KIND.get(kind_of(learn, found.outputs), Interpretation)
+    kind = kind_of(learn, found.outputs)
+    if kind is LabelKind.MULTI_CATEGORY and found.targets.ndim == 1:
+        kind = LabelKind.CATEGORY  # a single output that says yes or no
+    return _BY_KIND.get(kind, Interpretation)

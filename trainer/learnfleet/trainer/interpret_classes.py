@@ -42,7 +42,7 @@ class ClassificationInterpretation(Interpretation):
         indices: Tensor | None = None,
     ) -> None:
         super().__init__(learn, preds, y_true, losses, ds_type, indices)
-        if preds.ndim != 2 or y_true.shape != preds.shape[:1] or y_true.is_floating_point():
+        if preds.ndim != 2 or y_true.shape != preds.shape[:1] or _are_numbers(y_true):
             raise LearnerError(
                 "interpret",
                 f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} of {y_true.dtype} are not one"
@@ -161,6 +161,11 @@ class ClassificationInterpretation(Interpretation):
         A class that never occurs has NaN, and is left out of the means (scikit-learn counts it as 0).
         """
         return report_of(self.class_scores(), self.classes)
+
+
+def _are_numbers(targets: Tensor) -> bool:
+    """Whether targets [N] are no classes. 0.0 and 1.0 are those of a single output."""
+    return targets.is_floating_point() and not bool(((targets == 0) | (targets == 1)).all())
 
 
 def report_of(scores: ClassScores, classes: list[str]) -> pd.DataFrame:

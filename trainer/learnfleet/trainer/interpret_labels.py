@@ -53,7 +53,7 @@ class MultiLabelClassificationInterpretation(ClassificationInterpretation):
             raise LearnerError(
                 "interpret",
                 f"predictions {tuple(preds.shape)} with targets {tuple(y_true.shape)} are not several labels an"
-                " item: `learn.interpret()` takes what suits the labels",
+                " item, which are [N, C] both: `learn.interpret()` takes what suits the labels",
             )
         self.thresh = thresh_of(learn.loss_func) if thresh is None else thresh
         self.classes += [str(index) for index in range(len(self.classes), preds.shape[1])]
