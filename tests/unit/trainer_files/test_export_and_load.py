@@ -39,6 +39,11 @@ def exported(request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytes
     return learner, path
 
 
+def alike(found: Tensor, expected: Tensor) -> bool:
+    """But for rounding, which may depend on the size of the batch and goes by the largest numbers that were added."""
+    return torch.allclose(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+
+
 def test_f120_a_loaded_learner_predicts_what_the_exported_one_predicted(exported: Parts, root: Path) -> None:
     learner, path = exported
     loaded = load_learner(path)
@@ -58,8 +63,8 @@ def test_f120_get_preds_of_test_pictures_is_that_of_the_exported_learner(exporte
     expected = learner.get_preds(DatasetType.Test)[0]
     files = [root / "test" / f"{number}.png" for number in (4, 1)]
     whole, two = load_learner(path, test=root / "test", bs=2), load_learner(path, test=files)
-    assert torch.allclose(whole.get_preds(DatasetType.Test)[0], expected, rtol=1e-5)
-    assert torch.allclose(two.get_preds(DatasetType.Test)[0], expected[[4, 1]], rtol=1e-5)
+    assert alike(whole.get_preds(DatasetType.Test)[0], expected)
+    assert alike(two.get_preds(DatasetType.Test)[0], expected[[4, 1]])
     assert len(load_learner(path, test=root / "test").get_preds(DatasetType.Test)[1]) == N
 
 
@@ -71,9 +76,9 @@ def test_f120_test_pictures_come_as_a_file_files_items_or_a_list_of_fastais(expo
     given = (map(str, files), learner.data.test_ds, ImageList.from_folder(root / "test"))
     for test in given:
         found = load_learner(path, test=test, bs=4).get_preds(DatasetType.Test)[0]
-        assert torch.allclose(found, expected, rtol=1e-5)
+        assert alike(found, expected)
     one = load_learner(path, test=files[2]).get_preds(DatasetType.Test)[0]
-    assert torch.allclose(one, expected[2:3], rtol=1e-5)
+    assert alike(one, expected[2:3])
 
 
 def test_f120_test_pictures_that_are_not_there_are_told(exported: Parts, root: Path) -> None:
