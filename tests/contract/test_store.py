@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from learnfleet.server.domain import (
     TRANSITIONS,
     Checkpoint,
+    CheckpointPolicy,
     Group,
     IllegalTransition,
     Job,
@@ -25,6 +27,7 @@ from learnfleet.server.domain import (
 from learnfleet.server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.server.store.sql import SqlStore
+from learnfleet.trainer.keep_policy import KeepBest
 from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -245,3 +248,26 @@ def test_names_of_files_that_are_not_utf8_are_kept_as_escapes_and_repeats_of_the
     assert store.read_events("one", 1)[0].event.data == {"path": "caf\\udce9"}
     store.transition("one", JobState.FAILED, "caf\udce9 is truncated")
     assert store.get_job("one").reason == "caf\\udce9 is truncated"
+
+
+def test_checkpoints_of_a_learner_are_listed_newest_first(store: Store) -> None:
+    store.create_job(a_job(), learner=a_learner(), fingerprint="f")
+    store.create_job(a_job("two", "birds"), learner=a_learner("birds"), fingerprint="f")
+    made = [Checkpoint("pets", f"c{step}", "/c", step, 2, "a" * 64, "b" * 64, 5, NOW) for step in (10, 20)]
+    for checkpoint in made:
+        store.put_checkpoint(checkpoint)
+        store.put_checkpoint(checkpoint)
+    assert store.list_checkpoints("pets") == made[::-1]
+    assert store.list_checkpoints("birds") == []
+    with pytest.raises(NotFound):
+        store.list_checkpoints("nobody")
+
+
+def test_what_a_job_is_to_keep_survives_in_the_store(opened: Callable[[], Store]) -> None:
+    work = TrainWork((FitStage(2),), CheckpointPolicy(10.0, 5, 3, KeepBest("accuracy", "max", 2), 4))
+    first = opened()
+    first.create_job(dataclasses.replace(a_job(), work=work), learner=a_learner(), fingerprint="f")
+    first.close()
+    again = opened()
+    assert again.get_job("one").work == work
+    again.close()

@@ -22,6 +22,7 @@ from learnfleet.client.interpretation import Interpretation, Picture
 from learnfleet.client.job import Job
 from learnfleet.client.learner import RemoteLearner, RunSettings
 from learnfleet.client.predictions import Predictions
+from learnfleet.client.remote import KeepBest
 from learnfleet.client.results import JobInfo, LearnerInfo, LrFinding, ModelVersion, Prediction
 from learnfleet.client.specs import DatasetType, Fit, FitOneCycle, FreezeTo, ImageDataBunch, LearnerSpec, get_transforms
 
@@ -45,6 +46,7 @@ __all__ = [
     "JobCancelledError",
     "JobFailedError",
     "JobInfo",
+    "KeepBest",
     "LearnerInfo",
     "LearnerSpec",
     "LearnfleetError",

@@ -12,6 +12,7 @@ from learnfleet.client.components import Component
 from learnfleet.client.connection import Connection
 from learnfleet.client.job import Job
 from learnfleet.client.learner import RemoteLearner, RunSettings, predict
+from learnfleet.client.remote import KeepBest
 from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
 from learnfleet.client.specs import ImageDataBunch, LearnerSpec, UnetOptions
 from learnfleet.v1 import job_pb2, job_service_pb2, training_service_pb2
@@ -82,6 +83,9 @@ class Client:
         checkpoint_every_s: float | None = None,
         checkpoint_every_steps: int | None = None,
         silent: bool = False,
+        keep_last: int | None = None,
+        keep_best: KeepBest | None = None,
+        keep_every: int | None = None,
     ) -> RemoteLearner:
         """Describe a learner (fastai `cnn_learner`). It comes to be on the server with its first job.
 
@@ -99,6 +103,9 @@ class Client:
             num_workers: DDP processes, each with `gpus_per_worker` (0 or 1) GPUs.
             name: last part of the learner's name on the server. Default: made up there.
             checkpoint_every_s, checkpoint_every_steps: how often state is saved beside every epoch's end.
+            keep_last: checkpoints of a running job that are kept.
+            keep_best, keep_every: checkpoints (the best; those of every so many epochs) that stay when a job is over,
+                for `load`.
         """
         spec = LearnerSpec(
             data=data,
@@ -127,7 +134,16 @@ class Client:
             accumulate=accumulate,
             seed=seed,
         )
-        settings = RunSettings(num_workers, gpus_per_worker, checkpoint_every_s, checkpoint_every_steps, silent)
+        settings = RunSettings(
+            num_workers,
+            gpus_per_worker,
+            checkpoint_every_s,
+            checkpoint_every_steps,
+            silent,
+            keep_last,
+            keep_best,
+            keep_every,
+        )
         return self.new_learner(spec, name, settings)
 
     def unet_learner(
@@ -165,6 +181,9 @@ class Client:
         checkpoint_every_s: float | None = None,
         checkpoint_every_steps: int | None = None,
         silent: bool = False,
+        keep_last: int | None = None,
+        keep_best: KeepBest | None = None,
+        keep_every: int | None = None,
     ) -> RemoteLearner:
         """Describe a learner that gives a class for every pixel (fastai `unet_learner`), of pictures with masks.
 
@@ -192,7 +211,16 @@ class Client:
             accumulate=accumulate,
             seed=seed,
         )
-        settings = RunSettings(num_workers, gpus_per_worker, checkpoint_every_s, checkpoint_every_steps, silent)
+        settings = RunSettings(
+            num_workers,
+            gpus_per_worker,
+            checkpoint_every_s,
+            checkpoint_every_steps,
+            silent,
+            keep_last,
+            keep_best,
+            keep_every,
+        )
         return self.new_learner(spec, name, settings)
 
     def learner(self, name: str, settings: RunSettings = RunSettings()) -> RemoteLearner:  # noqa: B008

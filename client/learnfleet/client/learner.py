@@ -173,9 +173,20 @@ class RemoteLearner(Examining):
         request = pb.SaveRequest(learner=self.name, checkpoint_id=name)
         return CheckpointInfo.from_proto(self.connection.call(self.connection.training.Save, request))
 
+    def checkpoints(self) -> list[CheckpointInfo]:
+        """The states that `load` goes back to, newest first: saved ones, and those that jobs ended with or kept."""
+        request = pb.ListCheckpointsRequest(learner=self.name)
+        found = self.connection.call(self.connection.training.ListCheckpoints, request)
+        return [CheckpointInfo.from_proto(message) for message in found.checkpoints]
+
     def load(self, name: str) -> RemoteLearner:
-        """Go back to a state that was saved, or that a job named after itself."""
-        request = pb.LoadRequest(checkpoint=f"{self.name}/checkpoints/{name}")
+        """Go back to a state that was saved, that a job named after itself, or that it kept.
+
+        Args:
+            name: the last part, or all, of the checkpoint's name.
+        """
+        prefix = f"{self.name}/checkpoints/"
+        request = pb.LoadRequest(checkpoint=prefix + name.removeprefix(prefix))
         self.connection.call(self.connection.training.Load, request)
         return self
 

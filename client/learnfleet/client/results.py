@@ -70,6 +70,7 @@ class JobResult:
     predictions: int = 0  # rows that `get_preds` gave
     pictures: tuple[str, ...] = ()  # jobs/{job}/pictures/{picture}
     lr_findings: tuple[LrFinding, ...] = ()  # of the `lr_find` stages, in their order
+    kept_checkpoints: tuple[str, ...] = ()  # by keep_best and keep_every: learners/{learner}/checkpoints/{checkpoint}
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def _result(message: job_pb2.JobResult) -> JobResult:
         message.predictions,
         tuple(message.pictures),
         tuple(LrFinding.from_proto(finding) for finding in message.lr_findings),
+        tuple(message.kept_checkpoints),
     )
 
 

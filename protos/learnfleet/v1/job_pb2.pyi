@@ -221,14 +221,28 @@ class Resources(_message.Message):
     def __init__(self, num_workers: _Optional[int] = ..., gpus_per_worker: _Optional[int] = ...) -> None: ...
 
 class CheckpointPolicy(_message.Message):
-    __slots__ = ("every", "every_steps", "keep_last")
+    __slots__ = ("every", "every_steps", "keep_last", "keep_best", "keep_every")
     EVERY_FIELD_NUMBER: _ClassVar[int]
     EVERY_STEPS_FIELD_NUMBER: _ClassVar[int]
     KEEP_LAST_FIELD_NUMBER: _ClassVar[int]
+    KEEP_BEST_FIELD_NUMBER: _ClassVar[int]
+    KEEP_EVERY_FIELD_NUMBER: _ClassVar[int]
     every: _duration_pb2.Duration
     every_steps: int
     keep_last: int
-    def __init__(self, every: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., every_steps: _Optional[int] = ..., keep_last: _Optional[int] = ...) -> None: ...
+    keep_best: KeepBest
+    keep_every: int
+    def __init__(self, every: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., every_steps: _Optional[int] = ..., keep_last: _Optional[int] = ..., keep_best: _Optional[_Union[KeepBest, _Mapping]] = ..., keep_every: _Optional[int] = ...) -> None: ...
+
+class KeepBest(_message.Message):
+    __slots__ = ("monitor", "mode", "count")
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    monitor: str
+    mode: str
+    count: int
+    def __init__(self, monitor: _Optional[str] = ..., mode: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "epoch", "epochs", "batch", "batches", "samples_per_second", "eta")
@@ -249,7 +263,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., batch: _Optional[int] = ..., batches: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures")
+    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures", "kept_checkpoints")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +280,7 @@ class JobResult(_message.Message):
     PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     LR_FINDINGS_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    KEPT_CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.ScalarMap[str, float]
     checkpoint: _learner_pb2.Checkpoint
     interpretation: str
@@ -275,7 +290,8 @@ class JobResult(_message.Message):
     predictions: int
     lr_findings: _containers.RepeatedCompositeFieldContainer[LrFinding]
     pictures: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ...) -> None: ...
+    kept_checkpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ..., kept_checkpoints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LrFinding(_message.Message):
     __slots__ = ("stage", "lrs", "losses", "suggestions")

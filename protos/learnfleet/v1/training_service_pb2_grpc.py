@@ -57,6 +57,11 @@ class TrainingServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.SaveRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_learner__pb2.Checkpoint.FromString,
                 _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/learnfleet.v1.TrainingService/ListCheckpoints',
+                request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_training__service__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
         self.Load = channel.unary_unary(
                 '/learnfleet.v1.TrainingService/Load',
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.SerializeToString,
@@ -106,6 +111,13 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCheckpoints(self, request, context):
+        """The states of a learner that `Load` goes back to: saved ones, those its jobs ended with, and those its jobs kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Load(self, request, context):
         """Puts the learner back to a saved state.
         """
@@ -150,6 +162,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.Save,
                     request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.SaveRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_learner__pb2.Checkpoint.SerializeToString,
+            ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_training__service__pb2.ListCheckpointsResponse.SerializeToString,
             ),
             'Load': grpc.unary_unary_rpc_method_handler(
                     servicer.Load,
@@ -276,6 +293,33 @@ class TrainingService(object):
             '/learnfleet.v1.TrainingService/Save',
             learnfleet_dot_v1_dot_training__service__pb2.SaveRequest.SerializeToString,
             learnfleet_dot_v1_dot_learner__pb2.Checkpoint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.TrainingService/ListCheckpoints',
+            learnfleet_dot_v1_dot_training__service__pb2.ListCheckpointsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_training__service__pb2.ListCheckpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from learnfleet.server.errors import FailedPrecondition
+from learnfleet.trainer.keep_policy import KeepBest, KeepPolicy
 from learnfleet.trainer.spec import Component, LearnerSpec, Stage
+from learnfleet.trainer.spec_base import Spec
 
 Json: TypeAlias = dict[str, Any]
 
@@ -75,12 +77,18 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class CheckpointPolicy:
-    """How often a training job saves its state, apart from the end of every epoch."""
+class CheckpointPolicy(Spec):
+    """How often a training job saves its state, apart from the end of every epoch, and what of it stays."""
 
     every_s: float = 30.0
     every_steps: int | None = None
-    keep_last: int = 2
+    keep_last: int = 2  # while it runs
+    keep_best: KeepBest | None = None  # and when it is over
+    keep_every: int | None = None  # epochs; as keep_best
+
+    @property
+    def keep(self) -> KeepPolicy:
+        return KeepPolicy(self.keep_last, self.keep_best, self.keep_every)
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,8 @@ class Job:
     # Resource state the job starts from; fixed when it first starts. None: a fresh learner.
     start_checkpoint_id: str | None = None
     progress: Json | None = None  # data of the newest `batch` or `epoch` event
-    result: Json | None = None  # metrics, checkpoint_id, interpretation_id, model_version, skipped_images, exact
+    # metrics, checkpoint_id, kept_checkpoint_ids, interpretation_id, model_version, skipped_images, exact
+    result: Json | None = None
     tracking: Json | None = None  # tracking_uri, experiment_id, run_id
     last_sequence: int = 0
 

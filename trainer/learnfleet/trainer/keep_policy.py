@@ -74,11 +74,16 @@ def kept(policy: KeepPolicy, candidates: Sequence[Candidate]) -> set[str]:
     """The names of those to keep, of candidates newest first. One that was written again by a later attempt, at the
     same step, counts once.
     """
+    return {candidate.name for candidate in candidates[: max(policy.last, LEAST_KEPT)]} | chosen(policy, candidates)
+
+
+def chosen(policy: KeepPolicy, candidates: Sequence[Candidate]) -> set[str]:
+    """As `kept`, of `best` and `every` alone: they stay when the job is over."""
     by_step: dict[int, Candidate] = {}
     for candidate in candidates:
         by_step.setdefault(candidate.step, candidate)
     distinct = list(by_step.values())
-    names = {candidate.name for candidate in candidates[: max(policy.last, LEAST_KEPT)]}
+    names: set[str] = set()
     if policy.best is not None:
         ranked = [(rank, c.step, c.name) for c in distinct if (rank := policy.best.rank(c.metrics)) is not None]
         names |= {name for _, _, name in sorted(ranked)[: policy.best.count]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from learnfleet.trainer.keep_policy import LEAST_KEPT, Candidate, KeepPolicy, kept
+from learnfleet.trainer.keep_policy import LEAST_KEPT, Candidate, KeepPolicy, chosen, kept
 from learnfleet.trainer.manifest import (
     TEMPORARY_SUFFIX,
     CheckpointName,
@@ -27,6 +27,13 @@ def prune(root: Path, job_id: str, policy: KeepPolicy) -> None:
         if newest >= max(policy.last, LEAST_KEPT) and path.name not in names:
             shutil.rmtree(path, ignore_errors=True)
         newest += path.name in good
+
+
+def kept_for_good(root: Path, job_id: str, policy: KeepPolicy) -> list[Path]:
+    """The checkpoints of a job that is over which `policy.best` and `policy.every` choose, oldest first."""
+    folders = list_checkpoints(root, job_id)
+    names = chosen(policy, [found for path in folders if (found := _candidate(path)) is not None])
+    return [path for path in reversed(folders) if path.name in names]
 
 
 def remove_leftovers(root: Path, job_id: str, attempt: int) -> None:

@@ -1,4 +1,4 @@
-"""`learnfleet learners`, `save`, `load`, `export`."""
+"""`learnfleet learners`, `save`, `checkpoints`, `load`, `export`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def save(
     with reported(), connect(server) as client:
         saved = client.learner(learner).save(name)
         emit(saved) if as_json else typer.echo(saved.name)
+
+
+def checkpoints(learner: LearnerName, as_json: AsJson = False, server: Server = None) -> None:
+    """List the states that a learner can be put back to, newest first."""
+    with reported(), connect(server) as client:
+        found = client.learner(learner).checkpoints()
+        if as_json:
+            for checkpoint in found:
+                emit(checkpoint)
+            return
+        rows = [(i.name.rsplit("/", 1)[1], i.epoch, i.step, i.size_bytes) for i in found]
+        table(("state", "epochs", "steps", "bytes"), rows)
 
 
 def load(

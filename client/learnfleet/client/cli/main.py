@@ -30,6 +30,7 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     app.command()(jobs.cancel)
     app.command()(learners.learners)
     app.command()(learners.save)
+    app.command()(learners.checkpoints)
     app.command()(learners.load)
     app.command()(learners.export)
     found = {point.name: point for point in entry_points(group=_GROUP)}

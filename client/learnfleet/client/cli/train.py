@@ -10,6 +10,7 @@ from learnfleet.client.cli.exits import reported, say
 from learnfleet.client.cli.output import AsJson, Server, connect, emit, watch
 from learnfleet.client.cli.stages import parse_lr, parse_stage
 from learnfleet.client.learner import RunSettings
+from learnfleet.client.remote import KeepBest
 from learnfleet.client.specs import Fit, FitOneCycle, ImageDataBunch, LearnerSpec, Stage, get_transforms
 
 
@@ -40,6 +41,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
     gpus: Annotated[int, typer.Option(help="GPUs of each process, 0 or 1.")] = 0,
+    keep_last: Annotated[int | None, typer.Option(help="Checkpoints kept while the job runs.")] = None,
+    keep_best: Annotated[str | None, typer.Option(help="Keep the best state by valid_loss, accuracy, ...")] = None,
+    keep_every: Annotated[int | None, typer.Option(help="Keep the state of every so many epochs.")] = None,
     detach: Annotated[bool, typer.Option(help="Do not follow the job.")] = False,
     as_json: AsJson = False,
     server: Server = None,
@@ -47,7 +51,8 @@ def train(
     """Train a new learner, or an existing one on. Ctrl-C leaves the job running."""
     following: list[str] = []
     with reported(following), connect(server) as client:
-        settings = RunSettings(workers, gpus)
+        best = KeepBest(keep_best) if keep_best else None
+        settings = RunSettings(workers, gpus, keep_last=keep_last, keep_best=best, keep_every=keep_every)
         if (data is None) == (learner is None):
             raise ValueError("give a data folder for a new learner, or --learner for an existing one")
         if learner is not None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from learnfleet.server.domain import CheckpointPolicy, Resources
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.rpc.violations import Violations
+from learnfleet.trainer.keep_policy import LOSSES, KeepBest
+from learnfleet.trainer.spec_base import Component
 from learnfleet.v1 import interpretation_service_pb2, learner_pb2, prediction_service_pb2, training_service_pb2
 from learnfleet.v1 import job_pb2 as pb
 
@@ -20,6 +23,8 @@ ExamineRequest: TypeAlias = (
 )
 
 _MAX_WORKERS = 4096
+_MAX_KEPT = 1000
+_MODES: tuple[Literal["auto", "min", "max"], ...] = ("auto", "min", "max")
 
 
 def read_resources(
@@ -47,8 +52,26 @@ def read_checkpoint_policy(message: pb.CheckpointPolicy, found: Violations) -> C
     keep_last = message.keep_last or default.keep_last
     found.number(f"{field}.every", every_s, 0.1, 86_400)
     found.number(f"{field}.every_steps", message.every_steps, 0, 2**31 - 1)
-    found.number(f"{field}.keep_last", keep_last, 2, 1000)
-    return CheckpointPolicy(every_s, message.every_steps or None, keep_last)
+    found.number(f"{field}.keep_last", keep_last, 2, _MAX_KEPT)
+    found.number(f"{field}.keep_every", message.keep_every, 0, 2**31 - 1)
+    best = _read_keep_best(message.keep_best, f"{field}.keep_best", found) if message.HasField("keep_best") else None
+    return CheckpointPolicy(every_s, message.every_steps or None, keep_last, best, message.keep_every or None)
+
+
+def _read_keep_best(message: pb.KeepBest, field: str, found: Violations) -> KeepBest:
+    mode = next((mode for mode in _MODES if mode == (message.mode or "auto")), None)
+    found.check(mode is not None, f"{field}.mode", f"'{message.mode[:40]}' must be one of {', '.join(_MODES)}")
+    found.number(f"{field}.count", message.count, 0, _MAX_KEPT)
+    return KeepBest(message.monitor or "valid_loss", mode or "auto", message.count or 1)
+
+
+def check_monitor(policy: CheckpointPolicy, metrics: Sequence[Component], found: Violations) -> None:
+    """What the best are chosen by must be measured. Which names metrics have only the workers know."""
+    best = policy.keep_best
+    if best is not None and best.monitor not in LOSSES and not metrics:
+        known = ", ".join(LOSSES)
+        told = f"'{best.monitor[:80]}' is not measured: the learner has no metrics; give it that one, or use {known}"
+        found.add("checkpoint_policy.keep_best.monitor", told)
 
 
 def read_dataset(number: learner_pb2.DatasetType, default: str, found: Violations) -> str:

@@ -16,6 +16,7 @@ from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.read_component import Names, read_metrics
 from learnfleet.server.rpc.read_job import (
+    check_monitor,
     read_checkpoint_policy,
     read_dataset,
     read_request_id,
@@ -60,6 +61,7 @@ class TrainingServicer:
         policy = read_checkpoint_policy(request.checkpoint_policy, found)
         request_id = read_request_id(request.request_id, found)
         if target is not None:
+            check_monitor(policy, target.learner.spec.metrics, found)
             await self.targets.check(target, resources, found)
         found.raise_if_any()
         assert target is not None, "a target that cannot be read is a violation"
@@ -92,6 +94,11 @@ class TrainingServicer:
         assert learner_id is not None
         saved = await asyncio.to_thread(save_checkpoint, self.config, self.store, learner_id, request.checkpoint_id)
         return checkpoint_to_proto(saved)
+
+    async def list_checkpoints(self, request: pb.ListCheckpointsRequest) -> pb.ListCheckpointsResponse:
+        learner_id = names.parse_learner(request.learner, "learner")
+        found = await asyncio.to_thread(self.store.list_checkpoints, learner_id)
+        return pb.ListCheckpointsResponse(checkpoints=[checkpoint_to_proto(checkpoint) for checkpoint in found])
 
     async def load(self, request: pb.LoadRequest) -> learner_pb2.Learner:
         learner_id, checkpoint_id = names.parse_checkpoint(request.checkpoint, "checkpoint")

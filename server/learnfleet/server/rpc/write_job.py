@@ -123,6 +123,9 @@ def _result_to_proto(job: Job, result: Json, checkpoint: Checkpoint | None) -> p
         predictions=result.get("predictions") or 0,
         lr_findings=[_finding_to_proto(finding) for finding in result.get("lr_findings") or ()],
         pictures=[names.picture_name(job.id, name) for name in result.get("pictures") or ()],
+        kept_checkpoints=[
+            names.checkpoint_name(job.learner_id, kept) for kept in result.get("kept_checkpoint_ids") or ()
+        ],
     )
 
 

@@ -68,6 +68,10 @@ class Store(ABC):
     def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:
         """Raises NotFound."""
 
+    @abstractmethod
+    def list_checkpoints(self, learner_id: str) -> list[Checkpoint]:
+        """All of a learner that have a name, newest first. Raises NotFound for the learner."""
+
     # -- jobs
 
     @abstractmethod

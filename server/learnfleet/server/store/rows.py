@@ -125,8 +125,8 @@ _PLAIN_WORK: dict[str, type[InterpretWork | PredsWork | ShowWork]] = {
 def work_to_json(work: Work) -> Json:
     """{"kind": ..., plus the work's fields}."""
     if isinstance(work, TrainWork):
-        policy = dataclasses.asdict(work.checkpoint_policy)
-        return {"kind": "train", "stages": [stage_to_json(stage) for stage in work.stages], "checkpoint_policy": policy}
+        stages = [stage_to_json(stage) for stage in work.stages]
+        return {"kind": "train", "stages": stages, "checkpoint_policy": work.checkpoint_policy.to_json()}
     if isinstance(work, ValidateWork):
         metrics = None if work.metrics is None else [metric.to_json() for metric in work.metrics]
         return {"kind": "validate", "dataset": work.dataset, "metrics": metrics}
@@ -140,7 +140,7 @@ def work_from_json(value: Json) -> Work:
     kind = fields.pop("kind")
     if kind == "train":
         stages = tuple(stage_from_json(stage) for stage in fields["stages"])
-        return TrainWork(stages, CheckpointPolicy(**fields["checkpoint_policy"]))
+        return TrainWork(stages, CheckpointPolicy.from_json(fields["checkpoint_policy"]))
     if kind == "validate":
         metrics = fields["metrics"]
         return ValidateWork(

@@ -10,24 +10,16 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Select, Table, delete, insert, select, update
 
 from learnfleet.server.domain import Checkpoint, Group, Job, JobState, Json, Learner, NewEvent, StoredEvent
-from learnfleet.server.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.server.store.database import open_database
-from learnfleet.server.store.rows import (
-    Row,
-    checkpoint_of,
-    checkpoint_row,
-    event_of,
-    group_of,
-    group_row,
-    job_of,
-    job_row,
-    learner_of,
-    learner_row,
-    learner_state_row,
-)
+from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
+from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, write_checkpoint
 from learnfleet.server.store.sql_events import append
+from learnfleet.server.store.sql_jobs import by_request_id, find_job, same_request
+from learnfleet.server.store.sql_learners import find_learner, insert_learner, write_learner
+from learnfleet.server.store.sql_tables import find
 from learnfleet.server.store.sql_transition import Transition, apply_transition
 from learnfleet.server.text import utf8
 
@@ -52,21 +44,21 @@ class SqlStore(Store):
 
     def create_job(self, job: Job, *, learner: Learner | None, fingerprint: str) -> Job:
         with self._writing() as connection:
-            earlier = _by_request_id(connection, job.request_id)
+            earlier = by_request_id(connection, job.request_id)
             if earlier is not None:
-                return _same_request(earlier, fingerprint)
+                return same_request(earlier, fingerprint)
             if learner is not None:
-                _insert_learner(connection, learner)
-            elif _find(connection, schema.learners, job.learner_id) is None:
+                insert_learner(connection, learner)
+            elif find(connection, schema.learners, job.learner_id) is None:
                 raise NotFound(f"learners/{job.learner_id}")
             connection.execute(insert(schema.jobs).values(job_row(job, fingerprint)))
             state = {"state": str(job.state), "reason": job.reason}
             append(connection, job.id, [NewEvent("state/queued", "state", state, job.created_at, job.attempt)])
-            return _job(connection, job.id)
+            return find_job(connection, job.id)
 
     def get_learner(self, learner_id: str) -> Learner:
         with self._reading() as connection:
-            return _learner(connection, learner_id)
+            return find_learner(connection, learner_id)
 
     def list_learners(self, page: Page) -> tuple[list[Learner], str]:
         rows, token = self._page(select(schema.learners), schema.learners, page)
@@ -83,19 +75,19 @@ class SqlStore(Store):
             write_checkpoint(connection, checkpoint)
 
     def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:
-        table = schema.checkpoints
         with self._reading() as connection:
-            query = select(table).where(table.c.learner_id == learner_id, table.c.id == checkpoint_id)
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            raise NotFound(f"learners/{learner_id}/checkpoints/{checkpoint_id}")
-        return checkpoint_of(row)
+            return find_checkpoint(connection, learner_id, checkpoint_id)
+
+    def list_checkpoints(self, learner_id: str) -> list[Checkpoint]:
+        with self._reading() as connection:
+            find_learner(connection, learner_id)
+            return checkpoints_of(connection, learner_id)
 
     # -- jobs
 
     def get_job(self, job_id: str) -> Job:
         with self._reading() as connection:
-            return _job(connection, job_id)
+            return find_job(connection, job_id)
 
     def list_jobs(self, page: Page, where: JobFilter = JobFilter()) -> tuple[list[Job], str]:  # noqa: B008
         query = select(schema.jobs)
@@ -127,12 +119,12 @@ class SqlStore(Store):
         now = self._clock()
         with self._writing() as connection:
             change = Transition(to, utf8(reason), attempt, start_checkpoint_id, result)
-            apply_transition(connection, _job(connection, job_id), change, now)
+            apply_transition(connection, find_job(connection, job_id), change, now)
             if checkpoint is not None:
                 write_checkpoint(connection, checkpoint)
             if learner is not None:
                 write_learner(connection, learner, now)
-            return _job(connection, job_id)
+            return find_job(connection, job_id)
 
     def set_reason(self, job_id: str, reason: str) -> None:
         self._update_job(job_id, {"reason": utf8(reason), "updated_at": self._clock().isoformat()})
@@ -148,7 +140,7 @@ class SqlStore(Store):
 
     def append_events(self, job_id: str, events: Sequence[NewEvent]) -> int:
         with self._writing() as connection:
-            _job(connection, job_id)
+            find_job(connection, job_id)
             return append(connection, job_id, events)
 
     def read_events(self, job_id: str, after: int, limit: int = 500) -> list[StoredEvent]:
@@ -161,7 +153,7 @@ class SqlStore(Store):
         )
         with self._reading() as connection:
             found = [event_of(row) for row in connection.execute(query).mappings()]
-            if not found and _find(connection, schema.jobs, job_id) is None:
+            if not found and find(connection, schema.jobs, job_id) is None:
                 raise NotFound(f"jobs/{job_id}")
         return found
 
@@ -202,7 +194,7 @@ class SqlStore(Store):
     def next_generation(self, learner_id: str) -> int:
         table = schema.learners
         with self._writing() as connection:
-            _learner(connection, learner_id)
+            find_learner(connection, learner_id)
             here = table.c.id == learner_id
             connection.execute(update(table).where(here).values(generation=table.c.generation + 1))
             return int(connection.execute(select(table.c.generation).where(here)).scalar_one())
@@ -242,64 +234,6 @@ class SqlStore(Store):
         more = len(rows) > page.limit
         rows = rows[: page.limit]
         return rows, f"n{rows[-1]['number']}" if more else ""
-
-
-def write_learner(connection: Connection, learner: Learner, now: datetime) -> Learner:
-    """`Store.update_learner`, within a transaction."""
-    table = schema.learners
-    present = _learner(connection, learner.id)
-    if present.revision != learner.revision:
-        name = f"learners/{learner.id}"
-        raise FailedPrecondition(name, f"{name} has changed since it was read; read it again and repeat")
-    values = {**learner_state_row(learner), "revision": learner.revision + 1, "updated_at": now.isoformat()}
-    connection.execute(update(table).where(table.c.id == learner.id).values(values))
-    return _learner(connection, learner.id)
-
-
-def write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
-    """`Store.put_checkpoint`, within a transaction."""
-    table = schema.checkpoints
-    same = (table.c.learner_id == checkpoint.learner_id) & (table.c.id == checkpoint.id)
-    connection.execute(delete(table).where(same))
-    connection.execute(insert(table).values(checkpoint_row(checkpoint)))
-
-
-def _find(connection: Connection, table: Table, row_id: str) -> Row | None:
-    return connection.execute(select(table).where(table.c.id == row_id)).mappings().first()
-
-
-def _job(connection: Connection, job_id: str) -> Job:
-    row = _find(connection, schema.jobs, job_id)
-    if row is None:
-        raise NotFound(f"jobs/{job_id}")
-    return job_of(row)
-
-
-def _learner(connection: Connection, learner_id: str) -> Learner:
-    row = _find(connection, schema.learners, learner_id)
-    if row is None:
-        raise NotFound(f"learners/{learner_id}")
-    return learner_of(row)
-
-
-def _insert_learner(connection: Connection, learner: Learner) -> None:
-    if _find(connection, schema.learners, learner.id) is not None:
-        name = f"learners/{learner.id}"
-        raise AlreadyExists(name, f"{name} exists; choose another learner_id, or train it by its name")
-    connection.execute(insert(schema.learners).values(learner_row(learner)))
-
-
-def _by_request_id(connection: Connection, request_id: str | None) -> Row | None:
-    if request_id is None:
-        return None
-    return connection.execute(select(schema.jobs).where(schema.jobs.c.request_id == request_id)).mappings().first()
-
-
-def _same_request(earlier: Row, fingerprint: str) -> Job:
-    if earlier["fingerprint"] != fingerprint:
-        name = f"jobs/{earlier['id']}"
-        raise AlreadyExists(name, f"request_id was used before, for {name} and another request; use a new one")
-    return job_of(earlier)
 
 
 def _number_of(token: str) -> int:

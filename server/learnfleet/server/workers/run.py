@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
-from learnfleet.server.domain import Json
+from learnfleet.server.domain import CheckpointPolicy, Json
 from learnfleet.server.workers.journal import Journal, journal_path
 from learnfleet.server.workers.protocol import (
     ErrorKind,
@@ -120,7 +120,7 @@ def execute(learner: Learner, run: Run) -> Json:
     return {"stopped": False, **_examine(learner, run, work.work)}
 
 
-def _context(run: Run, every_s: float | None = None, every_steps: int | None = None, keep_last: int = 2) -> RunContext:
+def _context(run: Run, policy: CheckpointPolicy = CheckpointPolicy()) -> RunContext:  # noqa: B008
     from learnfleet.trainer.run_context import RunContext
 
     request = run.request
@@ -130,9 +130,11 @@ def _context(run: Run, every_s: float | None = None, every_steps: int | None = N
         emit=run.emit,
         stop_requested=run.stop_requested.is_set,
         checkpoint_root=Path(request.checkpoint_root),
-        checkpoint_every_s=every_s,
-        checkpoint_every_steps=every_steps,
-        keep_last=keep_last,
+        checkpoint_every_s=policy.every_s,
+        checkpoint_every_steps=policy.every_steps,
+        keep_last=policy.keep_last,
+        keep_best=policy.keep_best,
+        keep_every=policy.keep_every,
         picture_dir=Path(request.job_dir) / PICTURES_DIR,
     )
 
@@ -145,7 +147,7 @@ def _train(learner: Learner, run: Run, work: TrainRun) -> Json:
     outcome = run_train(
         learner,
         [stage_from_json(stage) for stage in work.stages],
-        _context(run, work.policy.every_s, work.policy.every_steps, work.policy.keep_last),
+        _context(run, work.policy),
         Path(resume) if resume else None,
     )
     return {

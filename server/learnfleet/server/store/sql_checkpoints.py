@@ -1,0 +1,33 @@
+"""Checkpoints, within a transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select
+
+from learnfleet.server.domain import Checkpoint
+from learnfleet.server.errors import NotFound
+from learnfleet.server.store.rows import checkpoint_of, checkpoint_row
+from learnfleet.server.store.schema import checkpoints
+
+
+def find_checkpoint(connection: Connection, learner_id: str, checkpoint_id: str) -> Checkpoint:
+    """Raises NotFound."""
+    query = select(checkpoints).where(checkpoints.c.learner_id == learner_id, checkpoints.c.id == checkpoint_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound(f"learners/{learner_id}/checkpoints/{checkpoint_id}")
+    return checkpoint_of(row)
+
+
+def checkpoints_of(connection: Connection, learner_id: str) -> list[Checkpoint]:
+    """`Store.list_checkpoints`."""
+    order = (checkpoints.c.created_at.desc(), checkpoints.c.step.desc(), checkpoints.c.id)
+    query = select(checkpoints).where(checkpoints.c.learner_id == learner_id).order_by(*order)
+    return [checkpoint_of(row) for row in connection.execute(query).mappings()]
+
+
+def write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
+    """`Store.put_checkpoint`."""
+    same = (checkpoints.c.learner_id == checkpoint.learner_id) & (checkpoints.c.id == checkpoint.id)
+    connection.execute(delete(checkpoints).where(same))
+    connection.execute(insert(checkpoints).values(checkpoint_row(checkpoint)))
