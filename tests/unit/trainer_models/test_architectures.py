@@ -46,6 +46,12 @@ def test_a_timm_network_without_a_map_is_refused_before_it_is_built() -> None:
         build_body("timm/mixer_b16_224")
 
 
+def test_a_timm_network_may_be_named_with_its_set_of_weights() -> None:
+    assert build_body("timm/resnet10t.c3_in1k").channels == build_body("timm/resnet10t").channels == 512
+    with pytest.raises(LearnerError, match=r"there is no 'timm/resnet10t.nobodys'; did you mean .*timm/resnet10t"):
+        build_body("timm/resnet10t.nobodys")
+
+
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(architectures.zoo_pytorchcv, "names", frozenset)
     with pytest.raises(LearnerError, match=r"pip install 'learnfleet\[pytorchcv\]'"):

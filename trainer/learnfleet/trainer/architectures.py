@@ -115,7 +115,9 @@ def check_name(name: str) -> None:
     """Raise LearnerError for a name that nobody knows, with the nearest ones, or whose network gives no map."""
     if name in _plugins() or any(name in zoo.names() for zoo in (zoo_torchvision, zoo_timm, zoo_pytorchcv)):
         return
-    if name.startswith(zoo_timm.PREFIX) and zoo_timm.is_known(name):
+    if zoo_timm.has_tag(name):
+        return
+    if name.partition(".")[0] not in zoo_timm.names() and zoo_timm.is_known(name):
         raise LearnerError(
             "architecture",
             f"{name} gives no feature map [N, C, h, w], so it can be no body: see `available_architectures`",

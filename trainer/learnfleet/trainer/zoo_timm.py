@@ -34,8 +34,20 @@ def names() -> frozenset[str]:
     return frozenset(PREFIX + name for name in usable)
 
 
+def has_tag(name: str) -> bool:
+    """Whether it is a usable network with one of timm's sets of weights, as `timm/resnet18.a1_in1k`."""
+    network, _, tag = name.partition(".")
+    if not tag or network not in names():
+        return False
+    import timm
+
+    return name.removeprefix(PREFIX) in timm.list_pretrained(network.removeprefix(PREFIX) + "*")
+
+
 def is_known(name: str) -> bool:
     """Whether timm has it at all, with a map or without."""
+    if not name.startswith(PREFIX):
+        return False
     try:
         import timm
     except ImportError:
