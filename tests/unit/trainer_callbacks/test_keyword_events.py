@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from support.memory_data import MemoryData, a_learner
+from support.ranks import run_ranks
 from torch import Tensor
 
 from learnfleet.trainer.callback import EVENTS, Callback, LearnerCallback
@@ -16,6 +18,7 @@ from learnfleet.trainer.csv_logger import CSVLogger
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.keyword_events import add_metrics
 from learnfleet.trainer.state import TrainState
+from learnfleet.trainer.track_epoch import TrackEpochCallback
 from learnfleet.trainer.trackers import StopAfterNBatches
 
 V1_KEYS = {
@@ -134,6 +137,42 @@ def test_f067_a_metric_written_for_fastai_is_one() -> None:
     assert learner.recorder.metric_names == ["accuracy", "share"]
     (row,) = learner.recorder.metrics
     assert row[0] == pytest.approx(row[1])
+
+
+def test_f067_f087_a_callback_of_fastai_fills_columns_of_its_own() -> None:
+    class Counts(LearnerCallback):
+        _order = -20
+
+        def on_train_begin(self, **kwargs: Any) -> None:  # type: ignore[override]
+            self.learn.recorder.add_metric_names(["items", "half"])
+
+        def on_epoch_begin(self, **kwargs: Any) -> None:  # type: ignore[override]
+            self.count = 0
+
+        def on_batch_end(self, last_target: Tensor, train: bool, **kwargs: Any) -> None:  # type: ignore[override]
+            self.count += 0 if train else len(last_target)
+
+        def on_epoch_end(self, last_metrics: list[Any], **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+            return add_metrics(last_metrics, [self.count, torch.tensor(0.5)])
+
+    learner = a_learner(MemoryData(14, 13), metrics=["accuracy"], callback_fns=[Counts, Counts])
+    learner.fit(2)
+    assert learner.recorder.metric_names == ["accuracy", "items", "half", "items_2", "half_2"]
+    assert [row[1:] for row in learner.recorder.metrics] == [[13, 0.5, 13, 0.5]] * 2
+
+
+def _resumed_together(rank: int, folder: Path) -> list[int]:
+    learner = a_learner(MemoryData(14, 5, path=folder.parent / f"rank{rank}"))
+    tracker = TrackEpochCallback(learner)
+    if rank == 0:  # the other's machine does not see the file
+        tracker.path.parent.mkdir(parents=True)
+        tracker.path.write_text("0")
+    learner.fit(3, callbacks=[tracker])
+    return [row.epoch for row in learner.recorder.rows]
+
+
+def test_f095_ranks_begin_with_the_same_epoch_if_only_one_sees_the_file(tmp_path: Path) -> None:
+    assert run_ranks([_resumed_together], tmp_path / "ranks")["_resumed_together"] == [[1, 2], [1, 2]]
 
 
 def test_f038_callbacks_are_handed_over_as_instances_and_as_functions_of_the_learner() -> None:

@@ -80,6 +80,6 @@ def hits_of_classes(predicted: Tensor, true: Tensor, n: int) -> Tensor:
 
 def check_classes(true: Tensor, n: int) -> None:
     """Raises LearnerError for a target class outside [0, n)."""
-    if true.numel() and not 0 <= int(true.min()) <= int(true.max()) < n:
-        low, high = int(true.min()), int(true.max())
+    low, high = (int(end) for end in true.aminmax()) if true.numel() else (0, 0)
+    if low < 0 or high >= n:
         raise LearnerError("metrics", f"targets are classes {low} to {high}, but outputs are of classes 0 to {n - 1}")
