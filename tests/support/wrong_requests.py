@@ -16,6 +16,10 @@ def a_component(name: str, **arguments: object) -> learner_pb2.Component:
     return component
 
 
+def rates(count: int) -> learner_pb2.LearningRate:
+    return learner_pb2.LearningRate(values=learner_pb2.LearningRate.Values(values=[1e-3] * count))
+
+
 # What is done to a right request, the field that is named then, and a part of what is told of it.
 WRONG: dict[str, tuple[Change, str, str]] = {
     "unknown architecture": (
@@ -220,6 +224,31 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         lambda r: setattr(r.checkpoint_policy, "keep_every", -1),
         "checkpoint_policy.keep_every",
         "from 0",
+    ),
+    "rates for four layer groups of three": (
+        lambda r: r.stages.add().fit_one_cycle.MergeFrom(job_pb2.FitOneCycle(epochs=1, max_lr=rates(4))),
+        "stages[1].fit_one_cycle.max_lr.values",
+        "has 4 values, but resnet18 has 3 layer groups; give one, or 3",
+    ),
+    "ends of a search for two layer groups of three": (
+        lambda r: r.stages.add().lr_find.MergeFrom(job_pb2.LrFind(end_lr=rates(2))),
+        "stages[1].lr_find.end_lr.values",
+        "resnet18 has 3 layer groups",
+    ),
+    "weight decays of a stage for two layer groups of three": (
+        lambda r: r.stages[0].fit.wd_per_group.extend([0.1, 0.2]),
+        "stages[0].fit.wd_per_group",
+        "has 2 values",
+    ),
+    "weight decays of a learner for two layer groups of three": (
+        lambda r: r.learner_spec.optimizer.wd_per_group.extend([0.1, 0.2]),
+        "learner_spec.optimizer.wd_per_group",
+        "has 2 values",
+    ),
+    "a freeze beyond the last layer group": (
+        lambda r: r.stages.add(freeze_to=job_pb2.FreezeTo(n=3)),
+        "stages[1].freeze_to.n",
+        "must be from -3 to 2",
     ),
     "request id": (lambda r: setattr(r, "request_id", "again"), "request_id", "UUID"),
 }

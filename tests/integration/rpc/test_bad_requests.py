@@ -11,7 +11,7 @@ import grpc
 import pytest
 from support.pictures import a_class_folder, a_data_folder
 from support.rpc_server import RunningServer, refusal
-from support.wrong_requests import WRONG
+from support.wrong_requests import WRONG, rates
 
 from learnfleet.server.store.base import Page
 from learnfleet.v1 import (
@@ -108,3 +108,23 @@ def test_a_link_that_leads_out_of_the_root_is_refused(server: RunningServer, a_r
     request.learner_spec.data.folder.path = "way-out"
     refused = refusal(lambda: server.training.Train(request, timeout=20))
     assert "not beneath" in refused.violations["learner_spec.data.folder.path"]
+
+
+def test_lists_of_one_a_layer_group_are_left_to_the_workers_where_only_they_know_the_groups(
+    server: RunningServer, a_request: Make
+) -> None:
+    for number, change in enumerate(({"split": ["4"]}, {"cut": 5}, {"architecture": "timm/tf_efficientnet_lite0"})):
+        request = a_request(learner_id=f"own{number}", stages=[job_pb2.Stage(fit=job_pb2.Fit(epochs=1, lr=rates(7)))])
+        request.learner_spec.MergeFrom(learner_pb2.LearnerSpec(**change))  # type: ignore[arg-type]
+        assert server.training.Train(request, timeout=20).name
+
+
+def test_a_weights_file_that_is_no_safetensors_is_named_before_anything_is_queued(
+    server: RunningServer, a_request: Make, root: Path
+) -> None:
+    (root / "broken.safetensors").write_bytes(b"not tensors at all")
+    request = a_request()
+    request.learner_spec.weights.file = "broken.safetensors"
+    refused = refusal(lambda: server.training.Train(request, timeout=20))
+    assert "no safetensors header" in refused.violations["learner_spec.weights.file"]
+    assert nothing_is_left(server)

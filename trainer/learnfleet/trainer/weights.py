@@ -75,4 +75,7 @@ def _kept_names(module: nn.Module, body: nn.Module) -> set[str]:
 def _check(name: str, path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
     differing = compare(wanted, given).describe()
     if differing:
-        raise LearnerError("weights.path", f"{path.name} does not fit {name}. {differing}")
+        raise LearnerError(
+            "weights.path",
+            f"{path.name} does not fit {name}: give its own weights, or name the architecture these are of. {differing}",
+        )
