@@ -77,5 +77,5 @@ def _check(name: str, path: Path, wanted: dict[str, Tensor], given: dict[str, Te
     if differing:
         raise LearnerError(
             "weights.path",
-            f"{path.name} does not fit {name}: give its own weights, or name the architecture these are of. {differing}",
+            f"{path.name} does not fit {name}: give its own, or name the architecture they are of. {differing}",
         )
