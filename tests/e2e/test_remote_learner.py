@@ -102,6 +102,9 @@ def test_several_labels_a_picture(client: Client, pictures: Path) -> None:
     assert set(prediction.labels) == set(learner.info().classes)
     found = learner.interpret()
     assert (found.kind, len(found.label_confusion)) == ("multi_category", len(found.classes))
+    picture, wrong = found.plot_multi_top_losses(save_misclassified=True)
+    assert (picture.name, wrong) == ("multi_top_losses", found.misclassified)
+    assert found.misclassified_count == len(found.misclassified) > 0
 
 
 def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
@@ -133,6 +136,11 @@ def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
     found = learner.interpret(top_losses=2)
     assert found.kind == "mask"
     assert all(item.iou is not None for item in found.class_report)
+    scores = dict(found.intersect_scores())
+    assert scores == {name: found.intersection[place][place] for place, name in enumerate(found.classes)}
+    assert found.iou_report()[-1][0] == "mean"
+    assert found.plot_intersect_cm().content[:4] == b"\x89PNG"
+    assert learner.purge().info().warm is False
     version = learner.export("squares")
     exported = client.predict(version.name, root / "images" / "0.png")
     assert exported.mask_png == prediction.mask_png

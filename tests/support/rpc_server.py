@@ -74,6 +74,7 @@ class FakeRuntime:
     store: SqlStore
     queued: list[str] = field(default_factory=list)
     error: Exception | None = None
+    released: list[str] = field(default_factory=list)
 
     def job_queued(self, job: Job) -> None:
         self.queued.append(job.id)
@@ -83,6 +84,9 @@ class FakeRuntime:
 
     def is_warm(self, learner_id: str) -> bool:
         return learner_id == "warm"
+
+    async def release_workers(self, learner_id: str) -> None:
+        self.released.append(learner_id)
 
     async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         if self.error is not None:

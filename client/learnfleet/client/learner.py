@@ -190,6 +190,13 @@ class RemoteLearner(Examining):
         self.connection.call(self.connection.training.Load, request)
         return self
 
+    def purge(self) -> RemoteLearner:
+        """Give back the memory and slots of the workers that hold it ready; its state stays, and the next job starts
+        workers anew. Raises FailedPreconditionError while a job is at work on it.
+        """
+        self.connection.call(self.connection.training.Purge, pb.PurgeRequest(learner=self.require_name()))
+        return self
+
     def export(self, name: str = "", aliases: Sequence[str] = (), timeout: float | None = None) -> ModelVersion:
         """Make a version of model `name` (default: the learner's own name) in the registry, and wait for it."""
         request = pb.ExportRequest(learner=self.name, model_id=name, aliases=aliases, request_id=str(uuid.uuid4()))

@@ -34,7 +34,7 @@ class GetInterpretationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Interpretation(_message.Message):
-    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time", "kind", "class_report", "label_confusion", "dataset")
+    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time", "kind", "class_report", "label_confusion", "dataset", "misclassified_count", "misclassified", "intersection")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,9 @@ class Interpretation(_message.Message):
     CLASS_REPORT_FIELD_NUMBER: _ClassVar[int]
     LABEL_CONFUSION_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
+    MISCLASSIFIED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MISCLASSIFIED_FIELD_NUMBER: _ClassVar[int]
+    INTERSECTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     learner: str
     checkpoint: str
@@ -71,7 +74,10 @@ class Interpretation(_message.Message):
     class_report: _containers.RepeatedCompositeFieldContainer[ClassReport]
     label_confusion: _containers.RepeatedCompositeFieldContainer[ConfusionMatrix]
     dataset: _learner_pb2.DatasetType
-    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., class_report: _Optional[_Iterable[_Union[ClassReport, _Mapping]]] = ..., label_confusion: _Optional[_Iterable[_Union[ConfusionMatrix, _Mapping]]] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ...) -> None: ...
+    misclassified_count: int
+    misclassified: _containers.RepeatedCompositeFieldContainer[TopLoss]
+    intersection: _containers.RepeatedCompositeFieldContainer[Shares]
+    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., class_report: _Optional[_Iterable[_Union[ClassReport, _Mapping]]] = ..., label_confusion: _Optional[_Iterable[_Union[ConfusionMatrix, _Mapping]]] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., misclassified_count: _Optional[int] = ..., misclassified: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., intersection: _Optional[_Iterable[_Union[Shares, _Mapping]]] = ...) -> None: ...
 
 class ClassReport(_message.Message):
     __slots__ = ("class_name", "precision", "recall", "f1", "iou", "support")
@@ -88,6 +94,12 @@ class ClassReport(_message.Message):
     iou: float
     support: int
     def __init__(self, class_name: _Optional[str] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., f1: _Optional[float] = ..., iou: _Optional[float] = ..., support: _Optional[int] = ...) -> None: ...
+
+class Shares(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ConfusionMatrix(_message.Message):
     __slots__ = ("rows",)

@@ -74,6 +74,12 @@ class LoadRequest(_message.Message):
     checkpoint: str
     def __init__(self, checkpoint: _Optional[str] = ...) -> None: ...
 
+class PurgeRequest(_message.Message):
+    __slots__ = ("learner",)
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    learner: str
+    def __init__(self, learner: _Optional[str] = ...) -> None: ...
+
 class ValidateRequest(_message.Message):
     __slots__ = ("learner", "dataset", "metrics", "resources", "request_id")
     LEARNER_FIELD_NUMBER: _ClassVar[int]

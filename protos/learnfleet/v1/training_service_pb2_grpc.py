@@ -67,6 +67,11 @@ class TrainingServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
                 _registered_method=True)
+        self.Purge = channel.unary_unary(
+                '/learnfleet.v1.TrainingService/Purge',
+                request_serializer=learnfleet_dot_v1_dot_training__service__pb2.PurgeRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
+                _registered_method=True)
         self.Validate = channel.unary_unary(
                 '/learnfleet.v1.TrainingService/Validate',
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.SerializeToString,
@@ -125,6 +130,14 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Purge(self, request, context):
+        """Ends the workers that hold the learner ready, and gives back their memory and slots (fastai `purge`). Its state stays:
+        the next job starts workers anew. Does nothing where there are none; FAILED_PRECONDITION while a job is at work.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Validate(self, request, context):
         """Measures loss and metrics of the learner's present state. Returns at once with the queued job, whose result holds
         them.
@@ -171,6 +184,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
             'Load': grpc.unary_unary_rpc_method_handler(
                     servicer.Load,
                     request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_learner__pb2.Learner.SerializeToString,
+            ),
+            'Purge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Purge,
+                    request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.PurgeRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_learner__pb2.Learner.SerializeToString,
             ),
             'Validate': grpc.unary_unary_rpc_method_handler(
@@ -346,6 +364,33 @@ class TrainingService(object):
             target,
             '/learnfleet.v1.TrainingService/Load',
             learnfleet_dot_v1_dot_training__service__pb2.LoadRequest.SerializeToString,
+            learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Purge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.TrainingService/Purge',
+            learnfleet_dot_v1_dot_training__service__pb2.PurgeRequest.SerializeToString,
             learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
             options,
             channel_credentials,

@@ -56,5 +56,8 @@ class ServerRuntime:
     def is_warm(self, learner_id: str) -> bool:
         return self._pool.is_warm(learner_id)
 
+    async def release_workers(self, learner_id: str) -> None:
+        await asyncio.to_thread(self._pool.give_up_if_idle, learner_id)
+
     async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         return await asyncio.to_thread(self._predictions.predict, model, image, options)

@@ -77,6 +77,15 @@ def test_a_learner_at_work_is_not_put_back(server: RunningServer, a_request: Mak
     assert job.name in refused.message
 
 
+def test_workers_are_given_back_unless_they_are_at_work(server: RunningServer, a_request: Make, trained: str) -> None:
+    ask = training_service_pb2.PurgeRequest(learner="learners/pets")
+    learner = server.training.Purge(ask, timeout=20)
+    assert (learner.name, server.runtime.released) == ("learners/pets", ["pets"])
+    job = server.training.Train(a_request(learner="learners/pets"), timeout=20)
+    refused = refusal(lambda: server.training.Purge(ask, timeout=20))
+    assert (refused.code, job.name in refused.message) == (PRECONDITION, True)
+
+
 def test_a_damaged_checkpoint_is_not_loaded(server: RunningServer, trained: str) -> None:
     saved = server.training.Save(Save(learner="learners/pets", checkpoint_id="best"), timeout=20)
     model = Path(server.store.get_checkpoint("pets", "best").path) / manifest.MODEL_FILE

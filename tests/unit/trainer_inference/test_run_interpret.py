@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.labelled_data import COLOURS, body_and_head, quiet
@@ -57,7 +58,10 @@ def test_f112_labels_give_a_matrix_each(of_labels: Learner, tmp_path: Path) -> N
     found = interpreted(of_labels, tmp_path)
     assert (found["kind"], found["confusion_matrix"]) == ("multi_category", [])
     assert found["label_confusion"] == of_labels.interpret().confusion_matrix().tolist()  # type: ignore[attr-defined]
-    assert names(found) == ["confusion_matrix", "confusion_matrix_normalized", "top_losses"]
+    wrong = of_labels.interpret().misclassified()  # type: ignore[attr-defined]
+    assert found["misclassified_count"] == len(wrong) > 0
+    assert [item["index"] for item in found["misclassified"]] == [item.index for item in wrong]
+    assert names(found) == ["confusion_matrix", "confusion_matrix_normalized", "multi_top_losses", "top_losses"]
 
 
 def test_f113_masks_give_pixels_and_iou(of_masks: Learner, tmp_path: Path) -> None:
@@ -66,6 +70,9 @@ def test_f113_masks_give_pixels_and_iou(of_masks: Learner, tmp_path: Path) -> No
     assert found["kind"] == "mask"
     assert report["Void"]["recall"] is None
     assert report["sky"]["iou"] == pytest.approx(of_masks.interpret().iou_report().loc["sky", "iou"])  # type: ignore[attr-defined]
+    mean = of_masks.interpret().generate_confusion()[0]  # type: ignore[attr-defined]
+    assert [bool(row) for row in found["intersection"]] == (~np.isnan(mean).any(axis=1)).tolist()
+    assert np.vstack([row for row in found["intersection"] if row]) == pytest.approx(mean[~np.isnan(mean).any(axis=1)])
     assert sum(map(sum, found["confusion_matrix"])) == sum(row["support"] for row in found["class_report"])
     assert names(found) == ["confusion_matrix_normalized", "top_losses"]
 

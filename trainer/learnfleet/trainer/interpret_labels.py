@@ -153,11 +153,15 @@ class MultiLabelClassificationInterpretation(ClassificationInterpretation):
             figsize: inches.
             save_misclassified: give all misclassified items too.
         """
+        figure = self.multi_top_losses_figure(samples, figsize)
+        return (figure, self.misclassified()) if save_misclassified else figure
+
+    def multi_top_losses_figure(self, samples: int = 3, figsize: tuple[float, float] | None = None) -> Figure:
+        """What `plot_multi_top_losses` gives."""
         if not 0 < samples <= _AT_MOST:
             raise ValueError(f"samples: {samples} pictures cannot be shown; give 1 to {_AT_MOST}")
         rows = [row for row in self.top_rows(None, largest=True)[1].tolist() if not self.is_right(row)]
         part = "validation" if self.ds_type is DatasetType.Valid else self.ds_type.name.lower()
         heading = f"{len(rows)} misclassified samples over {len(self.losses)} samples in the {part} set."
         tiles = [self._tile(row, None, show_text=True) for row in rows[:samples]]
-        figure = plots.tiles_figure(tiles, f"{heading}\n{self.tile_heading}" if tiles else heading, figsize=figsize)
-        return (figure, [self.describe(row) for row in rows]) if save_misclassified else figure
+        return plots.tiles_figure(tiles, f"{heading}\n{self.tile_heading}" if tiles else heading, figsize=figsize)

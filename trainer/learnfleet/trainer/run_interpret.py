@@ -16,6 +16,7 @@ from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.inference import plain_type
 from learnfleet.trainer.interpret import Interpretation, TopLoss
 from learnfleet.trainer.interpret_classes import ClassificationInterpretation
+from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
 from learnfleet.trainer.interpret_masks import SegmentationInterpretation
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.run_context import RunContext, report_picture
@@ -23,6 +24,8 @@ from learnfleet.trainer.run_data import DataReporter
 
 _GREATEST = float(np.finfo(np.float64).max)
 _MASKS_AT_MOST = 6  # rows of a picture of masks
+_LABELS_AT_MOST = 20  # misclassified pictures of several labels in one figure
+_WRONG_AT_MOST = 1000  # that are listed
 
 
 def run_interpret(
@@ -58,6 +61,8 @@ def run_interpret(
         "loss": _finite(found.mean_loss),
         **_counted(found, min_confused),
         "top_losses": [{**_described(item), "path": data.path_of(item.index, ds_type)} for item in items],
+        **_of_labels(found, data, ds_type),
+        "intersection": _intersection(found),
         "skipped_images": skipped,
         "pictures": [],
     }
@@ -67,6 +72,22 @@ def run_interpret(
             for name, figure in _figures(found, top_losses).items()
         ]
     return result
+
+
+def _of_labels(found: Interpretation, data: DataReporter, ds_type: DatasetType) -> dict[str, Any]:
+    """The pictures of several labels that have a wrong one; empty for other kinds."""
+    if not isinstance(found, MultiLabelClassificationInterpretation):
+        return {"misclassified_count": 0, "misclassified": []}
+    wrong = found.misclassified()
+    listed = [{**_described(item), "path": data.path_of(item.index, ds_type)} for item in wrong[:_WRONG_AT_MOST]]
+    return {"misclassified_count": len(wrong), "misclassified": listed}
+
+
+def _intersection(found: Interpretation) -> list[list[float]]:
+    """Of masks, P(predicted | actual); an empty row for a class that does not occur."""
+    if not isinstance(found, SegmentationInterpretation):
+        return []
+    return [[] if np.isnan(row).any() else row.tolist() for row in found.generate_confusion()[0]]
 
 
 def _kind(found: Interpretation) -> str:
@@ -126,6 +147,8 @@ def _figures(found: Interpretation, top_losses: int) -> dict[str, Figure]:
     if isinstance(found, ClassificationInterpretation):
         figures["confusion_matrix"] = found.confusion_figure()
         figures["confusion_matrix_normalized"] = found.confusion_figure(normalize=True)
+    if isinstance(found, MultiLabelClassificationInterpretation) and top_losses:
+        figures["multi_top_losses"] = found.multi_top_losses_figure(min(top_losses, _LABELS_AT_MOST))
     if isinstance(found, SegmentationInterpretation):
         figures["confusion_matrix_normalized"] = found.plot_intersect_cm(found.generate_confusion()[0])
         top_losses = min(top_losses, _MASKS_AT_MOST)

@@ -116,6 +116,9 @@ def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretatio
         kind=label_kind_to_proto(LabelKind(found.get("kind", "category"))),
         class_report=[_report(item) for item in found.get("class_report", ())],
         label_confusion=[_matrix(rows) for rows in found.get("label_confusion", ())],
+        misclassified_count=found.get("misclassified_count", 0),
+        misclassified=[pb.TopLoss(**item) for item in found.get("misclassified", ())],
+        intersection=[pb.Shares(values=row) for row in found.get("intersection", ())],
         dataset=learner_pb2.DatasetType.Value(f"DATASET_TYPE_{found.get('dataset', 'valid').upper()}"),
     )
 

@@ -81,6 +81,9 @@ class Runtime(Protocol):
         """Whether a worker group holds the learner ready."""
         ...
 
+    async def release_workers(self, learner_id: str) -> None:
+        """End the workers that hold the learner ready, if they have nothing to do."""
+
     async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         """Ask `models/...` or `learners/...` about one picture.
 

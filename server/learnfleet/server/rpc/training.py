@@ -110,12 +110,22 @@ class TrainingServicer:
     def _load(self, learner_id: str, checkpoint_id: str) -> Learner:
         learner = self.store.get_learner(learner_id)
         checkpoint = self.store.get_checkpoint(learner_id, checkpoint_id)
+        self._require_idle(learner_id)
+        state = load_state_of(checkpoint)
+        return self.store.update_learner(dataclasses.replace(learner, checkpoint_id=checkpoint_id, **state))
+
+    async def purge(self, request: pb.PurgeRequest) -> learner_pb2.Learner:
+        learner_id = names.parse_learner(request.learner, "learner")
+        learner = await asyncio.to_thread(self.store.get_learner, learner_id)
+        await asyncio.to_thread(self._require_idle, learner_id)
+        await self.runtime.release_workers(learner_id)
+        return await learner_message(self.store, self.runtime, learner)
+
+    def _require_idle(self, learner_id: str) -> None:
         busy = active_job(self.store, learner_id)
         if busy is not None:
             name = f"learners/{learner_id}"
             raise FailedPrecondition(name, f"jobs/{busy.id} is working on {name}; wait for it or cancel it")
-        state = load_state_of(checkpoint)
-        return self.store.update_learner(dataclasses.replace(learner, checkpoint_id=checkpoint_id, **state))
 
     async def export(self, request: pb.ExportRequest) -> job_pb2.Job:
         found = Violations()

@@ -106,6 +106,16 @@ class GroupPool:
         if entry is not None and entry.workers is not None:
             self._end(learner_id, entry.workers)
 
+    def give_up_if_idle(self, learner_id: str) -> None:
+        """As `give_up`, unless they are at work: between a look and the deed a job may have been admitted."""
+        with self._lock:
+            entry = self._entries.get(learner_id)
+            if entry is None or entry.idle_since_s is None:
+                return
+            del self._entries[learner_id]
+        if entry.workers is not None:
+            self._end(learner_id, entry.workers)
+
     def _end(self, learner_id: str, workers: HostedGroup) -> None:
         workers.kill()
         self._store.delete_group(learner_id)
