@@ -13,114 +13,49 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import photos
 import torch
+from photo_data import PhotoSetting
 from timing import Row, interleaved, report, rows_of
 from torch.utils.data import DataLoader
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
-
-from learnfleet.trainer.data import ImageDataBunch
-from learnfleet.trainer.pixels import IMAGENET
-from learnfleet.trainer.transform_components import flip_lr, rand_resize_crop
 
 # Without and with kept pictures: in later epochs, which is what a round of the others is, too, and in the first.
 _OWN, _CACHED = "learnfleet", "learnfleet, kept"
 _FIRST, _FIRST_CACHED = "learnfleet, first epoch", "learnfleet, first, keeping"
-_MAX_SCALE = 0.08**-0.5  # of the sides, where the others name the area
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What everybody is asked to do."""
-
-    folder: Path
-    size: int
-    bs: int
-    threads: int
-
-    @property
-    def transform(self) -> v2.Compose:
-        return v2.Compose(
-            [
-                v2.RandomResizedCrop(self.size),
-                v2.RandomHorizontalFlip(),
-                v2.ToImage(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(*IMAGENET),
-            ]
-        )
-
-
-def learnfleets(setting: Setting, cache_bytes: int) -> Callable[[], float]:
-    crop = rand_resize_crop(max_scale=_MAX_SCALE, ratios=(3 / 4, 4 / 3))
-    listed = ImageDataBunch.from_folder(
-        setting.folder,
-        valid="val",
-        ds_tfms=([crop, flip_lr(p=0.5)], []),
-        size=setting.size,
-        bs=setting.bs,
-        normalize=IMAGENET,
-        no_check=True,
-    )
-    data = ImageDataBunch(
-        listed.spec, listed.listing, seed=0, stats=IMAGENET, threads=setting.threads, cache_bytes=cache_bytes
-    )
-    epochs = iter(range(10**6))
+def learnfleets(setting: PhotoSetting, cache_bytes: int) -> Callable[[], float]:
+    data, epochs = setting.learnfleet(cache_bytes), iter(range(10**6))
     return lambda: _rate(len(batch.y) for batch in data.train_dl.epoch(next(epochs)))
 
 
-def learnfleets_first(setting: Setting, cache_bytes: int) -> Callable[[], float]:
+def learnfleets_first(setting: PhotoSetting, cache_bytes: int) -> Callable[[], float]:
     """Always the first epoch of new data."""
     return lambda: learnfleets(setting, cache_bytes)()
 
 
-def torchvisions(setting: Setting) -> Callable[[], float]:
-    loader = _loader(setting)
+def torchvisions(setting: PhotoSetting) -> Callable[[], float]:
+    loader = setting.torchvision_train()
     return lambda: _rate(len(y) for _, y in loader)
 
 
-def _loader(setting: Setting) -> DataLoader:
-    return DataLoader(
-        ImageFolder(setting.folder / "train", setting.transform),
-        setting.bs,
-        shuffle=True,
-        drop_last=True,
-        num_workers=setting.threads,
-        persistent_workers=True,
-    )
-
-
-def lightnings(setting: Setting) -> Callable[[], float]:
+def lightnings(setting: PhotoSetting) -> Callable[[], float]:
     """Its recipe: a LightningDataModule with such a loader, set up by Fabric."""
     import lightning
 
     class Photos(lightning.LightningDataModule):
         def train_dataloader(self) -> DataLoader:
-            return _loader(setting)
+            return setting.torchvision_train()
 
     fabric = lightning.Fabric(accelerator="cpu", devices=1)
     loader = fabric.setup_dataloaders(Photos().train_dataloader())
     return lambda: _rate(len(y) for _, y in loader)
 
 
-def fastais(setting: Setting) -> Callable[[], float]:
-    from fastai.vision.all import FlipItem, ImageDataLoaders, Normalize, RandomResizedCrop
-
-    data = ImageDataLoaders.from_folder(
-        setting.folder,
-        train="train",
-        valid="val",
-        bs=setting.bs,
-        num_workers=setting.threads,
-        persistent_workers=True,
-        item_tfms=[RandomResizedCrop(setting.size, min_scale=0.08), FlipItem()],
-        batch_tfms=[Normalize.from_stats(*IMAGENET)],
-        device=torch.device("cpu"),
-    )
+def fastais(setting: PhotoSetting) -> Callable[[], float]:
+    data = setting.fastai()
     return lambda: _rate(len(y) for _, y in data.train)
 
 
@@ -130,7 +65,7 @@ def _rate(batches: Iterable[int]) -> float:
     return n / (time.perf_counter() - start)
 
 
-def compare(case: str, setting: Setting, rounds: int, peers: bool) -> list[Row]:
+def compare(case: str, setting: PhotoSetting, rounds: int, peers: bool) -> list[Row]:
     runs = {
         _OWN: learnfleets(setting, 0),
         _CACHED: learnfleets(setting, 2**32),
@@ -169,7 +104,7 @@ def main() -> None:
         rows = []
         for case in args.cases.split(","):
             make, size = made[case]
-            setting = Setting(make(), size, args.bs, args.threads)
+            setting = PhotoSetting(make(), size, args.bs, args.threads)
             rows += compare(f"{case} to {size} px", setting, args.rounds, not args.no_peers)
     report(f"Data path, JPEG to batches of {args.bs}, {args.threads} workers", rows, args.json)
 

@@ -11,53 +11,26 @@ so learnfleet's kept pictures are in memory in the row that says so.
 from __future__ import annotations
 
 import argparse
-import logging
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import photos
 import torch
-from loop_overhead import adam_w
+from peers import adam_w, fastai_learner, fit_fastai, fit_lightning, lightning_module, quiet
+from photo_data import PhotoSetting
 from timing import interleaved, report, rows_of
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from torchvision.datasets import ImageFolder
+from torch import nn
 from torchvision.models import resnet18
-from torchvision.transforms import v2
 
-from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.metric_functions import accuracy
-from learnfleet.trainer.pixels import IMAGENET
-from learnfleet.trainer.transform_components import flip_lr, rand_resize_crop
-
-_MAX_SCALE = 0.08**-0.5  # of the sides, where the others name the area
 
 
-class Setting:
-    """What everybody is asked to do."""
-
-    def __init__(self, folder: Path, size: int, bs: int, threads: int) -> None:
-        self.folder, self.size, self.bs, self.threads = folder, size, bs, threads
-
-    def model(self) -> nn.Module:
-        torch.manual_seed(0)
-        return resnet18(num_classes=10)
-
-    def loaders(self) -> tuple[DataLoader, DataLoader]:
-        """torchvision's."""
-        tail = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*IMAGENET)]
-        train = v2.Compose([v2.RandomResizedCrop(self.size), v2.RandomHorizontalFlip(), *tail])
-        valid = v2.Compose([v2.Resize(self.size), v2.CenterCrop(self.size), *tail])
-        options = {"batch_size": self.bs, "num_workers": self.threads, "persistent_workers": True}
-        return (
-            DataLoader(ImageFolder(self.folder / "train", train), shuffle=True, drop_last=True, **options),
-            DataLoader(ImageFolder(self.folder / "val", valid), **options),
-        )
+def new_model() -> nn.Module:
+    torch.manual_seed(0)
+    return resnet18(num_classes=10)
 
 
 def timed(epoch: Callable[[], object]) -> float:
@@ -66,26 +39,13 @@ def timed(epoch: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def learnfleets(setting: Setting, cache_bytes: int) -> Callable[[], float]:
-    crop = rand_resize_crop(max_scale=_MAX_SCALE, ratios=(3 / 4, 4 / 3))
-    listed = ImageDataBunch.from_folder(
-        setting.folder,
-        valid="val",
-        ds_tfms=([crop, flip_lr(p=0.5)], []),
-        size=setting.size,
-        bs=setting.bs,
-        normalize=IMAGENET,
-        no_check=True,
-    )
-    data = ImageDataBunch(
-        listed.spec, listed.listing, seed=0, stats=IMAGENET, threads=setting.threads, cache_bytes=cache_bytes
-    )
-    learner = Learner(data, setting.model(), metrics=accuracy, silent=True)
+def learnfleets(setting: PhotoSetting, cache_bytes: int) -> Callable[[], float]:
+    learner = Learner(setting.learnfleet(cache_bytes), new_model(), metrics=accuracy, silent=True)
     return lambda: timed(lambda: learner.fit(1, 1e-3))
 
 
-def torchvisions(setting: Setting) -> Callable[[], float]:
-    model, (train, valid) = setting.model(), setting.loaders()
+def torchvisions(setting: PhotoSetting) -> Callable[[], float]:
+    model, train, valid = new_model(), setting.torchvision_train(), setting.torchvision_valid()
     optimizer = adam_w(model)
 
     def epoch() -> None:
@@ -103,83 +63,24 @@ def torchvisions(setting: Setting) -> Callable[[], float]:
     return lambda: timed(epoch)
 
 
-def fastais(setting: Setting) -> Callable[[], float]:
-    import fastai.callback.progress  # noqa: F401  # adds no_bar
-    from fastai.learner import Learner as FastaiLearner
-    from fastai.metrics import accuracy as fastai_accuracy
-    from fastai.optimizer import OptimWrapper
-    from fastai.vision.all import FlipItem, ImageDataLoaders, Normalize, RandomResizedCrop
-
-    data = ImageDataLoaders.from_folder(
-        setting.folder,
-        train="train",
-        valid="val",
-        bs=setting.bs,
-        num_workers=setting.threads,
-        persistent_workers=True,
-        item_tfms=[RandomResizedCrop(setting.size, min_scale=0.08), FlipItem()],
-        batch_tfms=[Normalize.from_stats(*IMAGENET)],
-        device=torch.device("cpu"),
-    )
-    optimizer = partial(OptimWrapper, opt=partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=True))
-    learner = FastaiLearner(
-        data, setting.model(), nn.functional.cross_entropy, optimizer, lr=1e-3, metrics=fastai_accuracy
-    )
-
-    def epoch() -> None:
-        with learner.no_bar(), learner.no_logging():
-            learner.fit(1)
-
-    return lambda: timed(epoch)
+def fastais(setting: PhotoSetting) -> Callable[[], float]:
+    learner = fastai_learner(setting.fastai(), new_model())
+    return lambda: timed(lambda: fit_fastai(learner))
 
 
-def lightnings(setting: Setting) -> Callable[[], float]:
-    import lightning
-    from torchmetrics.classification import MulticlassAccuracy
-
-    class Module(lightning.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model, self.accuracy = setting.model(), MulticlassAccuracy(10, average="micro")
-
-        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-            loss = nn.functional.cross_entropy(self.model(batch[0]), batch[1])
-            self.log("train_loss", loss)
-            return loss
-
-        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-            output = self.model(batch[0])
-            self.accuracy(output, batch[1])
-            self.log("valid_loss", nn.functional.cross_entropy(output, batch[1]))
-            self.log("accuracy", self.accuracy)
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return adam_w(self.model)
-
-    module, (train, valid) = Module(), setting.loaders()
-
-    def epoch() -> None:
-        trainer = lightning.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        trainer.fit(module, train, valid)
-
-    return lambda: timed(epoch)
+def lightnings(setting: PhotoSetting) -> Callable[[], float]:
+    module, train, valid = lightning_module(new_model()), setting.torchvision_train(), setting.torchvision_valid()
+    return lambda: timed(lambda: fit_lightning(module, train, valid))
 
 
-def accelerates(setting: Setting) -> Callable[[], float]:
+def accelerates(setting: PhotoSetting) -> Callable[[], float]:
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=True)
-    model = setting.model()
-    model, optimizer, train, valid = accelerator.prepare(model, adam_w(model), *setting.loaders())
+    model = new_model()
+    model, optimizer, train, valid = accelerator.prepare(
+        model, adam_w(model), setting.torchvision_train(), setting.torchvision_valid()
+    )
 
     def epoch() -> None:
         model.train()
@@ -205,11 +106,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    quiet()
     with tempfile.TemporaryDirectory() as name:
-        setting = Setting(photos.real_photos(args.photos, Path(name)), args.size, args.bs, args.threads)
+        setting = PhotoSetting(photos.real_photos(args.photos, Path(name)), args.size, args.bs, args.threads)
         runs = {
             "learnfleet": learnfleets(setting, 0),
             "learnfleet, kept": learnfleets(setting, 2**32),

@@ -11,9 +11,7 @@ loop of its documentation, with a loader that it has prepared.
 from __future__ import annotations
 
 import argparse
-import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import ClassVar
 
 import torch
 import torchvision
+from peers import adam_w, fastai_learner, fit_fastai, fit_lightning, lightning_module, quiet
 from timing import Row, interleaved, median_ratio, report, rows_of
 from torch import Tensor, nn
 
@@ -68,10 +67,6 @@ class ReadyData:
 
     def shard(self, shard: Shard) -> None:
         assert shard == Shard()
-
-
-def adam_w(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), 1e-3, (0.9, 0.99), weight_decay=0.01, fused=True)
 
 
 class Pairs:
@@ -143,53 +138,13 @@ def run_accelerate(model: nn.Module, data: ReadyData) -> None:
 
 
 def run_fastai(model: nn.Module, data: ReadyData) -> None:
-    import fastai.callback.progress  # noqa: F401  # adds no_bar
     from fastai.learner import DataLoaders
-    from fastai.learner import Learner as FastaiLearner
-    from fastai.metrics import accuracy as fastai_accuracy
-    from fastai.optimizer import OptimWrapper
 
-    loaders = DataLoaders(Pairs(data.train_dl.pairs), Pairs(data.valid_dl.pairs))
-    optimizer = partial(OptimWrapper, opt=partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=True))
-    learner = FastaiLearner(loaders, model, nn.functional.cross_entropy, optimizer, lr=1e-3, metrics=fastai_accuracy)
-    with learner.no_bar(), learner.no_logging():
-        learner.fit(1)
+    fit_fastai(fastai_learner(DataLoaders(Pairs(data.train_dl.pairs), Pairs(data.valid_dl.pairs)), model))
 
 
 def run_lightning(model: nn.Module, data: ReadyData) -> None:
-    import lightning
-    from torchmetrics.classification import MulticlassAccuracy
-
-    class Module(lightning.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model, self.accuracy = model, MulticlassAccuracy(10, average="micro")
-
-        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-            loss = nn.functional.cross_entropy(self.model(batch[0]), batch[1])
-            self.log("train_loss", loss)
-            return loss
-
-        def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-            output = self.model(batch[0])
-            self.accuracy(output, batch[1])
-            self.log("valid_loss", nn.functional.cross_entropy(output, batch[1]))
-            self.log("accuracy", self.accuracy)
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return adam_w(self.model)
-
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(Module(), Pairs(data.train_dl.pairs), Pairs(data.valid_dl.pairs))
+    fit_lightning(lightning_module(model), Pairs(data.train_dl.pairs), Pairs(data.valid_dl.pairs))
 
 
 PEERS: dict[str, Run] = {"fastai": run_fastai, "lightning": run_lightning, "accelerate": run_accelerate}
@@ -225,9 +180,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="bare PyTorch alone")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    quiet()
 
     def pictures() -> Batch:
         x = torch.randn(args.batch, 3, args.side, args.side)
