@@ -190,12 +190,14 @@ def _picture_learner(scenario: Scenario, folder: Path) -> Learner:
     if "loss" in options:
         options["loss_func"] = build_loss(options.pop("loss"))
     precision, channels_last = options.pop("precision", "fp32"), options.pop("channels_last", False)
+    is_compiled = options.pop("compiled", False)
     metrics = [BestSoFar() if name == "best" else name for name in options.pop("metrics", ["accuracy"])]
     learner = a_learner(_data(scenario, folder), tiny_model(), metrics=metrics, path=folder, **options)
     if precision == "bf16":
         learner.to_bf16()
     if channels_last:
         learner.to_channels_last()
+    learner.to_compiled(is_compiled)
     return learner
 
 

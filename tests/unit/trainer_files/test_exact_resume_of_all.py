@@ -146,6 +146,13 @@ def test_f062_f095_a_metric_that_is_a_callback_keeps_its_state(lab: Lab) -> None
         lab.check(replace(scenario, kills=kills_at([(place, step)])))
 
 
+@pytest.mark.parametrize("world_size", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_f095_a_compiled_learner_is_resumed_as_any_other(lab: Lab, world_size: int) -> None:
+    kills = [("on_backward_end", 2, world_size - 1)]
+    compiled = Scenario([FIT], [], {"compiled": True}, world_size=world_size, every_steps=1, waits=True, kills=kills)
+    assert lab.check(compiled)["attempts"] == 2
+
+
 def test_f095_the_lab_finds_a_callback_that_loses_its_state(lab: Lab) -> None:
     """What it says of the others would be worth nothing if it did not."""
     scenario = Scenario(STAGES, [("forgetful", {})], waits=True, kills=kills_at([("on_backward_end", 5)]))

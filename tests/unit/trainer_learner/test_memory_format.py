@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import memory_data
 from support.pictures import a_data_folder
+from support.ranks import run_ranks
 from torch import nn
 
 from learnfleet.trainer.data import ImageDataBunch
@@ -66,6 +68,22 @@ def test_compiled_trains_to_the_same_losses_up_to_rounding_and_keeps_the_names(f
     names = list(learner.model.state_dict())
     assert fitted(learner) == pytest.approx(fitted(a_learner(folder)), rel=1e-4)
     assert list(learner.model.state_dict()) == names
+
+
+def _losses_on_ranks(rank: int, folder: Path) -> list[list[float]]:
+    found = []
+    for is_compiled in (True, False):
+        model = memory_data.tiny_model(dropout=0)  # compiled, it draws other numbers
+        learner = memory_data.a_learner(model=model).to_compiled(is_compiled)
+        learner.fit(1)
+        found.append([*learner.recorder.losses, *learner.recorder.val_losses])
+    return found
+
+
+def test_compiled_on_two_ranks_trains_to_the_same_losses_up_to_rounding(tmp_path: Path) -> None:
+    (compiled, plain), second = run_ranks([_losses_on_ranks], tmp_path)["_losses_on_ranks"]
+    assert [compiled, plain] == second
+    assert compiled == pytest.approx(plain, rel=1e-3)
 
 
 def test_f077_hooks_that_come_after_a_compiled_fit_are_called(folder: Path) -> None:
