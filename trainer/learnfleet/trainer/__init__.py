@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.anneals import annealing_poly as annealing_poly
     from learnfleet.trainer.architecture_info import describe_architecture as describe_architecture
     from learnfleet.trainer.architectures import available_architectures as available_architectures
+    from learnfleet.trainer.boxes import bb_pad_collate as bb_pad_collate
     from learnfleet.trainer.build import build_learner as build_learner
     from learnfleet.trainer.callback import Callback as Callback
     from learnfleet.trainer.callback import LearnerCallback as LearnerCallback
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.interpret_masks import SegmentationInterpretation as SegmentationInterpretation
     from learnfleet.trainer.item_list import ImageImageList as ImageImageList
     from learnfleet.trainer.item_list import ImageList as ImageList
+    from learnfleet.trainer.item_list import ObjectItemList as ObjectItemList
     from learnfleet.trainer.item_list import PointsItemList as PointsItemList
     from learnfleet.trainer.item_list import SegmentationItemList as SegmentationItemList
     from learnfleet.trainer.item_list import get_image_files as get_image_files
@@ -189,6 +191,7 @@ if TYPE_CHECKING:
     from learnfleet.trainer.split_lists import FloatList as FloatList
     from learnfleet.trainer.split_lists import ImageLabelList as ImageLabelList
     from learnfleet.trainer.split_lists import MultiCategoryList as MultiCategoryList
+    from learnfleet.trainer.split_lists import ObjectCategoryList as ObjectCategoryList
     from learnfleet.trainer.split_lists import PointsLabelList as PointsLabelList
     from learnfleet.trainer.split_lists import SegmentationLabelList as SegmentationLabelList
     from learnfleet.trainer.state import CancelEpoch as CancelEpoch

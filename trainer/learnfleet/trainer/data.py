@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.boxes import needs_a_loss
 from learnfleet.trainer.bunch import Bunch
 from learnfleet.trainer.data_factories import DataFactories
 from learnfleet.trainer.data_spec import FOLLOWING_KINDS, DataSpec, LabelKind, ResizeMethod
@@ -99,10 +100,10 @@ class ImageDataBunch(Bunch, DataFactories):
         if train_resize != resize:
             kept_bytes = cache_bytes if self._worth_keeping(train_resize, cache_bytes) else 0
             self._train_pictures = PictureStore(self.root, train_resize, kept_bytes)
-        self._targets = following_targets(listing.kind, self.root, resize, listing.classes, cache_bytes)
+        self._targets = following_targets(listing, self.root, resize, cache_bytes)
         self._train_targets = self._targets
         if train_resize != resize:
-            self._train_targets = following_targets(listing.kind, self.root, train_resize, listing.classes, cache_bytes)
+            self._train_targets = following_targets(listing, self.root, train_resize, cache_bytes)
 
     def _worth_keeping(self, resize: Resize, cache_bytes: int) -> bool:
         """Whether enough training pictures fit into memory. Where few do, random windows are better decoded each for
@@ -289,5 +290,7 @@ def _checked_size(spec: DataSpec) -> tuple[int, int]:
 
 
 def _loss_of(kind: LabelKind) -> Loss:
+    if kind is LabelKind.BOXES:
+        return needs_a_loss
     component = LOSS_OF_LABELS[kind]
     return build_loss(component.name, component.arguments)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, ListedItem
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.listing import FolderListing, Item
+from learnfleet.trainer.listing import Boxes, FolderListing, Item
 from learnfleet.trainer.manifest import replace_synced
 from learnfleet.trainer.sources import place_beneath
 
@@ -26,6 +26,8 @@ def listed(root: Path, item: Item, part: Literal["train", "valid", "test"], list
         return ListedItem(file, part=part)
     if isinstance(label, int):
         return ListedItem(file, (listing.classes[label],), part=part)
+    if isinstance(label, Boxes):
+        return ListedItem(file, tuple(listing.classes[index] for index in label.classes), label.corners, part=part)
     if isinstance(label, Path):
         return ListedItem(file, mask=place_beneath(root, label), part=part)
     if listing.kind in (LabelKind.FLOAT, LabelKind.POINTS):

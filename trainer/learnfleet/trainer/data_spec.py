@@ -35,11 +35,12 @@ class LabelKind(StrEnum):
     MASK = "mask"  # a class for each pixel
     POINTS = "points"  # places in the picture
     IMAGE = "image"  # another picture
+    BOXES = "boxes"  # places of things, and their classes
     NONE = "none"  # nothing is known: 0
 
 
 # Targets that are resized, cropped and moved as their pictures are.
-FOLLOWING_KINDS = (LabelKind.MASK, LabelKind.POINTS, LabelKind.IMAGE)
+FOLLOWING_KINDS = (LabelKind.MASK, LabelKind.POINTS, LabelKind.IMAGE, LabelKind.BOXES)
 PaddingMode = Literal["reflection", "border", "zeros"]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer.data_spec import LabelKind
-from learnfleet.trainer.listing import Item, Label
+from learnfleet.trainer.listing import Boxes, Item, Label
 
 
 class DatasetType(IntEnum):
@@ -50,8 +50,8 @@ class ImageDataset:
         return self.items[index].path
 
     def label(self, index: int) -> str:
-        """The target of an item as text: its class, its labels as "a;b", its numbers, y and x of its points, the name
-        of its file.
+        """The target of an item as text: its class, its labels or those of its boxes as "a;b", its numbers, y and x of
+        its points, the name of its file.
         """
         return describe(self.items[index].label, self.classes, self.kind)
 
@@ -86,6 +86,8 @@ def describe(label: Label, classes: tuple[str, ...], kind: LabelKind) -> str:
         return classes[label]
     if isinstance(label, Path):
         return label.name
+    if isinstance(label, Boxes):
+        return ";".join(classes[index] for index in label.classes)
     if kind is LabelKind.MULTI_CATEGORY:
         return ";".join(classes[int(index)] for index in label)
     return ", ".join(f"{value:g}" for value in label)

@@ -8,6 +8,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from learnfleet.trainer.boxes import not_of_boxes
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_items import (
@@ -95,6 +96,8 @@ def decode(
     if kind is LabelKind.MASK:
         mask = predicted_classes(activated.unsqueeze(0), thresh)
         return ImageSegment(mask), mask
+    if kind is LabelKind.BOXES:
+        raise not_of_boxes("predict")
     if kind is LabelKind.IMAGE:
         return ImageItem(as_pixels(activated, stats)), activated
     if kind is LabelKind.POINTS:

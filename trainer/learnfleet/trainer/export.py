@@ -122,6 +122,7 @@ _PREDICTS = {
     LabelKind.MASK: ("Says which class each pixel of a picture is of.", "Classes"),
     LabelKind.POINTS: ("Says where points of a picture are.", "Places"),
     LabelKind.IMAGE: ("Makes another picture of a picture.", "Channels"),
+    LabelKind.BOXES: ("Says where things of a picture are.", "Classes"),
     LabelKind.NONE: ("Was trained on pictures without labels.", "Outputs"),
 }
 

@@ -8,9 +8,10 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from learnfleet.trainer.boxes import BoxTargets
 from learnfleet.trainer.data_spec import LabelKind, ResizeMethod
 from learnfleet.trainer.images import Window
-from learnfleet.trainer.listing import Item
+from learnfleet.trainer.listing import Boxes, FolderListing, Item
 from learnfleet.trainer.masks import MaskStore, is_alike, of_another_shape
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, normalized
@@ -45,6 +46,10 @@ class FollowingTargets(Protocol):
         """
         ...
 
+    def batched(self, targets: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Finished targets of a whole batch, as losses are called with them."""
+        ...
+
 
 class MaskTargets:
     """A class for each pixel: int64 [N, 1, H, W]."""
@@ -69,6 +74,9 @@ class MaskTargets:
         augment, parameters = moves
         return augment.apply_to_masks(targets, parameters)
 
+    def batched(self, targets: Tensor) -> Tensor:
+        return targets
+
 
 class PointTargets:
     """K points of each picture: float32 [N, K, 2] of (y, x), -1 and 1 being the middles of the outermost pixels."""
@@ -90,6 +98,9 @@ class PointTargets:
             return targets
         augment, parameters = moves
         return augment.apply_to_points(targets, parameters, size)
+
+    def batched(self, targets: Tensor) -> Tensor:
+        return targets
 
 
 class PictureTargets:
@@ -122,6 +133,9 @@ class PictureTargets:
         augment, parameters = moves
         return augment.apply_to_pictures(targets, parameters, self.stats)
 
+    def batched(self, targets: Tensor) -> Tensor:
+        return targets
+
 
 def _scaled_window(window: Window, shape: Size, wanted: Size) -> Window:
     """The same part of a picture that has more or fewer pixels."""
@@ -134,14 +148,16 @@ def _scaled_window(window: Window, shape: Size, wanted: Size) -> Window:
     return top, left, rows, columns
 
 
-def following_targets(
-    kind: LabelKind, root: Path, resize: Resize, classes: tuple[str, ...], cache_bytes: int
-) -> FollowingTargets | None:
-    """Of a kind of label; None where targets do not depend on what is done to their pictures."""
+def following_targets(listing: FolderListing, root: Path, resize: Resize, cache_bytes: int) -> FollowingTargets | None:
+    """Of what is listed; None where targets do not depend on what is done to their pictures."""
+    kind, classes = listing.kind, listing.classes
     if kind is LabelKind.MASK:
         return MaskTargets(MaskStore(root, resize, classes, cache_bytes // 4), resize)
     if kind is LabelKind.IMAGE:
         return PictureTargets(PictureStore(root, resize, cache_bytes))
     if kind is LabelKind.POINTS:
         return PointTargets(root, resize, len(classes) // 2)
+    if kind is LabelKind.BOXES:
+        counts = [len(item.label.classes) for item in (*listing.train, *listing.valid) if isinstance(item.label, Boxes)]
+        return BoxTargets(root, resize, max(counts, default=1))
     return None

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from learnfleet.trainer.batch import Batch, Loader, Shard, as_arguments
+from learnfleet.trainer.boxes import not_of_boxes
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType
@@ -87,6 +88,8 @@ def predict_loader(
     """Run the model over a loader, see `Wanted`. Every rank must call; all get everything."""
     if n_batch is not None and n_batch < 1:
         raise LearnerError("n_batch", f"{n_batch} batches cannot be predicted: give at least 1, or None for all")
+    if getattr(learner.data, "kind", None) is LabelKind.BOXES:
+        raise not_of_boxes("get_preds")
     wanted = Wanted(activ, with_loss, n_batch, masks_only, with_dropout, progress)
     world = learner.world
     learner.data.shard(Shard(world.rank, world.size))

@@ -233,5 +233,17 @@ class ImageImageList(ImageList):
     kind: ClassVar[LabelKind | None] = LabelKind.IMAGE
 
 
+class ObjectItemList(ImageList):
+    """Pictures whose targets are boxes with classes: label them by a function that gives (boxes, classes), the boxes as
+    [top, left, bottom, right] in pixels of the file.
+
+    Batches have (boxes, classes), as `bb_pad_collate` makes them: float32 [N, B, 4] in [-1, 1], moved as their pictures
+    are, and int64 [N, B]; rows of zeros, class 0 ("background"), fill up in front. Train with a loss, and metrics, of
+    your own, which are called with (output, boxes, classes). Predictions and interpretation are not offered.
+    """
+
+    kind: ClassVar[LabelKind | None] = LabelKind.BOXES
+
+
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -172,17 +172,22 @@ class LabelLists:
         seed: int | None = None,
         normalize: Stats | Normalization | None = None,
         bad_image: BadImagePolicy = BadImagePolicy.SKIP,
+        collate_fn: Callable[..., Any] | None = None,
     ) -> ImageDataBunch:
         """The loaders (see `Options`).
 
         Args:
             path: where a learner writes. None: the folder of the items.
             seed: of shuffling and augmentation.
+            collate_fn: None, or `bb_pad_collate`, which boxes are put together by in any case.
         """
+        from learnfleet.trainer.boxes import bb_pad_collate
         from learnfleet.trainer.data import ImageDataBunch
 
         if isinstance(path, int):
             raise LearnerError("path", f"{path} is no path; the batch size is `bs={path}`")
+        if collate_fn is not None and (collate_fn is not bb_pad_collate or self.kind is not LabelKind.BOXES):
+            raise LearnerError("collate_fn", "is only for boxes, and bb_pad_collate: items are put together by kind")
         options = dataclasses.replace(
             self._options,
             bs=bs,

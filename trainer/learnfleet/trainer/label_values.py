@@ -80,6 +80,9 @@ def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
         if not isinstance(label, str | Path):
             raise LearnerError("label_from_func", f"{label!r} is not the path of its {kind}")
         return ListedItem(file, mask=place_beneath(root, Path(label)))
+    if kind is LabelKind.BOXES:
+        boxes, names = _boxes_and_names(label)
+        return ListedItem(file, tuple(str(name) for name in names), boxes)
     if kind is LabelKind.POINTS:
         return ListedItem(file, values=_flat_points(label))
     if kind is LabelKind.FLOAT:
@@ -91,6 +94,19 @@ def listed(root: Path, name: Path, label: Any, kind: LabelKind) -> ListedItem:
 
 def _is_missing(label: Any) -> bool:
     return label is None or (is_real(label) and not hasattr(label, "__len__") and label != label)
+
+
+def _boxes_and_names(label: Any) -> tuple[tuple[float, ...], Sequence[Any]]:
+    """Of (boxes, classes), as fastai has them: [[top, left, bottom, right], ...] in pixels, and a class each."""
+    try:
+        boxes, names = label
+        corners = np.asarray(boxes, dtype=np.float64).reshape(-1)
+        if isinstance(names, str) or len(corners) != 4 * len(names):
+            raise ValueError
+    except (TypeError, ValueError):
+        told = "is not (boxes, classes): four numbers (top, left, bottom, right) and a class for each box"
+        raise LearnerError("label_from_func", f"{label!r} {told}") from None
+    return tuple(corners.tolist()), names
 
 
 def _flat_points(label: Any) -> tuple[float, ...]:

@@ -14,8 +14,19 @@ from learnfleet.trainer.data_spec import DataSpec, LabelKind
 from learnfleet.trainer.errors import LearnerError
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
-# Index of the class, indices of the classes, numbers, the file of a mask or picture, or nothing known.
-Label: TypeAlias = "int | tuple[int, ...] | tuple[float, ...] | Path | None"
+# Index of the class, boxes, indices of the classes, numbers, the file of a mask or picture, or nothing known.
+Label: TypeAlias = "int | Boxes | tuple[int, ...] | tuple[float, ...] | Path | None"
+
+
+BACKGROUND = "background"  # fastai's class 0 of boxes, which none is of
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Any number of boxes in a picture, with a class each."""
+
+    corners: tuple[float, ...]  # top, left, bottom, right of each, in pixels of the file
+    classes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,8 @@ def assemble(
     Raises LearnerError for a picture whose target is missing or of another kind.
     """
     classes = tuple(spec.classes) if spec.classes is not None else _classes(spec, train)
+    if spec.labels is LabelKind.BOXES and classes[:1] != (BACKGROUND,):
+        classes = (BACKGROUND, *classes)
     numbers = {name: number for number, name in enumerate(classes)}
     known_train, lost_train = _known(spec, train, numbers)
     known_valid, lost_valid = _known(spec, valid, numbers)
@@ -172,6 +185,8 @@ def _item(spec: DataSpec, found: Found, numbers: dict[str, int]) -> Item:
         return Item(found.path, numbers[found.labels[0]])
     if spec.labels is LabelKind.MULTI_CATEGORY:
         return Item(found.path, tuple(sorted({numbers[label] for label in found.labels if label in numbers})))
+    if spec.labels is LabelKind.BOXES:
+        return Item(found.path, _boxes(found, numbers))
     if spec.labels is LabelKind.POINTS and spec.log:
         raise LearnerError("data.log", "points are places, of which there is no logarithm: leave it out")
     if spec.labels in (LabelKind.FLOAT, LabelKind.POINTS):
@@ -181,6 +196,20 @@ def _item(spec: DataSpec, found: Found, numbers: dict[str, int]) -> Item:
             raise LearnerError("data.masks", f"{found.path.name} has no {spec.labels} that is its target")
         return Item(found.path, found.mask)
     return Item(found.path, None)
+
+
+def _boxes(found: Found, numbers: dict[str, int]) -> Boxes:
+    """Those of known classes."""
+    corners = [found.values[4 * place : 4 * place + 4] for place in range(len(found.labels))]
+    if len(found.values) != 4 * len(found.labels) or not all(math.isfinite(value) for value in found.values):
+        told = f"{len(found.values)} numbers for {len(found.labels)} boxes"
+        raise LearnerError("data.labels", f"{found.path.name} has {told}; 4 finite ones each are needed")
+    for top, left, bottom, right in corners:
+        if not (top <= bottom and left <= right):
+            box = (top, left, bottom, right)
+            raise LearnerError("data.labels", f"{found.path.name} has the box {box}, not (top, left, bottom, right)")
+    known = [(box, numbers[name]) for box, name in zip(corners, found.labels, strict=True) if name in numbers]
+    return Boxes(tuple(value for box, _ in known for value in box), tuple(number for _, number in known))
 
 
 def _values(spec: DataSpec, found: Found, count: int) -> tuple[float, ...]:

@@ -172,7 +172,11 @@ class ImageLoader:
         if not self._finish_in_threads:
             targets = None if chunk.targets is None else _moved(chunk.targets, device)
             chunk = self._maker.finish(replace(chunk, x=_moved(chunk.x, device), targets=targets), stats)
-        y = chunk.targets if chunk.targets is not None else _moved(self._labels[chunk.indices], device)
+        following = self._maker.targets
+        if following is not None and chunk.targets is not None:
+            y: Tensor | tuple[Tensor, Tensor] = following.batched(chunk.targets)
+        else:
+            y = _moved(self._labels[chunk.indices], device)
         x = chunk.x
         for function in self.batch_fns:
             x, y = function(x, y)

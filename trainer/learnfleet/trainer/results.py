@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnfleet.trainer import plots, plots_masks
 from learnfleet.trainer.batch import as_arguments
+from learnfleet.trainer.boxes import not_of_boxes
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.dataset_items import as_picture, first_batches
@@ -36,6 +37,8 @@ def results_figure(
     """
     if rows < 1:
         raise LearnerError("rows", f"{rows} rows cannot be shown: give at least 1")
+    if getattr(learner.data, "kind", None) is LabelKind.BOXES:
+        raise not_of_boxes("show_results")
     found = _first_items(learner, ds_type, rows * rows)
     kind = kind_of(learner, found[2])
     if kind is LabelKind.MASK:

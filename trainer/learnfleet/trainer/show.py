@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from learnfleet.trainer import plots, plots_masks
+from learnfleet.trainer import plots, plots_boxes, plots_masks
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType, describe
 from learnfleet.trainer.decoding import as_pixels, target_stats
@@ -40,6 +40,11 @@ def batch_figure(
         return _masks_figure(pictures, [y[i, 0].numpy() for i in order], data.listing.classes, columns, figsize)
     if data.listing.kind is LabelKind.IMAGE and ds_type is not DatasetType.Test:
         return _pairs_figure(data, pictures[:rows], y[order[:rows]], figsize)
+    if data.listing.kind is LabelKind.BOXES:
+        figure = grid_figure(pictures, [""] * count, columns, figsize=figsize)
+        for axes, picture, i in zip(figure.axes, pictures, order, strict=False):
+            plots_boxes.draw(axes, picture, y[0][i], y[1][i], data.listing.classes)
+        return figure
     titles = ["" if ds_type is DatasetType.Test else title_of(y[i], data) for i in order]
     figure = grid_figure(pictures, titles, columns, figsize=figsize)
     if data.listing.kind is LabelKind.POINTS and ds_type is not DatasetType.Test:

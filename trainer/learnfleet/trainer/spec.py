@@ -19,6 +19,7 @@ from learnfleet.trainer.data_spec import Normalization as Normalization
 from learnfleet.trainer.data_spec import ResizeMethod as ResizeMethod
 from learnfleet.trainer.data_spec import TableSpec as TableSpec
 from learnfleet.trainer.data_spec import TransformSpec as TransformSpec
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.spec_base import Component as Component
 from learnfleet.trainer.spec_base import Json as Json
 from learnfleet.trainer.spec_base import Spec as Spec
@@ -114,5 +115,7 @@ class LearnerSpec(Spec):
     accumulate: int = 1  # batches whose gradients make one optimiser step
 
     def loss_component(self) -> Component:
-        """The loss, by its registered name."""
+        """The loss, by its registered name. Raises LearnerError where none suits the labels."""
+        if self.loss is None and self.data.labels not in LOSS_OF_LABELS:
+            raise LearnerError("loss", f"labels of the kind {self.data.labels} have no loss of their own: name one")
         return self.loss or LOSS_OF_LABELS[self.data.labels]

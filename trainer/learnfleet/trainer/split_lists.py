@@ -21,6 +21,7 @@ FloatList: Final = LabelKind.FLOAT
 SegmentationLabelList: Final = LabelKind.MASK
 PointsLabelList: Final = LabelKind.POINTS
 ImageLabelList: Final = LabelKind.IMAGE  # fastai: ImageList
+ObjectCategoryList: Final = LabelKind.BOXES
 EmptyLabelList: Final = LabelKind.NONE
 
 
@@ -55,7 +56,9 @@ class SplitLists:
         classes: Sequence[str] | None = None,
         log: bool = False,
     ) -> LabelLists:
-        """What a function of the path gives: text, several texts, numbers, the path of a mask or picture, or points."""
+        """What a function of the path gives: text, several texts, numbers, the path of a mask or picture, points, or
+        (boxes, classes).
+        """
         train, valid = ([func(item) for item in part] for part in (self.train, self.valid))
         return self.label_from_lists(train, valid, label_cls, classes, log)
 
