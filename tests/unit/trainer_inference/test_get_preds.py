@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from support.labelled_data import CODES, SIZE, category_data, quiet
 from support.memory_data import MemoryData, MemoryLoader, a_learner
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.dataset import DatasetType
@@ -265,3 +266,21 @@ def test_f100_items_that_cannot_be_read_have_no_row_and_are_told_of_by_their_pos
     learner.get_preds(DatasetType.Train)
     learner.get_preds(dl=learner.data.train_dl)
     assert caplog.messages == []
+
+
+def test_f100_f103_a_torch_loader_is_taken_in_the_order_of_its_items() -> None:
+    learner = a_learner(metrics=["accuracy"])
+    data: Any = learner.data
+    x, y = data.valid_dl.x, data.valid_dl.y
+    loader = DataLoader(TensorDataset(x, y), 4, shuffle=True, drop_last=True)
+    expected, found = learner.get_preds(with_loss=True), learner.get_preds(dl=loader, with_loss=True)
+    for one, other in zip(expected, found, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert learner.validate(loader) == pytest.approx(learner.validate(), rel=1e-5)
+
+
+def test_f100_f103_what_is_no_loader_is_refused_with_what_may_be_given() -> None:
+    learner = a_learner()
+    for call in (lambda dl: learner.get_preds(dl=dl), learner.validate):
+        with pytest.raises(LearnerError, match=r"list is no loader: give .*learn.dl\(DatasetType.Fix\).*DataLoader"):
+            call([(torch.zeros(2, 3, 8, 8), torch.zeros(2))])

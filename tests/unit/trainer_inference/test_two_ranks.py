@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from support.labelled_data import body_and_head, category_data, masks_data, pixel_model, quiet
 from support.memory_data import MemoryData, MemoryLoader, a_learner
 from support.ranks import run_ranks
+from torch.utils.data import DataLoader, TensorDataset
 
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.inference import predict_loader
@@ -40,8 +41,15 @@ def predict_everything(rank: int, folder: Path) -> dict[str, Any]:
         "one item": [part.tolist() for part in one_item.get_preds(with_loss=True)],
         "labels": [part.tolist() for part in of_labels.get_preds(with_loss=True)],
         "masks": [few.outputs.tolist(), few.targets.tolist(), few.losses.tolist()],  # type: ignore[union-attr]
+        "own loader": learner.get_preds(dl=_own_loader(labels))[1].tolist(),
+        "validate": learner.validate(_own_loader(labels)),
         "show": len(of_masks.show_results(rows=2).axes),
     }
+
+
+def _own_loader(data: MemoryData) -> DataLoader[Any]:
+    """Of classes that the model knows, as torch makes it."""
+    return DataLoader(TensorDataset(data.valid_dl.x, data.valid_dl.y.argmax(dim=1)), 4)
 
 
 def tta_of_pictures(rank: int, folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from learnfleet.trainer.loader_bunch import BatchFunction, applied, each_tensor
 
 Collate = Callable[[list[Any]], Any]
 _NUMPY_SEEDS = 2**32
+_OF_LOADERS = ("batch_size", "epoch", "shard", "__len__")
 
 
 class DatasetLoader:
@@ -196,3 +197,28 @@ class GivenLoader:
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Generator[Batch, None, None]:
         return applied(self.batch_fns, self._loader.epoch(epoch, start_batch))
+
+
+def loader_of(given: object, device: torch.device) -> Loader:
+    """A `Loader` as it is; of a torch DataLoader all items, in the order of its dataset, in batches of its size.
+
+    Raises LearnerError for anything else.
+    """
+    if isinstance(given, DataLoader):
+        if given.batch_size is None:
+            raise LearnerError("dl", "a DataLoader with a batch sampler of its own cannot be shared by ranks")
+        return DatasetLoader(
+            given.dataset,
+            given.batch_size,
+            train=False,
+            device=device,
+            collate_fn=given.collate_fn,
+            num_workers=given.num_workers,
+        )
+    if not all(hasattr(given, name) for name in _OF_LOADERS):
+        raise LearnerError(
+            "dl",
+            f"{type(given).__name__} is no loader: give one of the data, as learn.dl(DatasetType.Fix), or a torch"
+            " DataLoader",
+        )
+    return cast("Loader", given)

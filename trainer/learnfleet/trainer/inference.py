@@ -92,7 +92,9 @@ def predict_loader(
         raise not_of_boxes("get_preds")
     wanted = Wanted(activ, with_loss, n_batch, masks_only, with_dropout, progress)
     world = learner.world
-    learner.data.shard(Shard(world.rank, world.size))
+    shard = Shard(world.rank, world.size)
+    learner.data.shard(shard)
+    loader.shard(shard)  # it may be none of the data's
     world.share_buffers(learner.model)
     parts = list(_run(learner, loader, wanted))
     columns = [[torch.cat(column) for column in zip(*group, strict=True)] for group in zip(*parts, strict=True)]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from learnfleet.trainer import inputs
 from learnfleet.trainer.batch import Batch, Loader, as_arguments
 from learnfleet.trainer.dataset import DatasetType
+from learnfleet.trainer.dataset_loader import loader_of
 from learnfleet.trainer.decoding import checked_thresh, decode, target_stats, thresh_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import (
@@ -151,7 +153,7 @@ class LearnerInference(LearnerCore):
         n_batch: int | None = None,
         pbar: Progress | None = None,
         *,
-        dl: Loader | None = None,
+        dl: Loader | DataLoader[Any] | None = None,
     ) -> list[Any]:
         """[predictions [N, ...], targets [N, ...]], and losses [N] if asked for: in the dataset's order, on the CPU.
 
@@ -165,9 +167,10 @@ class LearnerInference(LearnerCore):
             activ: replaces the activation that suits the loss (softmax for cross entropy).
             n_batch: run only so many batches.
             pbar: called with (batches done, of how many) after each.
-            dl: any loader instead, such as `data.train_dl` for augmented training items.
+            dl: any loader instead, such as `data.train_dl` for augmented training items, or a torch DataLoader, whose
+                items are taken in their order.
         """
-        loader = dl if dl is not None else self.data.dl(plain_type(ds_type))
+        loader = self.data.dl(plain_type(ds_type)) if dl is None else loader_of(dl, self.device)
         found = predict_loader(self.whole, loader, with_loss=with_loss, n_batch=n_batch, activ=activ, progress=pbar)
         if dl is None:
             tell_missing(loader, found, n_batch)

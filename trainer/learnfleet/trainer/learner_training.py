@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
 
 from learnfleet.trainer import fitting
 from learnfleet.trainer.batch import Loader, Shard
 from learnfleet.trainer.callback import Callbacks, Events, as_callbacks
+from learnfleet.trainer.dataset_loader import loader_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner_core import LearnerCore
 from learnfleet.trainer.lr_find import ALL_RULES, LrSearch, run_search
@@ -143,20 +146,29 @@ class LearnerTraining(LearnerCore):
         found, _ = run_search(self.whole, LrSearch(start_lr, end_lr, num_it, stop_div, wd, suggest_funcs))
         return found
 
-    def validate(self, dl: Loader | None = None, callbacks: Callbacks = None, metrics: object = None) -> list[float]:
+    def validate(
+        self,
+        dl: Loader | DataLoader[Any] | None = None,
+        callbacks: Callbacks = None,
+        metrics: object = None,
+    ) -> list[float]:
         """Loss and metrics over a loader (default: validation), [loss, *metrics], equal on all ranks.
 
         Args:
+            dl: a loader of the data, such as `learn.dl(DatasetType.Fix)`, or a torch DataLoader, whose items are taken
+                in their order.
             callbacks: for this call: they are begun and ended (fastai v1 begins them only, and the learner's own too).
                 The learner's own see the batches, as they do when a fit validates.
             metrics: instead of the learner's.
         """
         from learnfleet.trainer.loop import validate
 
-        loader = dl if dl is not None else self.data.valid_dl
+        loader = self.data.valid_dl if dl is None else loader_of(dl, self.device)
         if loader is None:
             raise LearnerError("validate", "there is no validation data: give `dl`")
-        self.data.shard(Shard(self.world.rank, self.world.size))
+        shard = Shard(self.world.rank, self.world.size)
+        self.data.shard(shard)
+        loader.shard(shard)
         chosen = self.metrics if metrics is None else as_metrics(metrics)
         state = TrainState(self.whole, self.model, 0, 0, chosen, train=False)
         given = as_callbacks(callbacks)
