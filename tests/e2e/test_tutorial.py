@@ -76,6 +76,7 @@ def weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.save(make().state_dict(), file)
 
 
+@pytest.mark.timeout(900)  # eleven epochs of a resnet50, as the tutorial has them
 @pytest.mark.usefixtures("weights_at_hand")
 def test_the_tutorials_own_lines_run(path: Path) -> None:
     ds = ImageDataBunch.from_folder(path, valid_pct=0.2, size=128)
