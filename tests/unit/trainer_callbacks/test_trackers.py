@@ -160,6 +160,14 @@ def test_f065_f080_an_epoch_that_is_not_validated_counts_for_no_patience() -> No
     assert [row.valid_loss is None for row in learner.recorder.rows] == [False, True, False, False]
 
 
+def test_f080_f083_patience_below_0_and_factors_that_do_not_lower_are_refused() -> None:
+    with pytest.raises(LearnerError, match="patience: -1 is not possible"):
+        EarlyStoppingCallback(a_learner(), patience=-1)
+    for factor in (10.0, 1.0, 0.0, -0.5):
+        with pytest.raises(LearnerError, match=r"is not between 0 and 1: rates are multiplied by it \(v2 divides\)"):
+            ReduceLROnPlateauCallback(a_learner(), factor=factor)
+
+
 def test_f083_rates_that_are_at_the_least_already_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     learner = a_learner(MemoryData(14, 5), metrics=["accuracy"])
     learner.fit(4, 1e-3, callbacks=[Scripted([0.5, 0.6, 0.7, 0.8]), ReduceLROnPlateauCallback(learner)])

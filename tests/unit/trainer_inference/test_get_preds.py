@@ -82,6 +82,11 @@ def test_f016_single_predicts_the_validation_items_one_by_one(of_classes: Learne
     )
 
 
+def test_f093_a_share_outside_0_to_1_is_refused() -> None:
+    with pytest.raises(LearnerError, match=r"eps: 2\.0 is not possible"):
+        LabelSmoothingCrossEntropy(2.0)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("eps", [0.0, 0.1, 0.7])
 def test_f093_the_loss_is_eps_of_all_classes_and_the_rest_of_the_true_one(eps: float, reduction: str) -> None:

@@ -132,6 +132,8 @@ def test_f091_gradient_accumulation_counts_items() -> None:
     assert GradientAccumulation(learner, n_acc=14).n_step == 2
     with pytest.raises(LearnerError, match="at least 1 batch"):
         AccumulateScheduler(learner, 0)
+    with pytest.raises(LearnerError, match=r"2\.5 is not possible: a step needs a whole number"):
+        AccumulateScheduler(learner, 2.5)  # type: ignore[arg-type]
 
 
 def test_f091_f090_clipping_bounds_the_gradients_of_the_whole_step() -> None:

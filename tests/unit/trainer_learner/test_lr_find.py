@@ -229,6 +229,8 @@ def test_f069_rates_of_zero_and_searches_of_no_batch_are_refused() -> None:
         a_learner().lr_find(0.0)
     with pytest.raises(LearnerError, match="at least 1 batch"):
         a_learner().lr_find(num_it=0)
+    with pytest.raises(LearnerError, match=r"8\.5 is not possible: a whole number of batches"):
+        a_learner().lr_find(num_it=8.5)  # type: ignore[arg-type]
 
 
 def test_f060_f061_the_search_returns_suggestions_and_the_plot_marks_them() -> None:

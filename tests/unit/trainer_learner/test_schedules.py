@@ -192,6 +192,32 @@ def test_f054_a_cycle_may_fall_or_rise_only(share: float, peak_at: int) -> None:
     assert max(rates) == pytest.approx(1e-2)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"moms": (1.5, 0.9)}, r"\(1.5, 0.9\): a momentum is from 0 to below 1"),
+        ({"tot_epochs": 0}, "tot_epochs must be at least 1"),
+        ({"start_epoch": -1}, "start_epoch at least 0"),
+        ({"pct_start": 1.1}, "pct_start must be from 0 to 1"),
+    ],
+)
+def test_f053_f055_a_cycle_that_cannot_be_is_refused(options: dict[str, object], told: str) -> None:
+    with pytest.raises(LearnerError, match=told):
+        a_learner().fit_one_cycle(1, 1e-2, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"start_pct": 2.0}, {"start_pct": -0.1}, {"moms": 0.9}])
+def test_f053_a_flat_fit_that_cannot_be_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(LearnerError, match=r"start_pct must be from 0 to 1|give 2 values"):
+        a_learner().fit_fc(1, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("phases", [TrainingPhase(3), [3], None])
+def test_f074_what_are_no_phases_is_named(phases: object) -> None:
+    with pytest.raises(LearnerError, match="is no list of TrainingPhase"):
+        GeneralScheduler(a_learner(), phases)  # type: ignore[arg-type]
+
+
 def test_f053_momenta_must_be_a_pair() -> None:
     with pytest.raises(LearnerError, match=r"0\.9: give 2 values, at the start and at the peak"):
         a_learner().fit_one_cycle(1, 1e-2, 0.9)  # type: ignore[arg-type]

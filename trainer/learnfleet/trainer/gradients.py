@@ -53,8 +53,8 @@ class AccumulateScheduler(LearnerCallback):
 
     def __init__(self, learn: Learner, n_step: int = 1, drop_last: bool = False) -> None:
         super().__init__(learn)
-        if n_step < 1:
-            raise LearnerError("n_step", f"{n_step} is not possible: a step needs at least 1 batch")
+        if int(n_step) != n_step or n_step < 1:
+            raise LearnerError("n_step", f"{n_step} is not possible: a step needs a whole number, at least 1 batch")
         self.n_step, self.drop_last = n_step, drop_last
         self._items = 0  # of this rank, in this window
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from learnfleet.trainer.errors import LearnerError
+
 NO_INDEX = -100  # torch's: no class is left out
 
 
@@ -75,6 +77,8 @@ class LabelSmoothingCrossEntropy(nn.Module):
 
     def __init__(self, eps: float = 0.1, reduction: str = "mean") -> None:
         super().__init__()
+        if not 0 <= eps <= 1:
+            raise LearnerError("eps", f"{eps} is not possible: it is a share, from 0 to 1")
         self.eps, self.reduction = eps, reduction
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ class LRFinder(LearnerCallback):
         self, learn: Learner, start_lr: Lr = 1e-7, end_lr: Lr = 10.0, num_it: int = 100, stop_div: bool = True
     ) -> None:
         super().__init__(learn)
-        if num_it < 1:
-            raise LearnerError("num_it", f"{num_it} is not possible: train at least 1 batch")
+        if int(num_it) != num_it or num_it < 1:
+            raise LearnerError("num_it", f"{num_it!r} is not possible: a whole number of batches, at least 1 batch")
         groups = len(learn.layer_groups)
         self.start, self.end = lr_range(start_lr, groups), lr_range(end_lr, groups)
         if min(*self.start, *self.end) <= 0:

@@ -51,6 +51,13 @@ def one_cycle_phases(
     ]
 
 
+def _check_moms(moms: Sequence[float], *counts: int) -> None:
+    if np.size(moms) not in counts:
+        raise LearnerError("moms", f"{moms!r}: give 2 values, at the start and at the peak")
+    if not all(0 <= mom < 1 for mom in moms):
+        raise LearnerError("moms", f"{moms!r}: a momentum is from 0 to below 1")
+
+
 class OneCycleScheduler(PhaseScheduler):
     """One cycle of learning rate and momentum. It takes the place of the fit's own `lr`.
 
@@ -73,8 +80,9 @@ class OneCycleScheduler(PhaseScheduler):
         start_epoch: int | None = None,
     ) -> None:
         super().__init__(learn)
-        if np.size(moms) not in (2, 3):
-            raise LearnerError("moms", f"{moms!r}: give 2 values, at the start and at the peak")
+        _check_moms(moms, 2, 3)
+        if (tot_epochs is not None and tot_epochs < 1) or (start_epoch is not None and start_epoch < 0):
+            raise LearnerError("one_cycle", "tot_epochs must be at least 1, and start_epoch at least 0")
         if not 0 <= pct_start <= 1 or div_factor <= 0 or (final_div is not None and final_div <= 0):
             raise LearnerError("one_cycle", "pct_start must be from 0 to 1, div_factor and final_div above 0")
         self.lr_max, self.moms, self.div_factor, self.pct_start = lr_max, tuple(moms), div_factor, pct_start
@@ -91,6 +99,8 @@ class GeneralScheduler(PhaseScheduler):
 
     def __init__(self, learn: Learner, phases: Sequence[TrainingPhase], start_epoch: int | None = None) -> None:
         super().__init__(learn)
+        if not isinstance(phases, Sequence) or not all(isinstance(phase, TrainingPhase) for phase in phases):
+            raise LearnerError("phases", f"{phases!r} is no list of TrainingPhase")
         if not phases:
             raise LearnerError("phases", "there is none: give at least one TrainingPhase")
         self.phases, self.start_epoch = list(phases), start_epoch
@@ -161,6 +171,9 @@ class FlatCosAnnealScheduler(PhaseScheduler):
     ) -> None:
         super().__init__(learn)
         self.lr, self.tot_epochs, self.moms, self.start_pct, self.curve = lr, tot_epochs, moms, start_pct, curve
+        _check_moms(moms, 2)
+        if not 0 <= start_pct <= 1 or tot_epochs < 1:
+            raise LearnerError("fit_fc", "start_pct must be from 0 to 1, and tot_epochs at least 1")
         flat_cos_phases(1, [1.0], moms, start_pct, curve)  # what is wrong is told here, not in the fit
 
     def make_phases(self, state: TrainState) -> Sequence[TrainingPhase]:

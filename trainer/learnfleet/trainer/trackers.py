@@ -73,6 +73,8 @@ class _Patient(TrackerCallback):
 
     def __init__(self, learn: Learner, monitor: str, mode: Mode, min_delta: float, patience: int) -> None:
         super().__init__(learn, monitor, mode)
+        if patience < 0:
+            raise LearnerError("patience", f"{patience} is not possible: 0 ends the patience at the first bad epoch")
         self.min_delta, self.patience, self.wait = abs(min_delta), patience, 0
 
     def on_train_begin(self, state: TrainState) -> None:
@@ -141,6 +143,8 @@ class ReduceLROnPlateauCallback(_Patient):
         min_lr: float = 1e-3,
     ) -> None:
         super().__init__(learn, monitor, mode, min_delta, patience)
+        if not 0 < factor < 1:
+            raise LearnerError("factor", f"{factor} is not between 0 and 1: rates are multiplied by it (v2 divides)")
         self.factor, self.min_lr = factor, min_lr
         self._has_told = False
 
