@@ -28,8 +28,7 @@ def lr_range(lr: Lr, n_groups: int) -> list[float]:
     A number goes to all groups; slice(stop): the last gets stop, the others stop / 10; slice(start, stop): geometric
     from start to stop, and stop where there is one group; a list or array is one value, or one a group.
     """
-    rates = lr if not isinstance(lr, slice) else _of_slice(lr, n_groups)
-    return _per_group("lr", rates, n_groups)
+    return _per_group("lr", _of_slice(lr, n_groups) if isinstance(lr, slice) else lr, n_groups)
 
 
 def _of_slice(lr: slice, n_groups: int) -> list[float]:
