@@ -41,10 +41,13 @@ def test_extreme_shapes_neither_fail_nor_grow_without_bound(width: int, height: 
     assert tuple(resize.crop(found, 0.99, 0.99).shape) == (3, 224, 224)
 
 
-def test_crop_positions_are_fastais() -> None:
+def test_f009_crop_positions_are_fastais_by_rows_and_by_columns() -> None:
     resize, wide = Resize(4, 4), torch.arange(9, dtype=torch.uint8).expand(3, 4, 9)
-    first = [int(resize.crop(wide, 0.5, share)[0, 0, 0]) for share in (0.0, 0.5, 0.999)]
-    assert first == [0, int((9 - 4 + 1) * 0.5), 5]
+    shares = (0.0, 0.3, 0.5, 0.999)
+    expected = [int((9 - 4 + 1) * share) for share in shares]
+    assert expected == [0, 1, 3, 5]
+    assert [int(resize.crop(wide, 0.5, share)[0, 0, 0]) for share in shares] == expected
+    assert [int(resize.crop(wide.mT, share, 0.5)[0, 0, 0]) for share in shares] == expected
 
 
 def test_a_jpeg_decoded_at_a_reduced_scale_looks_like_one_that_was_not() -> None:

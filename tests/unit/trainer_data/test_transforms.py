@@ -174,3 +174,16 @@ def test_normalisation_by_table_is_the_formula() -> None:
 def test_shares_out_of_range_are_named(field: str) -> None:
     with pytest.raises(LearnerError, match=f"data.transforms.{field}: 1.5 is not"):
         BatchAugment(only(**{field: 1.5}), seed=0)
+
+
+@pytest.mark.parametrize("maximum", [{"max_rotate": 10.0}, {"max_zoom": 1.1}, {"max_warp": 0.2}])
+@pytest.mark.parametrize("p_affine", [0.75, 0.3])
+def test_f011_rotation_zoom_and_warp_happen_as_often_as_asked(maximum: dict[str, float], p_affine: float) -> None:
+    found = matrices(only(p_affine=p_affine, **maximum), 20_000)
+    moves = (found - torch.eye(3, dtype=torch.float64)).abs().amax((1, 2)) > 1e-12
+    assert float(moves.double().mean()) == pytest.approx(p_affine, abs=0.012)
+
+
+def test_f011_zooms_of_every_scale_in_their_range_are_equally_likely() -> None:
+    scale = 1 / matrices(only(max_zoom=1.5, p_affine=1.0), 20_000)[:, 0, 0]
+    assert (torch.histc(scale, 5, 1.0, 1.5) / 20_000).tolist() == pytest.approx([0.2] * 5, abs=0.01)

@@ -128,3 +128,32 @@ def test_f024_auxiliary_heads_are_left_out_and_the_statistics_are_those_that_the
     body = build_body("googlenet")
     assert not any("aux" in name for name in body.module.state_dict())
     assert body.pretrained_stats.mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "n_groups"),
+    [
+        *(("resnet34", 512, 3), ("resnet50", 2048, 3), ("resnet101", 2048, 3), ("resnet152", 2048, 3)),
+        *(("squeezenet1_0", 512, 4), ("densenet169", 1664, 3), ("densenet201", 1920, 3), ("densenet161", 2208, 3)),
+        *(("vgg13_bn", 512, 3), ("vgg16_bn", 512, 3), ("vgg19_bn", 512, 3), ("vgg16", 512, 3)),
+        *(("efficientnet_b3", 1536, 3), ("convnext_base", 1024, 3), ("resnext101_32x8d", 2048, 3)),
+        *(("shufflenet_v2_x1_0", 1024, 3), ("mnasnet1_0", 1280, 3), ("vit_b_16", 768, 3), ("swin_v2_b", 1024, 3)),
+    ],
+)
+def test_f024_larger_members_of_a_family_have_its_groups_and_their_own_channels(
+    name: str, channels: int, n_groups: int
+) -> None:
+    with torch.device("meta"):
+        body = build_body(name)
+    n_boundaries = len(body.boundaries(body.module)) + 1  # and the head
+    assert (body.channels, n_boundaries + 1) == (channels, n_groups)
+
+
+@pytest.mark.parametrize(("name", "side"), [("vgg11_bn", 7), ("vgg11", 7), ("alexnet", 6)])
+def test_f024_vgg_and_alexnet_keep_the_pooling_before_their_classifier_as_in_fastai_v1(name: str, side: int) -> None:
+    with torch.device("meta"):
+        maps = build_body(name).module(torch.zeros(1, 3, 224, 224))
+    assert maps.shape[2:] == (side, side)
+    with torch.device("meta"):
+        small = build_body(name).module(torch.zeros(1, 3, 128, 128))
+    assert small.shape[2:] == (side, side)  # whatever the size of the picture
