@@ -118,3 +118,13 @@ def test_f007_one_extension_is_one_and_not_its_letters(tmp_path: Path) -> None:
     files(tmp_path, ["0.png", "1.PNG", "2.jpg"])
     assert [item.name for item in ImageList.from_folder(tmp_path, ".png").items] == ["0.png", "1.PNG"]
     assert [item.name for item in ImageList.from_folder(tmp_path, extensions=[".jpg"]).items] == ["2.jpg"]
+
+
+def test_f008_an_unknown_label_among_several_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    names = files(tmp_path, [f"{i}.png" for i in range(4)])
+    blocks = ImageList(names, tmp_path).split_by_idx([3])
+    labels = [["sun"], ["sun", "rain"], [], ["rain", "fog"]]
+    with pytest.warns(UserWarning, match=r"1 items have unknown labels \(fog\) .* these labels have been left out"):
+        data = blocks.label_from_list(labels).transform(size=16).databunch(bs=2, no_check=True)
+    assert data.classes == ["rain", "sun"]
+    assert [data.valid_ds.label(0), data.train_ds.label(1)] == ["rain", "rain;sun"]

@@ -119,6 +119,8 @@ def assemble(
     known_valid, lost_valid = _known(spec, valid, numbers)
     if lost_train or lost_valid:
         _warn_of_unknown([*lost_train, *lost_valid])
+    if spec.labels is LabelKind.MULTI_CATEGORY:
+        _warn_of_unknown_among([*train, *valid], numbers)
     return FolderListing(
         classes,
         tuple(_item(spec, found, numbers) for found in known_train),
@@ -173,6 +175,17 @@ def _warn_of_unknown(lost: Sequence[Found]) -> None:
         " corresponding items have been discarded",
         stacklevel=2,
     )
+
+
+def _warn_of_unknown_among(items: Sequence[Found], numbers: dict[str, int]) -> None:
+    unknown = [{label for label in found.labels if label not in numbers} for found in items]
+    names, count = sorted(set().union(*unknown)), sum(map(bool, unknown))
+    if names:
+        warnings.warn(
+            f"{count} items have unknown labels ({', '.join(names[:5])}{', …' if len(names) > 5 else ''}) beside or in"
+            " place of known ones; these labels have been left out",
+            stacklevel=2,
+        )
 
 
 def _item(spec: DataSpec, found: Found, numbers: dict[str, int]) -> Item:
