@@ -35,6 +35,7 @@ from learnfleet.trainer.spec import (
     stage_from_json,
     stage_to_json,
 )
+from learnfleet.trainer.stage_groups import depend_on_groups, misfits
 from learnfleet.trainer.stages import describe_stage
 from learnfleet.trainer.state import TrainState
 
@@ -209,3 +210,35 @@ def test_a_learners_training_options_are_json_and_back(make: Callable[[Any], Lea
 
     spec = make(DataSpec("/data"))
     assert LearnerSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("stage", "field"),
+    [
+        (FitStage(1, LearningRate(values=(1e-3, 1e-2))), "stages[1].fit.lr.values"),
+        (FitStage(1, wd=(0.1, 0.2)), "stages[1].fit.wd_per_group"),
+        (FitOneCycleStage(1, LearningRate(values=(1e-3,) * 4)), "stages[1].fit_one_cycle.max_lr.values"),
+        (FitFlatCosStage(1, LearningRate(values=(1e-3,) * 2)), "stages[1].fit_flat_cos.lr.values"),
+        (FitSgdrStage(1, 1, LearningRate(values=(1e-3,) * 2)), "stages[1].fit_sgdr.lr_max.values"),
+        (LrFindStage(end_lr=LearningRate(values=(1.0, 2.0))), "stages[1].lr_find.end_lr.values"),
+        (FreezeStage(3), "stages[1].freeze_to.n"),
+    ],
+)
+def test_a_later_stage_that_does_not_fit_the_layer_groups_ends_a_job_before_it_trains(
+    tmp_path: Path, stage: Stage, field: str
+) -> None:
+    learner = a_learner()
+    context = RunContext("job", 1, lambda *_: None, lambda: False, tmp_path / "checkpoints")
+    with pytest.raises(LearnerError, match="3 layer groups; give") as caught:
+        run_train(learner, [FitStage(1), stage], context)
+    assert (caught.value.field, learner.global_step) == (field, 0)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_lists_of_one_value_and_of_one_a_layer_group_fit() -> None:
+    for stages in STAGES.values():
+        assert misfits(stages, 3) == []
+    one = FitStage(1, LearningRate(values=(1e-3,)))
+    assert misfits([one, FreezeStage(-1)], 1) == []
+    assert not depend_on_groups([one, FreezeStage(-1), FreezeStage(0)])
+    assert depend_on_groups([FreezeStage(1)])

@@ -36,6 +36,7 @@ from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnN
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome, report_picture
 from learnfleet.trainer.run_data import DataReporter
 from learnfleet.trainer.run_lr_find import run_lr_find
+from learnfleet.trainer.stage_groups import misfits
 from learnfleet.trainer.stage_spec import FittingStage, FreezeStage, LrFindStage, Stage, stage_to_json
 from learnfleet.trainer.stages import describe_stage, fit_of
 from learnfleet.trainer.staging import Named, Staging
@@ -60,6 +61,7 @@ def run_train(
 
     Raises:
         CorruptCheckpoint, LearnerError: the checkpoint cannot be used here.
+        LearnerError: a stage does not fit the number of layer groups. Nothing has been trained then.
         NonFiniteLoss: on all ranks, at the same step.
         StaleAttempt: a later attempt at this job has taken over.
     """
@@ -76,6 +78,8 @@ class _TrainRun:
     def __init__(self, learner: Learner, stages: Sequence[Stage], context: RunContext) -> None:
         self._learner, self._stages, self._context = learner, stages, context
         context.keep.check(distinct([metric.name for metric in learner.metrics]))
+        if wrong := misfits(stages, len(learner.layer_groups)):
+            raise LearnerError(wrong[0].field, wrong[0].message)
         self._exact = True
         self._earlier_metrics: dict[str, float] = {}
         self._saved_position: JobPosition | None = None

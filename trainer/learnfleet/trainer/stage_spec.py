@@ -133,10 +133,14 @@ def fine_tune_stages(
     return FreezeStage(-1), head, FreezeStage(0), whole
 
 
+def kind_of(stage: Stage) -> str:
+    """The name that requests and JSON have for such a stage."""
+    return next(name for name, cls in _STAGES.items() if isinstance(stage, cls))
+
+
 def stage_to_json(stage: Stage) -> Json:
     """{"kind": ..., plus the stage's fields}."""
-    kind = next(name for name, cls in _STAGES.items() if isinstance(stage, cls))
-    return {"kind": kind, **stage.to_json()}
+    return {"kind": kind_of(stage), **stage.to_json()}
 
 
 def stage_from_json(value: Json) -> Stage:
