@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from support.memory_data import MemoryData, tiny_model
 from torch import nn
 
+from learnfleet.trainer.architecture_info import describe_body
 from learnfleet.trainer.bodies import build_body
+from learnfleet.trainer.build import build_model
+from learnfleet.trainer.cnn import family_split
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import LayerGroup, boundaries_named, boundary_names, split_model
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.spec import DataSpec, LearnerSpec
 
 
 def names(groups: tuple[LayerGroup, ...]) -> list[list[str]]:
@@ -134,3 +140,19 @@ def test_f044_steps_of_a_group_are_as_large_as_its_rate() -> None:
     after = [learner.model[0][0].weight, learner.model[2][3].weight]
     assert torch.equal(before[0], after[0])
     assert not torch.equal(before[1], after[1])
+
+
+@pytest.mark.parametrize(("architecture", "groups"), [("resnet18", 3), ("squeezenet1_1", 4)])
+@pytest.mark.parametrize("kind", ["cnn", "unet"])
+def test_the_number_of_groups_is_known_before_the_learner_is_built(
+    architecture: str, groups: int, kind: Literal["cnn", "unet"]
+) -> None:
+    spec = LearnerSpec(DataSpec("anywhere"), architecture, kind=kind)
+    body = build_body(architecture)
+    model = build_model(spec, 2, body)
+    assert len(split_model(model, family_split(body, model))) == groups
+    assert describe_body(architecture).layer_groups == groups
+
+
+def test_a_cut_before_the_familys_boundary_leaves_fewer_groups() -> None:
+    assert describe_body("resnet18", cut=5).layer_groups == 2

@@ -60,7 +60,12 @@ def build_body(
 ) -> Body:
     """Build an architecture and cut its classifier off. Raises LearnerError (unknown name, weights, nothing to cut)."""
     weights = weights or WeightsSpec()
-    network = build_network(architecture, pretrained=weights.kind == "pretrained")
+    return body_of_network(build_network(architecture, pretrained=weights.kind == "pretrained"), cut, weights)
+
+
+def body_of_network(network: Network, cut: Cut | None = None, weights: WeightsSpec | None = None) -> Body:
+    """Cut the classifier off a network that has been built, and load its weights where they are in a file."""
+    weights = weights or WeightsSpec()
     module = cut_body(network, cut)
     if weights.kind == "file":
         if weights.path is None:

@@ -15,7 +15,7 @@ from learnfleet.trainer.checkpoint import Snapshot, load, named_tensors, to_cpu
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.rank_state import restore_rank_tensors
 from learnfleet.trainer.staging import Named, Staging
-from learnfleet.trainer.tensor_names import compare, list_names
+from learnfleet.trainer.tensor_names import compare, list_names, shapes_of
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -107,7 +107,7 @@ def restore_model(learner: Learner, tensors: dict[str, Tensor], *, strict: bool 
 
     Raises LearnerError telling the names that do not fit; a shape must always fit.
     """
-    differing = compare(named_tensors(learner.model), tensors)
+    differing = compare(shapes_of(named_tensors(learner.model)), shapes_of(tensors))
     if differing.misshapen:
         more = "" if strict else " strict=False leaves out names, never shapes."
         raise LearnerError(

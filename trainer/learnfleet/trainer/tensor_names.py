@@ -1,12 +1,18 @@
-"""Tensors by name, held against the tensors of a model: what is missing, unknown or of another shape."""
+"""Tensors by name, held against the tensors of a model: what is missing, unknown or of another shape.
+
+Imports no torch: shapes are compared, which a file tells without its tensors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
+Shape: TypeAlias = tuple[int, ...]
 NAMES_SHOWN = 5
 _WRAPPER = "module."  # what DataParallel and DistributedDataParallel put before every name
 
@@ -25,15 +31,19 @@ class Mismatch:
         return " ".join(f"{list_names(what, names)}." for what, names in parts if names)
 
 
-def compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Mismatch:
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+def compare(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> Mismatch:
     """How `found` differs from `expected`."""
     return Mismatch(
         tuple(name for name in expected if name not in found),
         tuple(sorted(name for name in found if name not in expected)),
         tuple(
-            f"{name} is {list(found[name].shape)} instead of {list(expected[name].shape)}"
-            for name in expected
-            if name in found and found[name].shape != expected[name].shape
+            f"{name} is {list(found[name])} instead of {list(shape)}"
+            for name, shape in expected.items()
+            if name in found and found[name] != shape
         ),
     )
 

@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from learnfleet.trainer.body_info import BodyTensors
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.network import Network
-from learnfleet.trainer.tensor_names import compare
+from learnfleet.trainer.tensor_names import shapes_of
 
 _NESTED = ("state_dict", "model")  # what training scripts wrap a state dict in
 
@@ -46,36 +47,29 @@ def load_body_weights(network: Network, body: nn.Module, path: Path) -> None:
 
     Keys of the classifier are dropped, on both sides. Raises LearnerError naming the keys for every other difference.
     """
-    found = read_weights(path)
-    expected = network.module.state_dict()
+    found, wanted = read_weights(path), tensors_of(network, body)
+    wanted.check(path.name, shapes_of(found))
+    network.module.load_state_dict({name: found[name] for name in wanted.relevant(found)}, strict=False)
+
+
+def tensors_of(network: Network, body: nn.Module) -> BodyTensors:
+    """What a file of weights must hold for `body`, the part of `network` that is kept."""
+    shapes = shapes_of(network.module.state_dict())
     kept = _kept_names(network.module, body)
-    classifier = {_first(name) for name in expected if name not in kept} - {_first(name) for name in kept}
-    classifier |= set(network.classifier)
-    wanted = {name: value for name, value in expected.items() if name in kept}
-    given = {name: value for name, value in found.items() if name in wanted or not _is_under(name, classifier)}
-    given = {name: value for name, value in given.items() if not (name in expected and name not in kept)}
-    _check(network.name, path, wanted, given)
-    network.module.load_state_dict(given, strict=False)
+    classifier = {_first(name) for name in shapes if name not in kept} - {_first(name) for name in kept}
+    return BodyTensors(
+        network.name,
+        {name: shape for name, shape in shapes.items() if name in kept},
+        frozenset(name for name in shapes if name not in kept),
+        frozenset(classifier | set(network.classifier)),
+    )
 
 
 def _first(name: str) -> str:
     return name.split(".", 1)[0]
 
 
-def _is_under(name: str, modules: set[str]) -> bool:
-    return any(name == module or name.startswith(module + ".") for module in modules) or name.startswith(("aux", "Aux"))
-
-
 def _kept_names(module: nn.Module, body: nn.Module) -> set[str]:
     kept = {id(tensor) for tensor in (*body.parameters(), *body.buffers())}
     tensors = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
     return {name for name, tensor in tensors if id(tensor) in kept}
-
-
-def _check(name: str, path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-    differing = compare(wanted, given).describe()
-    if differing:
-        raise LearnerError(
-            "weights.path",
-            f"{path.name} does not fit {name}: give its own, or name the architecture they are of. {differing}",
-        )
