@@ -26,6 +26,8 @@ from learnfleet.server.rpc.server import build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.trainer import manifest
+from learnfleet.trainer.body_info import BodyInfo, BodyTensors
+from learnfleet.trainer.errors import LearnerError
 from learnfleet.v1 import (
     interpretation_service_pb2_grpc,
     job_service_pb2_grpc,
@@ -52,6 +54,7 @@ _COMPONENTS: dict[str, dict[str, tuple[Argument, ...]]] = {
     "optimizers": {"adam": (Argument("eps", "float", 1e-8),), "sgd": ()},
     "transforms": {"cutout": (Argument("length", "float", 40, many=True),)},
 }
+RESNET18 = BodyInfo(3, BodyTensors("resnet18", {"conv1.weight": (64, 3, 7, 7)}, frozenset(), frozenset({"fc"})))
 
 
 class FakeCatalog:
@@ -65,6 +68,11 @@ class FakeCatalog:
 
     async def capacity(self) -> Capacity:
         return Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
+
+    async def body(self, architecture: str, cut: int | None) -> BodyInfo | None:
+        if cut == 0:
+            raise LearnerError("cut", "children()[:0] of resnet18 is empty, as it has 10 children")
+        return RESNET18 if (architecture, cut) == ("resnet18", None) else None
 
 
 @dataclass

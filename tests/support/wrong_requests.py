@@ -228,12 +228,12 @@ WRONG: dict[str, tuple[Change, str, str]] = {
     "rates for four layer groups of three": (
         lambda r: r.stages.add().fit_one_cycle.MergeFrom(job_pb2.FitOneCycle(epochs=1, max_lr=rates(4))),
         "stages[1].fit_one_cycle.max_lr.values",
-        "has 4 values, but resnet18 has 3 layer groups; give one, or 3",
+        "has 4 values, but the learner has 3 layer groups; give 1 value, or 3",
     ),
     "ends of a search for two layer groups of three": (
         lambda r: r.stages.add().lr_find.MergeFrom(job_pb2.LrFind(end_lr=rates(2))),
         "stages[1].lr_find.end_lr.values",
-        "resnet18 has 3 layer groups",
+        "the learner has 3 layer groups",
     ),
     "weight decays of a stage for two layer groups of three": (
         lambda r: r.stages[0].fit.wd_per_group.extend([0.1, 0.2]),
@@ -248,7 +248,7 @@ WRONG: dict[str, tuple[Change, str, str]] = {
     "a freeze beyond the last layer group": (
         lambda r: r.stages.add(freeze_to=job_pb2.FreezeTo(n=3)),
         "stages[1].freeze_to.n",
-        "must be from -3 to 2",
+        "give -3 to 2",
     ),
     "request id": (lambda r: setattr(r, "request_id", "again"), "request_id", "UUID"),
 }

@@ -126,5 +126,5 @@ def test_a_weights_file_that_is_no_safetensors_is_named_before_anything_is_queue
     request = a_request()
     request.learner_spec.weights.file = "broken.safetensors"
     refused = refusal(lambda: server.training.Train(request, timeout=20))
-    assert "no safetensors header" in refused.violations["learner_spec.weights.file"]
+    assert "not a file of plain tensors" in refused.violations["learner_spec.weights.file"]
     assert nothing_is_left(server)

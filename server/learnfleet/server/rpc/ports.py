@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from learnfleet.server.domain import Job
+from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.data_spec import LabelKind
 
 
@@ -65,6 +66,13 @@ class Catalog(Protocol):
         ...
 
     async def capacity(self) -> Capacity: ...
+
+    async def body(self, architecture: str, cut: int | None) -> BodyInfo | None:
+        """What a known architecture needs of rates and weights; None where it cannot be told before it is built.
+
+        The first question about an architecture takes seconds. Raises LearnerError where `cut` leaves no body.
+        """
+        ...
 
 
 class Runtime(Protocol):

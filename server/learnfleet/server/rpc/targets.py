@@ -10,6 +10,7 @@ from typing import TypeAlias
 from learnfleet.server import names
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Learner, Resources
+from learnfleet.server.rpc.check_fit import check_new
 from learnfleet.server.rpc.ports import Catalog
 from learnfleet.server.rpc.read_component import Names
 from learnfleet.server.rpc.read_spec import read_learner_spec
@@ -63,7 +64,7 @@ class Targets:
         return Target(Learner(learner_id, spec, now, now), True) if spec is not None else None
 
     async def check(self, target: Target, resources: Resources, found: Violations) -> None:
-        """Whether its batches can be shared by the workers, and whether the data of a new one are there."""
+        """Whether its batches can be shared by the workers; of a new one, whether all fits and its data are there."""
         bs = target.learner.spec.data.bs
         field = "learner_spec.data.batch_size" if target.is_new else "resources.num_workers"
         found.check(
@@ -71,6 +72,8 @@ class Targets:
             field,
             f"a batch of {bs} pictures cannot be shared by {resources.num_workers} workers",
         )
+        if target.is_new:
+            await check_new(target.learner.spec, found, self.catalog)
         if target.is_new and not found:
             await self._check_folder(target.learner, found)
 

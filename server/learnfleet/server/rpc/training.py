@@ -11,7 +11,7 @@ from learnfleet.server.checkpoints import load_state_of, save_checkpoint
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, TrainWork, ValidateWork
 from learnfleet.server.errors import FailedPrecondition
-from learnfleet.server.rpc.check_groups import check_groups
+from learnfleet.server.rpc.check_fit import check_stages
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
@@ -63,8 +63,9 @@ class TrainingServicer:
         request_id = read_request_id(request.request_id, found)
         if target is not None:
             check_monitor(policy, target.learner.spec.metrics, found)
-            check_groups(request, target.learner.spec, found)
             await self.targets.check(target, resources, found)
+            if len(stages) == len(request.stages):  # with one missing the others' places would be wrong
+                await check_stages(stages, target.learner, found, self.store, self.queueing.catalog)
         found.raise_if_any()
         assert target is not None, "a target that cannot be read is a violation"
         work, new = TrainWork(stages, policy), target.learner if target.is_new else None

@@ -12,8 +12,11 @@ from typing import Any
 
 from learnfleet.server.rpc.ports import Argument, Capacity
 from learnfleet.server.workers.cluster import RayCluster
+from learnfleet.trainer.body_info import BodyInfo
+from learnfleet.trainer.errors import LearnerError
 
 _KEYS = {"optimizers": "optimizer_arguments"}
+_MOST_BODIES = 200  # each with thousands of names at most
 _FORMAT = 2  # of what a worker answers
 _DISTRIBUTIONS = ("learnfleet", "torch", "torchvision", "timm")
 
@@ -27,6 +30,7 @@ class WorkerCatalog:
         self._cluster, self._path = cluster, data_dir / "catalog.json"
         self._known: dict[str, Any] | None = None
         self._lock = asyncio.Lock()
+        self._bodies: dict[tuple[str, int | None], BodyInfo | None] = {}
 
     async def architectures(self) -> frozenset[str]:
         return frozenset((await self._catalog())["architectures"])
@@ -36,6 +40,23 @@ class WorkerCatalog:
 
     async def capacity(self) -> Capacity:
         return await asyncio.to_thread(self._cluster.capacity)
+
+    async def body(self, architecture: str, cut: int | None) -> BodyInfo | None:
+        if architecture not in await self.architectures():
+            return None
+        key = architecture, cut
+        if key not in self._bodies:
+            body = await asyncio.to_thread(self._ask_for_body, *key)
+            if len(self._bodies) >= _MOST_BODIES:
+                self._bodies.clear()
+            self._bodies[key] = body
+        return self._bodies[key]
+
+    def _ask_for_body(self, architecture: str, cut: int | None) -> BodyInfo | None:
+        told = self._cluster.wait().body(architecture, cut)
+        if isinstance(told, LearnerError):
+            raise told
+        return told
 
     async def _catalog(self) -> dict[str, Any]:
         async with self._lock:

@@ -22,9 +22,14 @@ from learnfleet.server.domain import Group
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.predict_worker import Answer, PredictWorker
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+from learnfleet.trainer.body_info import BodyInfo
+from learnfleet.trainer.errors import LearnerError
 
 _PREDICT_TIMEOUT_S = 120.0
+_DESCRIBE_TIMEOUT_S = 40.0  # less than callers wait for an answer
 _CONCURRENT_CALLS = 8
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,18 @@ class RayHost:
         import ray
 
         return dict(ray.get(ray.remote(num_cpus=0)(_available).remote()))  # type: ignore[arg-type]
+
+    def body(self, architecture: str, cut: int | None) -> BodyInfo | LearnerError | None:
+        """What a worker says an architecture needs; the user's error; None where it cannot tell, or not in time."""
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            asked = ray.remote(num_cpus=0)(_describe_body).remote(architecture, cut)
+            return ray.get(asked, timeout=_DESCRIBE_TIMEOUT_S)
+        except RayError:  # whatever its code does wrong is told by the job that needs it
+            _log.warning("%s cannot be described", architecture, exc_info=True)
+            return None
 
     def start_group(self, group: Group, detached: bool) -> None:
         """Raises WorkerDied."""
@@ -141,6 +158,16 @@ def _available() -> dict[str, Any]:
     from learnfleet.trainer.catalog import available_catalog
 
     return available_catalog()
+
+
+def _describe_body(architecture: str, cut: int | None) -> BodyInfo | LearnerError:
+    """Runs in a worker process."""
+    from learnfleet.trainer.architecture_info import describe_body
+
+    try:
+        return describe_body(architecture, cut)
+    except LearnerError as error:
+        return error
 
 
 class HostManager(BaseManager):
