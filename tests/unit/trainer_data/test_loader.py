@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -239,6 +240,18 @@ def test_the_fail_policy_names_the_file(root: Path, loader: Callable[[ImageDataB
     with_broken(root, 3, "valid")
     with pytest.raises(BadImage, match=r"ant.*truncated"):
         batches(loader(a_bunch(root, bad_image=BadImagePolicy.FAIL)))
+
+
+def test_broken_pictures_are_warned_of_once_where_nobody_listens(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with_broken(root, 2)
+    data = a_bunch(root)
+    with caplog.at_level(logging.WARNING):
+        batches(data.train_dl, 0)
+        batches(data.train_dl, 1)
+        batches(data.fix_dl)
+    told = [record.message for record in caplog.records]
+    assert len(told) == len(set(told)) == 2
+    assert all("truncated" in line and line.endswith("; it is not used") for line in told)
 
 
 def test_training_gives_up_when_no_replacement_can_be_found(tmp_path: Path) -> None:

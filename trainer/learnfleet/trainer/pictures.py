@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from learnfleet.trainer.images import BadImage, Chooser, Source
 from learnfleet.trainer.resize import Resize
 
 DEFAULT_CACHE_BYTES = 2**30
+_NAMED = 10  # broken pictures that warnings name where nobody asked to be told
+_log = logging.getLogger(__name__)
 
 
 class PictureStore:
@@ -35,7 +38,10 @@ class PictureStore:
 
     @property
     def on_bad_image(self) -> Callable[[BadImage], None] | None:
-        """Is told of each broken picture once. One that is set later is told of those that were found before."""
+        """Is told of each broken picture once. One that is set later is told of those that were found before.
+
+        Where nobody is told the first ten are warnings in the log.
+        """
         return self._on_bad_image
 
     @on_bad_image.setter
@@ -98,5 +104,9 @@ class PictureStore:
     def _tell(self, error: BadImage) -> None:
         if self._on_bad_image is not None:
             self._on_bad_image(error)
-        else:
-            self._untold.append(error)
+            return
+        self._untold.append(error)
+        if len(self._untold) <= _NAMED:
+            _log.warning("%s; it is not used", error)
+        if len(self._untold) == _NAMED:
+            _log.warning("further pictures that cannot be used are not named; `verify_images` names all")
