@@ -73,7 +73,7 @@ FACTS = {
     ),
     "06_service": Facts(
         ("learn = client.cnn_learner(", "learn.show_results(rows=3)", "interpretation.plot_confusion_matrix()"),
-        ("len(predictions) == 60", "0 <= learn.recorder.rows[-1].metrics['accuracy'] <= 1"),
+        ("len(predictions) == 60", "learn.recorder.rows[-1].metrics['accuracy'] > 0.4"),
     ),
     "07_models": Facts(
         ("data.show_batch(rows=2)", "learn.recorder.plot_losses()"),
