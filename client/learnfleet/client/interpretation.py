@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from learnfleet.client.results import label_kind
@@ -15,7 +15,7 @@ class Picture:
 
     name: str
     media_type: str
-    content: bytes
+    content: bytes = field(repr=False)
 
     @classmethod
     def from_proto(cls, message: job_pb2.Picture) -> Picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
 from learnfleet.client.events import BadImage, BatchFinished, EpochFinished, Event, LogLine, StageStarted, StateChanged
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
 
 def follow(events: Iterable[Event], out: TextIO | None = None) -> Iterator[Event]:
-    """Show the events while passing them on: live where `out` is a terminal or a notebook, else as plain lines."""
+    """Show the events while passing them on: live where `out` is a terminal or a notebook, else as plain lines.
+
+    A notebook needs ipywidgets for it; one that has none gets the lines.
+    """
     from rich.console import Console
 
     out = out or sys.stdout
     console = Console(file=out)
-    if console.is_terminal or console.is_jupyter:
+    if find_spec("ipywidgets") if console.is_jupyter else console.is_terminal:
         with _live(console) as view:
             for event in events:
                 view.take(event)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
+import warnings
 from datetime import datetime
+
+import pytest
 
 from learnfleet.client.events import BadImage, EpochFinished, Event, Payload, StateChanged
 from learnfleet.client.live import follow
@@ -32,3 +36,14 @@ def test_plain_output_is_fastais_table_with_what_else_a_person_should_know() -> 
     ]
     assert list(follow(events, out)) == events
     assert out.getvalue() == EXPECTED
+
+
+def test_a_notebook_without_widgets_gets_plain_lines_and_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    out = io.StringIO()
+    events = [event(1, "epoch_finished", EpochFinished(0, 0, 10, 1.5, 0.25, {}, 65))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(follow(events, out)) == events
+    assert "1.500000" in out.getvalue()
