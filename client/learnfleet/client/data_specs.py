@@ -116,6 +116,7 @@ class ImageDataBunch:
         size: Size = 224,
         bs: int = 64,
         labels: str = "",
+        valid_col: str = "",
     ) -> ImageDataBunch:
         """Pictures named in the file path / csv_labels on the server, by the headings of its columns.
 
@@ -123,12 +124,13 @@ class ImageDataBunch:
             label_delim: between the labels of one cell; then, and with several label columns, a picture may have
                 several labels.
             labels: "category", "multi_category" or "float". Default: by the columns.
+            valid_col: column that is true for pictures which validate, in place of `valid_pct`.
         """
         columns = (label_col,) if isinstance(label_col, str) else tuple(label_col)
         kind = labels or ("multi_category" if label_delim or len(columns) > 1 else "category")
         split = Split(valid_pct, seed)
         source = Table(
-            str(path), csv_labels, folder, suffix, fn_col, columns, label_delim, delimiter, header=header, split=split
+            str(path), csv_labels, folder, suffix, fn_col, columns, label_delim, delimiter, valid_col, header, split
         )
         return cls(source, ds_tfms, size, bs, labels=kind).with_options()
 

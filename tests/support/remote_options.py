@@ -1,0 +1,170 @@
+"""Values of the client that use every option there is, and the options that have no way from the client to a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from learnfleet.client.components import Component
+from learnfleet.client.data_specs import ImageDataBunch, get_transforms
+from learnfleet.client.specs import LearnerSpec, UnetOptions
+from learnfleet.client.stage_specs import Fit, FitFlatCos, FitOneCycle, FitSgdr, FreezeTo, LrFind, Stage
+
+NOT_YET = "not offered over the service yet"
+OWN_CODE = "is derived from in code of one's own, and no code travels"
+
+# Fields of the trainer's specifications, and values of them (`Class.field=value`), that no client can ask for.
+NO_WAY_FOR_FIELDS = {
+    "DataSpec.labels=points": NOT_YET,
+    "DataSpec.labels=image": NOT_YET,
+    "DataSpec.labels=boxes": NOT_YET,
+    "DataSpec.labels=none": "of datasets of one's own, which are not on the server's storage",
+    "DataSpec.normalizes_targets": "of pictures as targets, which are " + NOT_YET,
+    "ListedItem.mask": "masks are found by their names (`from_masks`); a list of them is " + NOT_YET,
+    "ListedItem.part=test": "test pictures are a folder: `with_options(test=…)`",
+}
+
+# Fields of the messages that no value of the client sets.
+NO_VALUE_FOR_MESSAGES = {
+    "ListedItem.mask": NO_WAY_FOR_FIELDS["ListedItem.mask"],
+    "Stage.freeze": "the client says `freeze_to(-1)`",
+    "Stage.unfreeze": "the client says `freeze_to(0)`",
+}
+
+# What the trainer exports, and the name that makes it over the service.
+REGISTERED_AS = {
+    "AccumulateScheduler": "accumulate",
+    "ActivationStats": "activation_stats",
+    "Adam": "adam",
+    "BCEFlat": "bce",
+    "BCEWithLogitsFlat": "bce_with_logits",
+    "BnFreeze": "bn_freeze",
+    "CSVLogger": "csv_logger",
+    "CrossEntropyFlat": "cross_entropy",
+    "CutMixCallback": "cutmix",
+    "DiceLoss": "dice",
+    "EMACallback": "ema",
+    "EarlyStoppingCallback": "early_stopping",
+    "FlatCosAnnealScheduler": "flat_cos",
+    "FocalLoss": "focal",
+    "GeneralScheduler": "general_scheduler",
+    "GradientAccumulation": "gradient_accumulation",
+    "GradientClipping": "gradient_clipping",
+    "L1LossFlat": "l1",
+    "LabelSmoothingCrossEntropy": "label_smoothing",
+    "LearnerTensorboardWriter": "tensorboard",
+    "MSELossFlat": "mse",
+    "MixUpCallback": "mixup",
+    "MixedPrecision": "mixed_precision",
+    "OneCycleScheduler": "one_cycle",
+    "OverSamplingCallback": "over_sampling",
+    "PeakMemMetric": "peak_mem",
+    "RAdam": "radam",
+    "RMSprop": "rmsprop",
+    "RNNTrainer": "rnn_trainer",
+    "ReduceLROnPlateauCallback": "reduce_lr_on_plateau",
+    "SGD": "sgd",
+    "SaveModelCallback": "save_model",
+    "StopAfterNBatches": "stop_after_n_batches",
+    "TerminateOnNaNCallback": "terminate_on_nan",
+    "TrackEpochCallback": "track_epoch",
+    "UnderSamplingCallback": "under_sampling",
+}
+
+NO_NAME_FOR_EXPORTS = {
+    "AverageMetric": "wraps a function of one's own",
+    "Callback": OWN_CODE,
+    "HookCallback": OWN_CODE,
+    "LRFinder": "is the stage `lr_find`",
+    "LearnerCallback": OWN_CODE,
+    "MixUpLoss": "is put around the loss by mixup",
+    "NoopLoss": "of models that give their own loss, which are in code of one's own",
+    "Recorder": "is always there",
+    "ShowGraph": "draws into a notebook; the client's live table is what shows a job",
+    "TrackerCallback": OWN_CODE,
+    "auc_roc_score": "a function of scores, used by the metric RocAucBinary",
+    "rand_zoom": "is `zoom` with a pair of numbers as its scale",
+    "roc_curve": "a function of scores, used by the metric RocAucBinary",
+}
+
+
+def unusual_learners(root: Path) -> list[LearnerSpec]:
+    """Descriptions that between them set everything that a client can set."""
+    weights = root / "weights.pth"
+    weights.touch()
+    data = [*unusual_data(root)]
+    full = LearnerSpec(
+        data[0],
+        "resnet18",
+        metrics=(("top_k_accuracy", {"k": 2}),),
+        pretrained=weights,
+        lin_ftrs=(8,),
+        ps=0.1,
+        concat_pool=False,
+        bn_final=True,
+        init="none",
+        opt_func="sgd",
+        opt_arguments={"momentum": 0.5},
+        wd=0.5,
+        true_wd=False,
+        bn_wd=False,
+        train_bn=False,
+        seed=3,
+        loss_func="focal",
+        callbacks=("terminate_on_nan",),
+        cut=2,
+        split_on=("1",),
+        precision="fp16",
+        channels_last=True,
+        compiled=True,
+        clip_grad=0.5,
+        accumulate=2,
+    )
+    unet = UnetOptions(False, "batch", True, True, (0.0, 1.0), False, True)
+    variants: list[dict[str, Any]] = [
+        {"pretrained": True, "wd": (0.1, 0.2), "precision": "bf16", "unet": unet},
+        {"pretrained": False, "precision": "fp32", "lin_ftrs": (), "init": "orthogonal"},
+    ]
+    return [full, *(replace(full, **given) for given in variants), *(LearnerSpec(each, "resnet18") for each in data)]
+
+
+def unusual_data(root: Path) -> list[ImageDataBunch]:
+    """Every source and way to load pictures."""
+    folder = partial(ImageDataBunch.from_folder, root)
+    tfms = get_transforms(False, True, 5.0, 1.5, 0.1, 0.1, 0.5, 0.5, ["dihedral"])
+    stats = ([0.5, 0.5, 0.5], [0.2, 0.2, 0.2])
+    given = folder("a", "b", 0.3, 7, tfms, (32, 48), 8, 4, "pad", stats, "fail", "more", ["ant", "bee"])
+    csv: dict[str, Any] = {"fn_col": "name", "label_col": ["tags"], "suffix": ".png", "delimiter": ";"}
+    lists: Callable[..., ImageDataBunch] = partial(ImageDataBunch.from_lists, root, ["a.png", "b.png"])
+    return [
+        given.with_options(padding_mode="zeros", valid_margin=4),
+        *(folder(normalize=preset) for preset in ("imagenet", "cifar", "mnist", "none")),
+        *(folder(resize_method=method) for method in ("squish", "no")),
+        folder().with_options(padding_mode="border"),
+        ImageDataBunch.from_csv(root, "pics", "|", "t.csv", 0.4, 5, header=False, **csv),
+        ImageDataBunch.from_csv(root, valid_col="is_valid"),
+        ImageDataBunch.from_name_re(root, r"/(\w+)/", 0.4, 5),
+        lists(["ant", "bee"], [False, True]),
+        lists([1.5, 2.5], [False, True]).with_options(log=True),
+        ImageDataBunch.from_masks(root, ["no", "yes"], "pics", "truth", "_P", ".png", 0.4, 5),
+    ]
+
+
+def unusual_stages() -> list[Stage]:
+    """Every stage, with everything that can be said of it."""
+    own: tuple[Component, ...] = ("terminate_on_nan",)
+    curves = [FitFlatCos(3, 0.1, (0.8, 0.7), 0.5, curve, 0.1, own) for curve in ("cosine", "linear", "exponential")]
+    lrs: Sequence[Any] = (0.1, slice(0.1), slice(0.01, 0.1), (0.1, 0.2))
+    return [
+        *(Fit(2, lr, 0.1, own) for lr in lrs),
+        Fit(2, wd=(0.1, 0.2)),
+        *(FitOneCycle(2, 0.1, (0.8, 0.7), 10.0, 0.5, 100.0, wd, own, 5, 1) for wd in (0.1, (0.1, 0.2))),
+        *curves,
+        replace(curves[0], wd=(0.1, 0.2)),
+        *(FitSgdr(2, 1, 0.1, 3, wd, own) for wd in (0.1, (0.1, 0.2))),
+        LrFind(1e-5, 1.0, 50, False, 0.1),
+        FreezeTo(1),
+    ]
