@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.models import squeezenet1_1
 
 from learnfleet.client import Client, ImageDataBunch, InvalidArgumentError, JobFailedError
 from learnfleet.server.commands.digits import write_digits
@@ -82,3 +85,37 @@ def test_a_picture_that_breaks_in_mid_epoch_is_named_and_handled_as_the_policy_s
             job.wait()
     named = [event.payload.path for event in job.watch() if event.kind == "bad_image"]
     assert named == [str(broken)]
+
+
+def test_what_does_not_fit_the_network_is_refused_before_a_job_is_queued(client: Client, pictures: Path) -> None:
+    weights = pictures / "squeezenet.safetensors"
+    save_file(squeezenet1_1().state_dict(), weights)
+    data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+    before = [job.name for job in client.jobs()]
+    for architecture, pretrained, told in (
+        ("timm/test_vit", weights.name, "learner_spec.weights.file"),
+        ("timm/test_vit", False, "stages[0].fit_one_cycle.max_lr.values"),
+        ("squeezenet1_1", False, "stages[0].fit_one_cycle.max_lr.values"),
+    ):
+        learn = client.cnn_learner(data, architecture, pretrained=pretrained)
+        rates = [1e-3] if told.startswith("learner_spec") else [1e-3, 1e-2]
+        with pytest.raises(InvalidArgumentError) as caught:
+            learn.fit_one_cycle(1, rates)
+        assert fields(caught.value) == {told}
+    assert "4 layer groups; give 1 value, or 4" in str(caught.value)
+    assert [job.name for job in client.jobs()] == before
+
+
+def test_what_only_the_worker_can_know_fails_the_job_at_once_with_what_to_do(client: Client, pictures: Path) -> None:
+    torch.save(squeezenet1_1().state_dict(), pictures / "squeezenet.pth")
+    data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+    other = client.cnn_learner(data, "timm/test_vit", pretrained="squeezenet.pth")
+    split = client.cnn_learner(data, "squeezenet1_1", pretrained=False, split_on=["1"])
+    for learn, rates, told in (
+        (other, 1e-3, r"weights\.path: squeezenet\.pth does not fit .*name the architecture"),
+        (split, [1e-3] * 4, r"stages\[0\]\.fit\.lr\.values: has 4 values, .* 2 layer groups; give 1 value, or 2"),
+    ):
+        job = learn.fit(1, rates, wait=False)
+        with pytest.raises(JobFailedError, match=told) as caught:
+            job.wait()
+        assert caught.value.job.attempt == 1
