@@ -30,7 +30,7 @@ class WorkerCatalog:
         self._cluster, self._path = cluster, data_dir / "catalog.json"
         self._known: dict[str, Any] | None = None
         self._lock = asyncio.Lock()
-        self._bodies: dict[tuple[str, int | None], BodyInfo | None] = {}
+        self._bodies: dict[tuple[str, int | None], BodyInfo] = {}
 
     async def architectures(self) -> frozenset[str]:
         return frozenset((await self._catalog())["architectures"])
@@ -47,6 +47,8 @@ class WorkerCatalog:
         key = architecture, cut
         if key not in self._bodies:
             body = await asyncio.to_thread(self._ask_for_body, *key)
+            if body is None:  # it may be known in time when it is asked for again
+                return None
             if len(self._bodies) >= _MOST_BODIES:
                 self._bodies.clear()
             self._bodies[key] = body
