@@ -172,6 +172,17 @@ def test_every_epoch_is_read_by_the_same_threads_also_after_one_that_was_closed_
     assert picture_threads() == reading
 
 
+def test_a_loader_may_be_looped_over_by_hand(root: Path) -> None:
+    data = a_bunch(root)
+    first, again = ([x for x, _ in data.train_dl] for _ in range(2))
+    assert len(first) == len(again) == len(data.train_dl)
+    assert not torch.equal(first[0], again[0])  # shuffled and augmented anew
+    x, y = next(iter(data.fix_dl))
+    assert torch.equal(x, batches(data.fix_dl)[0].x)
+    assert y.tolist() == [item.label for item in data.train_ds.items[:4]]
+    assert_equal(batches(data.train_dl), batches(a_bunch(root).train_dl))
+
+
 def test_several_iterators_may_be_open_at_once(root: Path) -> None:
     data = a_bunch(root)
     with closing(data.train_dl.epoch(0)) as outer:

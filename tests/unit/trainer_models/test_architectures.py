@@ -13,6 +13,7 @@ from learnfleet.trainer import architectures, models
 from learnfleet.trainer.architecture_info import describe_architecture
 from learnfleet.trainer.architectures import available_architectures
 from learnfleet.trainer.bodies import build_body
+from learnfleet.trainer.catalog import available_catalog
 from learnfleet.trainer.errors import LearnerError
 
 
@@ -63,6 +64,12 @@ def test_f028_a_function_is_an_architecture_and_follows_the_default_rule() -> No
     assert (body.channels, len(body.module), body.boundaries(body.module)) == (5, 1, [])
     assert build_body(own(False), cut=1).channels == 5  # and so is a network itself
     assert build_body(torchvision.models.resnet18).name == "resnet18"
+
+
+def test_f028_sets_of_weights_of_timm_are_names_that_a_server_takes() -> None:
+    known = available_catalog()["architectures"]
+    assert {"timm/resnet18", "timm/resnet18.a1_in1k"} <= set(known)
+    assert "timm/vit_base_patch16_224.none" not in known
 
 
 def test_f028_packages_add_architectures_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-__all__ = ["Batch", "Loader", "Shard", "as_arguments", "count_items"]
+__all__ = ["Batch", "Loader", "PairsOfBatches", "Shard", "as_arguments", "count_items"]
 
 
 @dataclass(frozen=True)
@@ -71,3 +71,21 @@ class Loader(Protocol):
     def shard(self, shard: Shard) -> None:
         """From the next `epoch` call on, yield only this shard's part."""
         ...
+
+
+class PairsOfBatches:
+    """`for x, y in loader`, as loops of one's own are written: the inputs and targets of one epoch.
+
+    A training loader shuffles and augments anew each time. Training takes no notice: it counts its own epochs.
+    """
+
+    _iterated = 0
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """As a `Loader`'s."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        epoch, self._iterated = self._iterated, self._iterated + 1
+        for batch in self.epoch(epoch):
+            yield batch.x, batch.y

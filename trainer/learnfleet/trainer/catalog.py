@@ -8,6 +8,7 @@ import timm
 import torch
 import torchvision
 
+from learnfleet.trainer import zoo_timm
 from learnfleet.trainer.architectures import available_architectures
 from learnfleet.trainer.callback_registry import available_callbacks
 from learnfleet.trainer.export import installed_version
@@ -20,7 +21,7 @@ from learnfleet.trainer.transform_components import available_transforms
 def available_catalog() -> dict[str, Any]:
     """Names that a LearnerSpec may hold, with the arguments they take, and the versions they come from."""
     return {
-        "architectures": available_architectures(),
+        "architectures": sorted({*available_architectures(), *zoo_timm.tagged_names()}),
         "metrics": available_metrics(),
         "losses": available_losses(),
         "optimizers": sorted(OPT_FUNCS),

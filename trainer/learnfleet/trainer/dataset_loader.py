@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
-from learnfleet.trainer.batch import Batch, Loader, Shard
+from learnfleet.trainer.batch import Batch, Loader, PairsOfBatches, Shard
 from learnfleet.trainer.counter import permutation, step_seed
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.loader import Sampler
@@ -23,7 +23,7 @@ _NUMPY_SEEDS = 2**32
 _OF_LOADERS = ("batch_size", "epoch", "shard", "__len__")
 
 
-class DatasetLoader:
+class DatasetLoader(PairsOfBatches):
     """Implements `Loader` over a torch Dataset of (input, target) items.
 
     Which items a batch has is a pure function of (epoch, batch number), and so is what a dataset draws by itself from
@@ -176,7 +176,7 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
-class GivenLoader:
+class GivenLoader(PairsOfBatches):
     """A `Loader` of somebody else's making, with batch functions."""
 
     def __init__(self, loader: Loader) -> None:

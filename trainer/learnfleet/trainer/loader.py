@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.batch import Batch, Shard
+from learnfleet.trainer.batch import Batch, PairsOfBatches, Shard
 from learnfleet.trainer.chunk import Chunk, ChunkMaker
 from learnfleet.trainer.counter import permutation
 from learnfleet.trainer.data_spec import BadImagePolicy, LabelKind
@@ -66,7 +66,7 @@ class Sampler(Protocol):
         ...
 
 
-class ImageLoader:
+class ImageLoader(PairsOfBatches):
     """Implements `Loader`. Any number of iterators may be open at once; each has threads of its own."""
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from learnfleet.trainer.batch import Batch, Loader, Shard
+from learnfleet.trainer.batch import Batch, Loader, PairsOfBatches, Shard
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 
@@ -31,7 +31,7 @@ def vocabulary(tokens: Sequence[str], max_vocab: int = 60_000, min_freq: int = 2
     return [UNKNOWN, *(token for token in frequent if counts[token] >= min_freq)][:max_vocab]
 
 
-class WindowLoader:
+class WindowLoader(PairsOfBatches):
     """Implements `Loader` over one long sequence of token numbers, cut into `batch_size` rows that are read side by
     side, `bptt` tokens at a time: x int64 [rows, bptt], y the tokens that follow. What does not fill the last window
     of all rows is left out. The order is that of the text: a recurrent model carries its state from window to window.

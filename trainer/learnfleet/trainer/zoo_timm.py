@@ -44,6 +44,16 @@ def has_tag(name: str) -> bool:
     return name.removeprefix(PREFIX) in timm.list_pretrained(network.removeprefix(PREFIX) + "*")
 
 
+def tagged_names() -> frozenset[str]:
+    """The same networks with each of timm's sets of weights."""
+    usable = names()
+    if not usable:
+        return frozenset()
+    import timm
+
+    return frozenset(PREFIX + name for name in timm.list_pretrained() if PREFIX + name.partition(".")[0] in usable)
+
+
 def is_known(name: str) -> bool:
     """Whether timm has it at all, with a map or without."""
     if not name.startswith(PREFIX):
