@@ -7,17 +7,9 @@ from operator import attrgetter
 
 import pytest
 from support.checklist import PAGE
+from support.remote_methods import OWNERS
 
-from learnfleet.client import Client, ImageDataBunch, Interpretation, RemoteLearner
-from learnfleet.client.recorder import Recorder
-
-_OWNERS = {
-    "learn": RemoteLearner,
-    "learn.recorder": Recorder,
-    "client": Client,
-    "interpretation": Interpretation,
-    "ImageDataBunch": ImageDataBunch,
-}
+from learnfleet.client import Client
 
 
 def spelled_calls() -> list[str]:
@@ -30,7 +22,7 @@ def spelled_calls() -> list[str]:
 @pytest.mark.parametrize("call", spelled_calls())
 def test_a_call_that_the_page_names_is_there(call: str) -> None:
     owner, _, name = call.rpartition(".")
-    known = {*dir(_OWNERS[owner]), *getattr(_OWNERS[owner], "__annotations__", {})}
+    known = {*dir(OWNERS[owner]), *getattr(OWNERS[owner], "__annotations__", {})}
     assert name in known
 
 

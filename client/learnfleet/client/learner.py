@@ -101,9 +101,22 @@ class RemoteLearner(Examining):
         """Train in cosine cycles with warm restarts. As `fit` otherwise."""
         return self.train([FitSgdr(n_cycles, cycle_len, lr_max, cycle_mult, wd, tuple(callbacks))], wait=wait)
 
-    def fine_tune(self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1, *, wait: bool = True) -> Job:
+    def fine_tune(
+        self,
+        epochs: int,
+        base_lr: float = 2e-3,
+        freeze_epochs: int = 1,
+        lr_mult: float = 100.0,
+        pct_start: float = 0.3,
+        div: float = 5.0,
+        wd: Wd = None,
+        callbacks: Sequence[Component] = (),
+        *,
+        wait: bool = True,
+    ) -> Job:
         """Train the head, then everything with discriminative rates (fastai v2), as one job. As `fit` otherwise."""
-        return self.train(fine_tune_stages(epochs, base_lr, freeze_epochs), wait=wait)
+        stages = fine_tune_stages(epochs, base_lr, freeze_epochs, lr_mult, pct_start, div, wd, callbacks)
+        return self.train(stages, wait=wait)
 
     def lr_find(
         self,

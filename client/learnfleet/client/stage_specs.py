@@ -141,14 +141,24 @@ class FreezeTo:
 Stage: TypeAlias = Fit | FitOneCycle | FitFlatCos | FitSgdr | LrFind | FreezeTo
 
 
-def fine_tune_stages(epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1) -> tuple[Stage, ...]:
+def fine_tune_stages(
+    epochs: int,
+    base_lr: float = 2e-3,
+    freeze_epochs: int = 1,
+    lr_mult: float = 100.0,
+    pct_start: float = 0.3,
+    div: float = 5.0,
+    wd: Wd = None,
+    callbacks: Sequence[Component] = (),
+) -> tuple[Stage, ...]:
     """fastai v2's `fine_tune`: the head for `freeze_epochs`, then everything with discriminative rates."""
-    half = base_lr / 2
+    own, half = tuple(callbacks), base_lr / 2
+    rates = slice(half / lr_mult, half)
     return (
         FreezeTo(-1),
-        FitOneCycle(freeze_epochs, slice(base_lr), pct_start=0.99),
+        FitOneCycle(freeze_epochs, slice(base_lr), pct_start=0.99, final_div=1e5, wd=wd, callbacks=own),
         FreezeTo(0),
-        FitOneCycle(epochs, slice(half / 100, half), div_factor=5.0, pct_start=0.3, final_div=1e5),
+        FitOneCycle(epochs, rates, div_factor=div, pct_start=pct_start, final_div=1e5, wd=wd, callbacks=own),
     )
 
 

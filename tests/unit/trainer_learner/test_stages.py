@@ -128,6 +128,14 @@ def weights(learner: Learner) -> Tensor:
     return torch.cat([value.flatten().double() for value in learner.model.state_dict().values()])
 
 
+def test_a_job_that_fine_tunes_ends_with_the_weights_of_the_call(tmp_path: Path) -> None:
+    job, called = Job(tmp_path), a_learner(metrics="accuracy")
+    given = (2, 1e-2, 60, 50.0, 0.4, 4.0)  # the head anneals in the last hundredth of its steps
+    job.run([*fine_tune_stages(*given)])
+    called.fine_tune(*given)
+    assert torch.equal(weights(job.learner), weights(called))
+
+
 class Decide(Callback):
     """Sets a field at the end of one batch."""
 

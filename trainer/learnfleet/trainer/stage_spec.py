@@ -127,7 +127,8 @@ def fine_tune_stages(
 ) -> tuple[Stage, ...]:
     """The stages of `Learner.fine_tune` (fastai v2): the head, then all with discriminative rates at half the rate."""
     own, half = tuple(callbacks), base_lr / 2
-    head = FitOneCycleStage(freeze_epochs, LearningRate(stop=base_lr), pct_start=0.99, wd=wd, callbacks=own)
+    rate = LearningRate(stop=base_lr)
+    head = FitOneCycleStage(freeze_epochs, rate, pct_start=0.99, final_div=1e5, wd=wd, callbacks=own)
     rates = LearningRate(start=half / lr_mult, stop=half)
     whole = FitOneCycleStage(epochs, rates, div_factor=div, pct_start=pct_start, final_div=1e5, wd=wd, callbacks=own)
     return FreezeStage(-1), head, FreezeStage(0), whole

@@ -1,0 +1,167 @@
+"""What the learner, its recorder, its data and its interpretations are called over the service; and what of them has no
+counterpart there, by the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from learnfleet.client import Client, Interpretation, RemoteLearner
+from learnfleet.client import ImageDataBunch as RemoteData
+from learnfleet.client.recorder import Recorder as RemoteRecorder
+from learnfleet.trainer import (
+    ClassificationInterpretation,
+    DataBunch,
+    ImageDataBunch,
+    Learner,
+    MultiLabelClassificationInterpretation,
+    Recorder,
+    SegmentationInterpretation,
+)
+
+# What names like `learn.fit` and `client.cnn_learner(precision)` begin with.
+OWNERS: dict[str, type] = {
+    "learn": RemoteLearner,
+    "learn.recorder": RemoteRecorder,
+    "client": Client,
+    "interpretation": Interpretation,
+    "ImageDataBunch": RemoteData,
+}
+
+NOT_YET = "not offered over the service yet"
+TENSORS = "takes or gives tensors, loaders or items; the client has no torch, and the pictures stay on the server"
+OWN_CODE = "takes a function or an object of one's own; no code travels"
+WORKERS = "a part of how training works, which the workers do"
+DRAWN = "of how pictures are drawn, which the server does in one way"
+PLACED = "the server places learners and what they save"
+FACTORIES = ("from_folder", "from_csv", "from_lists", "from_name_re")
+KEPT = "the server keeps the description with the learner, and the client has it as a value"
+
+
+def of_factories(options: str) -> str:
+    """These options of every way to make data."""
+    return " ".join(f"{factory}({option})" for factory in FACTORIES for option in options.split())
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """Local classes and the remote one in their place. Names by spaces; an argument is `method(argument)`."""
+
+    local: tuple[type, ...]
+    remote: type
+    spelled: Mapping[str, str]  # how it is said remotely, by the local names
+    absent: Mapping[str, str]  # local names, by the reason
+    options_by: tuple[str, ...] = ()  # remote methods that take arguments of the others
+
+    def spellings(self) -> dict[str, str]:
+        return {name: said for names, said in self.spelled.items() for name in names.split()}
+
+    def reasons(self) -> dict[str, str]:
+        return {name: reason for reason, names in self.absent.items() for name in names.split()}
+
+
+COUNTERPARTS = {
+    "learner": Counterpart(
+        (Learner,),
+        RemoteLearner,
+        {
+            "to_fp16 to_bf16 to_fp32": "client.cnn_learner(precision)",
+            "to_channels_last": "client.cnn_learner(channels_last)",
+            "to_compiled": "client.cnn_learner(compiled)",
+            "to_distributed to_parallel": "client.cnn_learner(num_workers)",
+            "clip_grad": "client.cnn_learner(clip_grad)",
+            "device": "client.cnn_learner(gpus_per_worker)",
+            "split": "client.cnn_learner(split_on)",
+            "load_fastai_weights": "client.cnn_learner(pretrained)",
+            "load(strict) load(remove_module)": "client.cnn_learner(pretrained)",
+            "opt_func": "client.cnn_learner(opt_func)",
+            "create_opt": "client.cnn_learner(opt_arguments)",
+            "metrics": "client.cnn_learner(metrics)",
+            "add_callbacks register_callback remove_callbacks": "client.cnn_learner(callbacks)",
+            "mixup cutmix": "learn.fit(callbacks)",
+            "destroy export(destroy) load(purge) purge(clear_opt)": "learn.purge",
+            "export(file)": "learn.export(name)",
+            "save(file)": "learn.save(name)",
+            "save(return_path)": "learn.checkpoints",
+            "load(file)": "learn.load(name)",
+            "lr_find(suggest_funcs)": "learn.recorder.plot(suggestion)",
+        },
+        {
+            NOT_YET: "tta predict_with_mc_dropout predict(with_dropout) save(with_opt) load(with_opt) "
+            "validate(callbacks)",
+            OWN_CODE: "get_preds(activ) TTA(activ) get_preds(pbar)",
+            TENSORS: "backward dl pred_batch wrapped_model get_preds(dl) validate(dl) predict(return_x) "
+            "predict(batch_first)",
+            WORKERS: "eval_transform_json hold_frozen_statistics lr_range metric_callbacks require_optimizer whole",
+            PLACED: "load(device)",
+            DRAWN: "show_results(figsize)",
+            "the network is on the server; `learn.info` says how it stands": "summary",
+        },
+    ),
+    "recorder": Counterpart(
+        (Recorder,),
+        RemoteRecorder,
+        {"search_figure": "learn.recorder.plot"},
+        {
+            WORKERS: "add_metric_names format_row in_lr_find jump_to_epoch order state_dict load_state_dict tensors "
+            "load_tensors rank_tensors load_rank_tensors on_train_begin on_epoch_begin on_batch_begin on_loss_begin "
+            "on_backward_begin on_backward_end on_step_end on_batch_end on_epoch_end on_train_end",
+            "a smoothed curve is " + NOT_YET: "plot(k)",
+        },
+    ),
+    "data": Counterpart(
+        (DataBunch, ImageDataBunch),
+        RemoteData,
+        {
+            "from_df from_name_func": "ImageDataBunch.from_lists",
+            "batch_size": "ImageDataBunch.bs",
+            "add_test add_test_folder": "ImageDataBunch.with_options(test)",
+            "on_bad_image": "ImageDataBunch.with_options(bad_image)",
+            "show_batch": "learn.show_batch",
+            "c": "learn.info",
+            "from_lists(valid_pct) from_lists(seed)": "ImageDataBunch.from_lists(is_valid)",
+            "from_name_re(fnames)": "ImageDataBunch.from_lists(fnames)",
+            of_factories("mult"): "ImageDataBunch.from_folder(size)",
+        },
+        {
+            NOT_YET: "normalizes_targets",
+            OWN_CODE: "add_tfm remove_tfm create " + of_factories("dl_tfms"),
+            PLACED: of_factories("device num_workers"),
+            "says nothing that is not so: masks always follow their pictures": of_factories("tfm_y"),
+            TENSORS: "denormalize dl dls one_batch one_item single_batch open_item open_mask train_dl train_ds "
+            "valid_dl valid_ds test_dl test_ds fix_dl fix_ds single_dl single_ds",
+            WORKERS: "augment_settings batch_stats eval_transform shard sanity_check empty_val is_empty "
+            + of_factories("no_check"),
+            KEPT: "save load_data export load_empty empty_of from_spec listed_spec loaded made_of single_from_classes",
+        },
+        options_by=("with_options",),
+    ),
+    "interpretation": Counterpart(
+        (ClassificationInterpretation, MultiLabelClassificationInterpretation, SegmentationInterpretation),
+        Interpretation,
+        {
+            "from_learner of": "learn.interpret",
+            "GradCAM": "interpretation.plot_top_losses(heatmap)",
+            "class_scores": "interpretation.class_report",
+            "confusion_figure": "interpretation.plot_confusion_matrix",
+            "top_losses_figure": "interpretation.plot_top_losses",
+            "multi_top_losses_figure": "interpretation.plot_multi_top_losses",
+            "describe describe_top_losses top_rows probability": "interpretation.top_losses",
+            "mean_loss": "interpretation.loss",
+            "has_classes explains": "interpretation.kind",
+            "plot_top_losses(k) plot_multi_top_losses(samples)": "learn.interpret(top_losses)",
+            "intersect_scores(cm) plot_intersect_cm(cm)": "interpretation.intersection",
+        },
+        {
+            "the smallest losses are " + NOT_YET: "plot_top_losses(largest)",
+            TENSORS: "explained_class is_right item masks_of picture show_xyz",
+            DRAWN: "tile_heading tile_title plot_confusion_matrix(title) plot_confusion_matrix(cmap) "
+            "plot_confusion_matrix(slice_size) plot_confusion_matrix(norm_dec) plot_confusion_matrix(plot_txt) "
+            "plot_confusion_matrix(return_fig) plot_confusion_matrix(figsize) plot_confusion_matrix(dpi) "
+            "plot_multi_top_losses(figsize) plot_top_losses(figsize) plot_top_losses(heatmap_thresh) "
+            "plot_top_losses(alpha) plot_top_losses(cmap) plot_top_losses(show_text) plot_top_losses(return_fig) "
+            "plot_intersect_cm(title)",
+        },
+    ),
+}
