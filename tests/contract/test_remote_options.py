@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from learnfleet.server.rpc.read_component import Names
 from learnfleet.server.rpc.read_spec import read_learner_spec
 from learnfleet.server.rpc.read_stage import read_stages
 from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.rpc.write_spec import stage_to_proto
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.callback_registry import available_callbacks
 from learnfleet.trainer.losses import available_losses
@@ -76,20 +78,27 @@ def example(argument: Argument) -> Any:
     return argument.choices[0] if argument.choices else _EXAMPLES[argument.type]
 
 
-def read_learner(remote: RemoteSpec, root: Path) -> LearnerSpec:
+def read_learners(messages: Iterable[learner_pb2.LearnerSpec], root: Path) -> list[LearnerSpec | None]:
     found = Violations()
-    spec = read_learner_spec(remote.to_proto(), "learner", found, NAMES, DataRoots([root]))
+    roots = DataRoots([root])
+    read = [read_learner_spec(message, "learner", found, NAMES, roots) for message in messages]
     found.raise_if_any()
-    assert spec is not None
-    return spec
+    return read
 
 
-def read_all(root: Path) -> list[Spec]:
-    """What the server makes of every unusual value of the client."""
+def read_jobs(messages: Sequence[job_pb2.Stage]) -> tuple[Stage, ...]:
     found = Violations()
-    stages = read_stages([stage.to_proto() for stage in unusual_stages()], found, NAMES)
+    read = read_stages(messages, found, NAMES)
     found.raise_if_any()
-    return [*(read_learner(remote, root) for remote in unusual_learners(root)), *stages]
+    return read
+
+
+def learners_asked_for(root: Path) -> list[LearnerSpec | None]:
+    return read_learners([remote.to_proto() for remote in unusual_learners(root)], root)
+
+
+def stages_asked_for() -> tuple[Stage, ...]:
+    return read_jobs([stage.to_proto() for stage in unusual_stages()])
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)
@@ -107,7 +116,9 @@ def test_every_registered_name_and_argument_goes_from_the_client_to_the_specific
             "optimizers": RemoteSpec(data, "resnet18", opt_func=name, opt_arguments=given[1]),
             "transforms": RemoteSpec(dataclasses.replace(data, ds_tfms=get_transforms(xtra_tfms=[given])), "resnet18"),
         }[kind]
-        read = component_of(read_learner(remote, tmp_path), kind)
+        (spec,) = read_learners([remote.to_proto()], tmp_path)
+        assert spec is not None
+        read = component_of(spec, kind)
         if read != Component(*given):
             changed[name] = read
     assert changed == {}
@@ -150,8 +161,13 @@ def test_the_table_of_registered_names_has_only_exports_of_another_name() -> Non
 def test_every_field_and_choice_of_a_specification_can_be_asked_for_by_a_client(tmp_path: Path) -> None:
     kinds = {*spec_classes(LearnerSpec), *(kind for stage in typing.get_args(Stage) for kind in spec_classes(stage))}
     wanted = {option for kind in kinds for option in options_of(kind)}
-    reached = {option for value in read_all(tmp_path) for option in options_reached(value)}
-    assert_settled(wanted, reached, NO_WAY_FOR_FIELDS)
+    read = (*learners_asked_for(tmp_path), *stages_asked_for())
+    assert_settled(wanted, {option for value in read for option in options_reached(value)}, NO_WAY_FOR_FIELDS)
+
+
+def test_the_stages_that_the_server_tells_of_are_those_that_were_asked_for() -> None:
+    stages = stages_asked_for()
+    assert read_jobs([stage_to_proto(stage) for stage in stages]) == stages
 
 
 def test_every_field_of_the_messages_is_set_by_some_value_of_the_client(tmp_path: Path) -> None:
@@ -190,15 +206,25 @@ def choices(hint: Any) -> Iterable[object]:
     return hint if isinstance(hint, type) and issubclass(hint, StrEnum) else ()
 
 
+def types_held(hint: Any) -> list[str]:
+    """The types that a field may hold, where these are several beside None."""
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
+    names = [(typing.get_origin(kind) or kind).__name__ for kind in kinds if kind is not type(None)]
+    return names if len(names) > 1 else []
+
+
 def options_of(kind: type[Spec]) -> Iterator[str]:
-    """`Class.field` of every field, and `Class.field=value` of every word that it may hold."""
+    """`Class.field` of every field, `Class.field=value` of every word that it may hold, and `Class.field as type` of
+    every type.
+    """
     for name, hint in typing.get_type_hints(kind).items():
         yield f"{kind.__name__}.{name}"
+        yield from (f"{kind.__name__}.{name} as {held}" for held in types_held(hint))
         yield from (f"{kind.__name__}.{name}={word}" for word in choices(hint))
 
 
 def options_reached(value: object) -> Iterator[str]:
-    """The same of the fields that hold something other than their default, and of the words there are."""
+    """The same of the fields that hold something other than their default, and of the words and types there are."""
     if isinstance(value, tuple):
         for item in value:
             yield from options_reached(item)
@@ -208,6 +234,7 @@ def options_reached(value: object) -> Iterator[str]:
         held, option = getattr(value, item.name), f"{type(value).__name__}.{item.name}"
         if held != default_of(item):
             yield option
+        yield f"{option} as {type(held).__name__}"
         if isinstance(held, str):
             yield f"{option}={held}"
         yield from options_reached(held)

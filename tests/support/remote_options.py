@@ -24,6 +24,7 @@ NO_WAY_FOR_FIELDS = {
     "DataSpec.labels=none": "of datasets of one's own, which are not on the server's storage",
     "DataSpec.normalizes_targets": "of pictures as targets, which are " + NOT_YET,
     "ListedItem.mask": "masks are found by their names (`from_masks`); a list of them is " + NOT_YET,
+    "TableSpec.valid_col as int": "columns are told by their headings, which are numbers as text where there are none",
     "ListedItem.part=test": "test pictures are a folder: `with_options(test=…)`",
 }
 
@@ -165,6 +166,6 @@ def unusual_stages() -> list[Stage]:
         *curves,
         replace(curves[0], wd=(0.1, 0.2)),
         *(FitSgdr(2, 1, 0.1, 3, wd, own) for wd in (0.1, (0.1, 0.2))),
-        LrFind(1e-5, 1.0, 50, False, 0.1),
+        *(LrFind(1e-5, 1.0, 50, False, wd) for wd in (0.1, (0.1, 0.2))),
         FreezeTo(1),
     ]

@@ -121,6 +121,7 @@ class ImageDataBunch:
         """Pictures named in the file path / csv_labels on the server, by the headings of its columns.
 
         Args:
+            fn_col, label_col: headings; the columns' numbers as text ("0") where there is no `header`.
             label_delim: between the labels of one cell; then, and with several label columns, a picture may have
                 several labels.
             labels: "category", "multi_category" or "float". Default: by the columns.

@@ -124,7 +124,7 @@ class RemoteLearner(Examining):
         end_lr: Lr = 10.0,
         num_it: int = 100,
         stop_div: bool = True,
-        wd: float | None = None,
+        wd: Wd = None,
         timeout: float | None = None,
     ) -> LrFinding:
         """Search a learning rate; the learner stays as it was. Rates, losses and suggestions by rule.

@@ -115,7 +115,7 @@ class LrFind:
     end_lr: Lr = 10.0
     num_it: int = 100
     stop_div: bool = True
-    wd: float | None = None
+    wd: Wd = None
 
     def to_proto(self) -> job_pb2.Stage:
         search = job_pb2.LrFind(
@@ -123,8 +123,8 @@ class LrFind:
             end_lr=lr_to_proto(self.end_lr),
             num_it=self.num_it,
             stop_div=self.stop_div,
-            wd=self.wd,
         )
+        put_wd(search, self.wd)
         return job_pb2.Stage(lr_find=search)
 
 
@@ -167,7 +167,13 @@ def _callbacks(callbacks: Sequence[Component]) -> list[learner_pb2.Component]:
 
 
 def put_wd(
-    message: job_pb2.Fit | job_pb2.FitOneCycle | job_pb2.FitFlatCos | job_pb2.FitSgdr | learner_pb2.Optimizer, wd: Wd
+    message: job_pb2.Fit
+    | job_pb2.FitOneCycle
+    | job_pb2.FitFlatCos
+    | job_pb2.FitSgdr
+    | job_pb2.LrFind
+    | learner_pb2.Optimizer,
+    wd: Wd,
 ) -> None:
     if isinstance(wd, int | float):
         message.wd = wd

@@ -185,18 +185,20 @@ class FitSgdr(_message.Message):
     def __init__(self, n_cycles: _Optional[int] = ..., cycle_len: _Optional[int] = ..., lr_max: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., cycle_mult: _Optional[int] = ..., wd: _Optional[float] = ..., callbacks: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., wd_per_group: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class LrFind(_message.Message):
-    __slots__ = ("start_lr", "end_lr", "num_it", "stop_div", "wd")
+    __slots__ = ("start_lr", "end_lr", "num_it", "stop_div", "wd", "wd_per_group")
     START_LR_FIELD_NUMBER: _ClassVar[int]
     END_LR_FIELD_NUMBER: _ClassVar[int]
     NUM_IT_FIELD_NUMBER: _ClassVar[int]
     STOP_DIV_FIELD_NUMBER: _ClassVar[int]
     WD_FIELD_NUMBER: _ClassVar[int]
+    WD_PER_GROUP_FIELD_NUMBER: _ClassVar[int]
     start_lr: _learner_pb2.LearningRate
     end_lr: _learner_pb2.LearningRate
     num_it: int
     stop_div: bool
     wd: float
-    def __init__(self, start_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., end_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., num_it: _Optional[int] = ..., stop_div: bool = ..., wd: _Optional[float] = ...) -> None: ...
+    wd_per_group: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, start_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., end_lr: _Optional[_Union[_learner_pb2.LearningRate, _Mapping]] = ..., num_it: _Optional[int] = ..., stop_div: bool = ..., wd: _Optional[float] = ..., wd_per_group: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Freeze(_message.Message):
     __slots__ = ()

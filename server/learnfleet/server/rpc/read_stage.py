@@ -121,10 +121,8 @@ def _read_lr_find(message: pb.LrFind, field: str, found: Violations, names: Name
     end = _read_lr(message, "end_lr", field, found, LearningRate(value=10.0))
     steps = message.num_it or 100
     found.number(f"{field}.num_it", steps, 2, _MAX_SEARCH)
-    wd = message.wd if message.HasField("wd") else None
-    if wd is not None:
-        found.number(f"{field}.wd", wd, 0, 10)
-    return LrFindStage(start, end, steps, message.stop_div if message.HasField("stop_div") else True, wd)
+    stop_div = message.stop_div if message.HasField("stop_div") else True
+    return LrFindStage(start, end, steps, stop_div, _read_own_wd(message, field, found))
 
 
 _READERS: dict[str, Callable[[Any, str, Violations, Names], Stage]] = {
@@ -141,9 +139,13 @@ def _read_common(
     message: _Fitting, field: str, found: Violations, names: Names
 ) -> tuple[WeightDecay, tuple[Component, ...]]:
     callbacks = read_components(message.callbacks, f"{field}.callbacks", found, names.callbacks, "callback")
+    return _read_own_wd(message, field, found), callbacks
+
+
+def _read_own_wd(message: _Fitting | pb.LrFind, field: str, found: Violations) -> WeightDecay:
     if not message.HasField("wd") and not message.wd_per_group:
-        return None, callbacks
-    return read_wd(message.wd, message.wd_per_group, field, found), callbacks
+        return None
+    return read_wd(message.wd, message.wd_per_group, field, found)
 
 
 def _read_moms(given: Sequence[float], field: str, found: Violations) -> tuple[float, ...]:

@@ -61,7 +61,12 @@ def learner_spec_to_proto(spec: LearnerSpec) -> learner_pb2.LearnerSpec:
 
 
 def _put_wd(
-    message: learner_pb2.Optimizer | job_pb2.Fit | job_pb2.FitOneCycle | job_pb2.FitFlatCos | job_pb2.FitSgdr,
+    message: learner_pb2.Optimizer
+    | job_pb2.Fit
+    | job_pb2.FitOneCycle
+    | job_pb2.FitFlatCos
+    | job_pb2.FitSgdr
+    | job_pb2.LrFind,
     wd: WeightDecay,
 ) -> None:
     if isinstance(wd, tuple):
@@ -100,7 +105,9 @@ def stage_to_proto(stage: Stage) -> job_pb2.Stage:
     if isinstance(stage, FreezeStage):
         return job_pb2.Stage(freeze_to=job_pb2.FreezeTo(n=stage.n))
     if isinstance(stage, LrFindStage):
-        return job_pb2.Stage(lr_find=_lr_find_to_proto(stage))
+        search = job_pb2.Stage(lr_find=_lr_find_to_proto(stage))
+        _put_wd(search.lr_find, stage.wd)
+        return search
     if isinstance(stage, FitStage):
         message = job_pb2.Stage(fit=job_pb2.Fit(epochs=stage.epochs, lr=_lr_to_proto(stage.lr)))
         fit: job_pb2.Fit | job_pb2.FitOneCycle | job_pb2.FitFlatCos | job_pb2.FitSgdr = message.fit
@@ -156,7 +163,6 @@ def _lr_find_to_proto(stage: LrFindStage) -> job_pb2.LrFind:
         end_lr=_lr_to_proto(stage.end_lr),
         num_it=stage.num_it,
         stop_div=stage.stop_div,
-        wd=stage.wd if isinstance(stage.wd, float) else None,
     )
 
 
