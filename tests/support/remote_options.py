@@ -23,14 +23,12 @@ NO_WAY_FOR_FIELDS = {
     "DataSpec.labels=boxes": NOT_YET,
     "DataSpec.labels=none": "of datasets of one's own, which are not on the server's storage",
     "DataSpec.normalizes_targets": "of pictures as targets, which are " + NOT_YET,
-    "ListedItem.mask": "masks are found by their names (`from_masks`); a list of them is " + NOT_YET,
     "TableSpec.valid_col as int": "columns are told by their headings, which are numbers as text where there are none",
     "ListedItem.part=test": "test pictures are a folder: `with_options(test=…)`",
 }
 
 # Fields of the messages that no value of the client sets.
 NO_VALUE_FOR_MESSAGES = {
-    "ListedItem.mask": NO_WAY_FOR_FIELDS["ListedItem.mask"],
     "Stage.freeze": "the client says `freeze_to(-1)`",
     "Stage.unfreeze": "the client says `freeze_to(0)`",
 }
@@ -150,6 +148,7 @@ def unusual_data(root: Path) -> list[ImageDataBunch]:
         ImageDataBunch.from_name_re(root, r"/(\w+)/", 0.4, 5),
         lists(["ant", "bee"], [False, True]),
         lists([1.5, 2.5], [False, True]).with_options(log=True),
+        lists(["a_mask.png", "b_mask.png"], [False, True], masks_of=["no", "yes"]),
         ImageDataBunch.from_masks(root, ["no", "yes"], "pics", "truth", "_P", ".png", 0.4, 5),
     ]
 

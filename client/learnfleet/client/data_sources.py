@@ -122,7 +122,15 @@ Source: TypeAlias = Folder | Table | Names | Listed | Masks
 
 
 def listed_item(name: str, label: str | Sequence[str] | float, is_valid: bool) -> learner_pb2.ListedItem:
-    part = learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN
     if isinstance(label, float):
-        return learner_pb2.ListedItem(file=name, values=(label,), part=part)
-    return learner_pb2.ListedItem(file=name, labels=(label,) if isinstance(label, str) else label, part=part)
+        return learner_pb2.ListedItem(file=name, values=(label,), part=_part(is_valid))
+    labels = (label,) if isinstance(label, str) else label
+    return learner_pb2.ListedItem(file=name, labels=labels, part=_part(is_valid))
+
+
+def listed_mask(name: str, mask: str, is_valid: bool) -> learner_pb2.ListedItem:
+    return learner_pb2.ListedItem(file=name, mask=mask, part=_part(is_valid))
+
+
+def _part(is_valid: bool) -> learner_pb2.DatasetType:
+    return learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from learnfleet.client.data_sources import Folder, Listed, Masks, Names, Source, Split, Table, listed_item
+from learnfleet.client.data_sources import (
+    Folder,
+    Listed,
+    Masks,
+    Names,
+    Source,
+    Split,
+    Table,
+    listed_item,
+    listed_mask,
+)
 from learnfleet.client.transform_specs import Transforms as Transforms
 from learnfleet.client.transform_specs import get_transforms as get_transforms
 from learnfleet.v1 import learner_pb2
@@ -159,11 +169,18 @@ class ImageDataBunch:
         ds_tfms: Transforms | None = None,
         size: Size = 224,
         bs: int = 64,
+        masks_of: Sequence[str] = (),
     ) -> ImageDataBunch:
         """Files below `path` on the server, with a label each (text, several texts, or a number) and whether it
         validates. Raises ValueError where these are not as many.
+
+        Args:
+            masks_of: classes in the order of the pixel values, where the labels are files of masks below `path`.
         """
         rows: Iterable[tuple[str, Any, bool]] = zip(fnames, labels, is_valid, strict=True)
+        if masks_of:
+            source = Listed(str(path), tuple(listed_mask(*row) for row in rows))
+            return cls(source, ds_tfms, size, bs, labels="mask", classes=tuple(masks_of)).with_options()
         items = [listed_item(*row) for row in rows]
         first = labels[0] if len(labels) else ""
         kind = "float" if isinstance(first, float) else "category" if isinstance(first, str) else "multi_category"

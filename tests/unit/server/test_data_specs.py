@@ -63,6 +63,14 @@ def masks(root: Path) -> RemoteData:
     return RemoteData.from_masks(str(root), ["no", "yes"], suffix="_P", size=None, bs=2, ds_tfms=get_transforms())
 
 
+def listed_masks(root: Path) -> RemoteData:
+    masks(root)
+    names = [f"{number:03}" for number in range(6)]
+    pictures, found = [f"images/{name}.png" for name in names], [f"labels/{name}_P.png" for name in names]
+    last = [name == names[-1] for name in names]
+    return RemoteData.from_lists(str(root), pictures, found, last, size=16, bs=2, masks_of=["no", "yes"])
+
+
 def the_names() -> Names:
     transforms = {
         name: tuple(Argument(**item) for item in arguments) for name, arguments in available_transforms().items()
@@ -92,6 +100,7 @@ def read(message: object, root: Path) -> tuple[DataSpec | None, list[tuple[str, 
         (table, LabelKind.MULTI_CATEGORY, ["rain", "sun"], (8, 2, 0)),
         (listed, LabelKind.FLOAT, ["value"], (6, 2, 0)),
         (masks, LabelKind.MASK, ["no", "yes"], (5, 1, 0)),
+        (listed_masks, LabelKind.MASK, ["no", "yes"], (5, 1, 0)),
     ],
 )
 def test_f001_f004_f006_f007_f015_data_described_remotely_are_read_checked_and_loaded(
