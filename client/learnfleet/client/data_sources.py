@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TypeAlias
 
 from learnfleet.v1 import learner_pb2
+
+Label: TypeAlias = "str | float | Sequence[str] | Sequence[float]"
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,29 @@ class Masks:
 Source: TypeAlias = Folder | Table | Names | Listed | Masks
 
 
-def listed_item(name: str, label: str | Sequence[str] | float, is_valid: bool) -> learner_pb2.ListedItem:
-    if isinstance(label, float):
-        return learner_pb2.ListedItem(file=name, values=(label,), part=_part(is_valid))
-    labels = (label,) if isinstance(label, str) else label
-    return learner_pb2.ListedItem(file=name, labels=labels, part=_part(is_valid))
+def kind_of_labels(labels: Sequence[Label]) -> str:
+    """By the first: a floating-point number, or several, are values; everything else names classes."""
+    first = labels[0] if len(labels) else ""
+    if isinstance(first, str) or not isinstance(first, Iterable):
+        return "float" if _is_real(first) else "category"
+    inner = next((part for label in labels for part in _parts_of(label)), "")
+    return "float" if _is_real(inner) else "multi_category"
+
+
+def numbered_classes(labels: Sequence[Label], is_valid: Sequence[bool]) -> tuple[str, ...]:
+    """Classes of the training pictures in the order of their numbers (10 after 2); () if they are no whole numbers."""
+    if not all(_is_whole(part) for label in labels for part in _parts_of(label)):
+        return ()
+    rows = zip(labels, is_valid, strict=True)
+    names = {str(part) for label, validates in rows if not validates for part in _parts_of(label)}
+    return tuple(sorted(names, key=int))
+
+
+def listed_item(name: str, label: Label, is_valid: bool, kind: str) -> learner_pb2.ListedItem:
+    parts = _parts_of(label)
+    if kind == "float":
+        return learner_pb2.ListedItem(file=name, values=[float(part) for part in parts], part=_part(is_valid))
+    return learner_pb2.ListedItem(file=name, labels=[str(part) for part in parts], part=_part(is_valid))
 
 
 def listed_mask(name: str, mask: str, is_valid: bool) -> learner_pb2.ListedItem:
@@ -134,3 +155,15 @@ def listed_mask(name: str, mask: str, is_valid: bool) -> learner_pb2.ListedItem:
 
 def _part(is_valid: bool) -> learner_pb2.DatasetType:
     return learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN
+
+
+def _parts_of(label: Label) -> Sequence[str | float]:
+    return [label] if isinstance(label, str) or not isinstance(label, Iterable) else list(label)
+
+
+def _is_real(part: object) -> bool:
+    return isinstance(part, Real) and not isinstance(part, Integral)
+
+
+def _is_whole(part: object) -> bool:
+    return isinstance(part, Integral) and not isinstance(part, bool)

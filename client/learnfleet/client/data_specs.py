@@ -9,14 +9,17 @@ from typing import Any, TypeAlias
 
 from learnfleet.client.data_sources import (
     Folder,
+    Label,
     Listed,
     Masks,
     Names,
     Source,
     Split,
     Table,
+    kind_of_labels,
     listed_item,
     listed_mask,
+    numbered_classes,
 )
 from learnfleet.client.transform_specs import Transforms as Transforms
 from learnfleet.client.transform_specs import get_transforms as get_transforms
@@ -164,15 +167,15 @@ class ImageDataBunch:
         cls,
         path: str | Path,
         fnames: Sequence[str],
-        labels: Sequence[str] | Sequence[Sequence[str]] | Sequence[float],
+        labels: Sequence[Label],
         is_valid: Sequence[bool],
         ds_tfms: Transforms | None = None,
         size: Size = 224,
         bs: int = 64,
         masks_of: Sequence[str] = (),
     ) -> ImageDataBunch:
-        """Files below `path` on the server, with a label each (text, several texts, or a number) and whether it
-        validates. Raises ValueError where these are not as many.
+        """Files below `path` on the server, with a label each (text, numbers, or several of either) and whether it
+        validates. Raises ValueError where these are not as many. Whole numbers are classes in the order of their size.
 
         Args:
             masks_of: classes in the order of the pixel values, where the labels are files of masks below `path`.
@@ -181,10 +184,10 @@ class ImageDataBunch:
         if masks_of:
             source = Listed(str(path), tuple(listed_mask(*row) for row in rows))
             return cls(source, ds_tfms, size, bs, labels="mask", classes=tuple(masks_of)).with_options()
-        items = [listed_item(*row) for row in rows]
-        first = labels[0] if len(labels) else ""
-        kind = "float" if isinstance(first, float) else "category" if isinstance(first, str) else "multi_category"
-        return cls(Listed(str(path), tuple(items)), ds_tfms, size, bs, labels=kind).with_options()
+        kind = kind_of_labels(labels)
+        items = tuple(listed_item(*row, kind) for row in rows)
+        classes = numbered_classes(labels, is_valid)
+        return cls(Listed(str(path), items), ds_tfms, size, bs, labels=kind, classes=classes).with_options()
 
     @classmethod
     def from_masks(

@@ -63,6 +63,21 @@ def masks(root: Path) -> RemoteData:
     return RemoteData.from_masks(str(root), ["no", "yes"], suffix="_P", size=None, bs=2, ds_tfms=get_transforms())
 
 
+def numbered(root: Path) -> RemoteData:
+    a_class_folder(root, 8)
+    names = [f"{number:03}.png" for number in range(8)]
+    return RemoteData.from_lists(
+        str(root), names, [10, 2] * 4, [number > 5 for number in range(8)], size=16, bs=3
+    ).with_options(val_bs=2)
+
+
+def several_numbers(root: Path) -> RemoteData:
+    a_class_folder(root, 8)
+    names = [f"{number:03}.png" for number in range(8)]
+    labels = [np.array([number, 0.5], dtype=np.float32) for number in range(8)]
+    return RemoteData.from_lists(str(root), names, labels, [number > 5 for number in range(8)], size=16, bs=3)
+
+
 def listed_masks(root: Path) -> RemoteData:
     masks(root)
     names = [f"{number:03}" for number in range(6)]
@@ -99,6 +114,8 @@ def read(message: object, root: Path) -> tuple[DataSpec | None, list[tuple[str, 
         (named, LabelKind.CATEGORY, ["ant", "bee"], (7, 3, 0)),
         (table, LabelKind.MULTI_CATEGORY, ["rain", "sun"], (8, 2, 0)),
         (listed, LabelKind.FLOAT, ["value"], (6, 2, 0)),
+        (numbered, LabelKind.CATEGORY, ["2", "10"], (6, 2, 0)),
+        (several_numbers, LabelKind.FLOAT, ["value 0", "value 1"], (6, 2, 0)),
         (masks, LabelKind.MASK, ["no", "yes"], (5, 1, 0)),
         (listed_masks, LabelKind.MASK, ["no", "yes"], (5, 1, 0)),
     ],
