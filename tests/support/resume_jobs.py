@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -145,23 +144,32 @@ class Forgetful(Callback):
 
 
 class BestSoFar(Callback):
-    """A metric that is a callback, with a state: the least loss of any validation batch in this learner's life."""
+    """A metric that is a callback, with states of both kinds: the least loss of any validation batch that this rank has
+    had in the learner's life, added over the ranks, and how many epochs there were, which all of them count.
+    """
 
     def __init__(self) -> None:
-        self._best = float("inf")
+        self._best, self._epochs = torch.tensor(1e6), 0
 
     def on_batch_end(self, state: TrainState) -> None:
         assert state.loss is not None
-        self._best = min(self._best, float(state.loss))
+        self._best = torch.minimum(self._best, torch.as_tensor(state.loss).detach().cpu())
 
     def on_epoch_end(self, state: TrainState) -> Changes:
-        return {"last_metrics": [*state.last_metrics, state.learner.world.sum(torch.tensor(self._best)).item()]}
+        self._epochs += 1
+        return {"last_metrics": [*state.last_metrics, state.learner.world.sum(self._best).item() + self._epochs]}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best if math.isfinite(self._best) else None}
+        return {"epochs": self._epochs}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        self._best = float("inf") if values["best"] is None else values["best"]
+        self._epochs = values["epochs"]
+
+    def rank_tensors(self) -> dict[str, torch.Tensor]:
+        return {"best": self._best}
+
+    def load_rank_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        self._best = tensors["best"]
 
 
 def _callback(name: str, arguments: dict[str, Any], learner: Learner) -> Callback:

@@ -170,6 +170,14 @@ def test_f095_every_registered_callback_takes_part_in_any_job() -> None:
 NO_HEALTH_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_f067_f095_what_each_rank_has_measured_in_earlier_fits_is_kept(lab: Lab, world_size: int) -> None:
+    kills = [("on_train_begin", 4, 0), ("validation", 8, world_size - 1), ("on_train_begin", 8, world_size - 1)]
+    learner = {"metrics": ["accuracy", "best"]}
+    found = lab.check(Scenario([FIT, FIT, FIT], [], learner=learner, world_size=world_size, waits=True, kills=kills))
+    assert found["attempts"] == 4
+
+
 @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=NO_HEALTH_CHECKS)
 @given(scenario=scenarios())
 def test_any_callbacks_and_any_kills_end_as_without_kills(lab: Lab, scenario: Scenario) -> None:

@@ -105,11 +105,14 @@ class Callback:
         """Take over what `tensors` gave."""
 
     def rank_tensors(self) -> dict[str, Tensor]:
-        """As `tensors`, but what each rank has for itself. All ranks are asked at the same step."""
+        """What each rank has for itself, where a `state_dict` is that of rank 0 alone; kept between fits as well.
+
+        All ranks are asked at the same step.
+        """
         return {}
 
     def load_rank_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `rank_tensors` gave on this rank, in a job with as many ranks."""
+        """Take over what `rank_tensors` gave on this rank, in a job with as many ranks; also before a fit."""
 
 
 class LearnerCallback(Callback):

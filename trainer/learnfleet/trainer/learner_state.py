@@ -202,10 +202,12 @@ def between_fits(learner: Learner) -> Events:
 
 def restore_between_fits(learner: Learner, snapshot: Snapshot) -> None:
     """What the learner's own callbacks have kept of earlier fits."""
-    saved = snapshot.state["callbacks"]
-    for name, callback in between_fits(learner).names().items():
+    saved, events = snapshot.state["callbacks"], between_fits(learner)
+    for name, callback in events.names().items():
         if name in saved:
             callback.load_state_dict(saved[name])
+    if snapshot.state["world_size"] == learner.world.size:
+        restore_rank_tensors(events, snapshot.callbacks, learner.world.rank)
 
 
 def restore_callbacks(learner: Learner, events: Events, snapshot: Snapshot) -> None:

@@ -186,7 +186,7 @@ class _TrainRun:
 
     def _save(self, position: JobPosition) -> None:
         """Every rank must call: rank 0 writes, the others tell what they keep for themselves."""
-        rank_tensors = gather_rank_tensors(self._events, self._learner.world) if self._events else {}
+        rank_tensors = gather_rank_tensors(self._events or between_fits(self._learner), self._learner.world)
         if self._writer is not None:
             self._writer.settle()  # what it writes lies in the memory that is about to be used again
             self._saved = self._snapshot(position, rank_tensors)
