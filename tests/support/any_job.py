@@ -169,10 +169,15 @@ def scenarios(draw: st.DrawFn, max_kills: int = 2, world_size: int = 1) -> Scena
     fits = draw(st.lists(fitting_stages(), min_size=1, max_size=2))
     stages = [stage for fit in fits for stage in (*draw(BETWEEN), fit)]
     epochs = sum(stage.get("epochs", 2) for stage in fits)
+    learner = draw(TEXT_LEARNERS if is_text else LEARNERS)
+    if learner.get("loss") == "focal" and ("mixup", False) in [
+        (name, given.get("stack_y")) for name, given in callbacks
+    ]:
+        learner["loss"] = "label_smoothing"  # focal loss refuses targets that are mixed themselves
     return Scenario(
         stages,
         callbacks,
-        draw(TEXT_LEARNERS if is_text else LEARNERS),
+        learner,
         "pictures" if samples else data,
         world_size=world_size,
         every_steps=draw(st.sampled_from([None, 1, 2, 3])),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from learnfleet.trainer.callback import Callback, Changes
 from learnfleet.trainer.ema import EMACallback
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.loss_functions import CrossEntropyFlat, LabelSmoothingCrossEntropy
+from learnfleet.trainer.loss_functions import CrossEntropyFlat, FocalLoss, LabelSmoothingCrossEntropy
 from learnfleet.trainer.losses import activation_of
 from learnfleet.trainer.mixup import CutMixCallback, MixUpCallback, MixUpLoss, cut_box
 from learnfleet.trainer.state import TrainState
@@ -128,6 +128,17 @@ def test_f072_mixed_classes_have_the_loss_of_their_probabilities_under_the_defau
     learner.fit(1, callbacks=[MixUpCallback(learner, stack_y=False), peek])
     assert all(isinstance(target, Tensor) and target.shape[1] == 3 for _, target, _ in peek.train)
     assert learner.recorder.rows[-1].valid_loss is not None
+
+
+def test_f072_f093_mixed_classes_are_smoothed_too_and_focal_loss_refuses_them() -> None:
+    logits, loss = torch.randn(4, 3, generator=torch.Generator().manual_seed(3)), LabelSmoothingCrossEntropy(0.2)
+    share, y, other = 0.7, torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 2, 1])
+    mixed = share * F.one_hot(y, 3) + (1 - share) * F.one_hot(other, 3)
+    expected = share * float(loss(logits, y)) + (1 - share) * float(loss(logits, other))
+    assert float(loss(logits, mixed)) == pytest.approx(expected)
+    learner = a_learner(loss_func=FocalLoss())
+    with pytest.raises(LearnerError, match=r"loss_func: .*stack_y=True"):
+        learner.fit(1, callbacks=[MixUpCallback(learner, stack_y=False)])
 
 
 def test_f072_masks_of_classes_are_not_mixed_themselves() -> None:

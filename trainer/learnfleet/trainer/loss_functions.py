@@ -48,7 +48,7 @@ class CrossEntropyFlat(nn.CrossEntropyLoss):
         self.axis = axis
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        if target.is_floating_point() and target.shape == output.shape:
+        if are_probabilities(target, output):
             return super().forward(flat_rows(output, self.axis), flat_rows(target, self.axis))
         return super().forward(flat_rows(output, self.axis), target.reshape(-1).long())
 
@@ -57,6 +57,11 @@ class CrossEntropyFlat(nn.CrossEntropyLoss):
 
     def decodes(self, activated: Tensor) -> Tensor:
         return activated.argmax(dim=self.axis)
+
+
+def are_probabilities(target: Tensor, output: Tensor) -> bool:
+    """Whether targets are shares of the classes and not their numbers."""
+    return target.is_floating_point() and target.shape == output.shape
 
 
 def flat_rows(output: Tensor, axis: int) -> Tensor:
@@ -70,7 +75,8 @@ def flat_rows(output: Tensor, axis: int) -> Tensor:
 class LabelSmoothingCrossEntropy(nn.Module):
     """eps / C * sum(-log p) + (1 - eps) * cross entropy, over the last dimension (fastai's).
 
-    Its outputs become probabilities by softmax; in fastai v1 `get_preds` gives raw outputs under this loss.
+    Its outputs become probabilities by softmax; in fastai v1 `get_preds` gives raw outputs under this loss. Targets may
+    be probabilities, as of CrossEntropyFlat.
 
     Source: Szegedy et al., "Rethinking the Inception architecture", 2016, arXiv:1512.00567.
     """
@@ -84,7 +90,10 @@ class LabelSmoothingCrossEntropy(nn.Module):
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         log_p = F.log_softmax(output, dim=-1)
         smooth = -log_p.mean(dim=-1)
-        true = F.nll_loss(log_p, target, reduction="none")
+        if are_probabilities(target, output):
+            true = -(target * log_p).sum(dim=-1)
+        else:
+            true = F.nll_loss(log_p, target, reduction="none")
         return reduced(self.eps * smooth + (1 - self.eps) * true, self.reduction)
 
     def activation(self, output: Tensor) -> Tensor:
@@ -105,6 +114,8 @@ class FocalLoss(nn.Module):
         self.gamma, self.axis, self.reduction = gamma, axis, reduction
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        if are_probabilities(target, output):
+            raise LearnerError("loss_func", "FocalLoss weighs items by their one class: use mixup with stack_y=True")
         plain = F.cross_entropy(flat_rows(output, self.axis), target.reshape(-1).long(), reduction="none")
         return reduced((1 - torch.exp(-plain)) ** self.gamma * plain, self.reduction)
 
