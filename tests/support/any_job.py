@@ -170,9 +170,8 @@ def scenarios(draw: st.DrawFn, max_kills: int = 2, world_size: int = 1) -> Scena
     stages = [stage for fit in fits for stage in (*draw(BETWEEN), fit)]
     epochs = sum(stage.get("epochs", 2) for stage in fits)
     learner = draw(TEXT_LEARNERS if is_text else LEARNERS)
-    if learner.get("loss") == "focal" and ("mixup", False) in [
-        (name, given.get("stack_y")) for name, given in callbacks
-    ]:
+    mixes_targets = any(name == "mixup" and not given.get("stack_y", True) for name, given in callbacks)
+    if mixes_targets and learner.get("loss") == "focal":
         learner["loss"] = "label_smoothing"  # focal loss refuses targets that are mixed themselves
     return Scenario(
         stages,
