@@ -110,3 +110,8 @@ def _kind(resources: Resources) -> str:
 def is_waiting(job: Job, controlled: set[str]) -> bool:
     """Whether a job wants to be started: queued, or left to restart by a server that is gone."""
     return job.id not in controlled and job.state in (JobState.QUEUED, JobState.RESTARTING)
+
+
+def is_orphaned(job: Job, controlled: set[str]) -> bool:
+    """Whether a job is at work by its state, and nobody sees to it."""
+    return job.id not in controlled and job.state in (JobState.STARTING, JobState.RUNNING, JobState.CANCELLING)

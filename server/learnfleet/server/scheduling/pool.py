@@ -73,7 +73,9 @@ class GroupPool:
         return entry.workers
 
     def adopt(self, group: Group) -> bool:
-        """Take over the workers that a server before this one has started, if they live."""
+        """Take over the workers that a server before this one has started, if they live. Safe to repeat."""
+        if self.is_warm(group.learner_id):
+            return True
         found = None if self._cluster.is_local else self._cluster.find_group(group)
         if found is None:
             self._store.delete_group(group.learner_id)

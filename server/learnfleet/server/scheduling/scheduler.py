@@ -13,12 +13,11 @@ from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
 from learnfleet.server.scheduling.finish import keep_last_checkpoint
-from learnfleet.server.scheduling.policy import Admission, admit, is_waiting, needs_workers
+from learnfleet.server.scheduling.policy import Admission, admit, is_orphaned, is_waiting, needs_workers
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
-_IDLE_CHECK_S = 5.0
 _SHUTDOWN_S = 20.0
 
 _log = logging.getLogger(__name__)
@@ -38,11 +37,13 @@ class Scheduler:
     services: Services
     cluster: RayCluster
     registry: ModelRegistry
+    idle_check_s: float = 5.0  # how often it looks when nothing tells it to
     _running: dict[str, _Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._changed = Event()
         self._stopping = Event()
+        self._has_adopted = False
         self._lock = Lock()
         self._thread = Thread(target=self._run, name="scheduler", daemon=True)
 
@@ -66,6 +67,8 @@ class Scheduler:
                 running.controller.cancel_requested.set()
             elif job.state is JobState.QUEUED:
                 job = store.transition(job_id, JobState.CANCELLED, "cancelled by request")
+            elif job.state is not JobState.RESTARTING and self.services.pool.is_warm(job.learner_id):
+                job = store.transition(job_id, JobState.CANCELLING, "")  # taken up soon, and its workers stopped
             else:
                 keep_last_checkpoint(store, self.services.config, job)
                 store.transition(job_id, JobState.CANCELLING, "")
@@ -88,47 +91,64 @@ class Scheduler:
     # -- the thread
 
     def _run(self) -> None:
-        try:
-            self.cluster.wait()
-            self._recover()
-        except Unavailable as error:
-            _log.error("no job can run: %s", error)
-            for job in self.services.store.unfinished_jobs():
-                self.services.store.set_reason(job.id, str(error))
-            return
         while not self._stopping.is_set():
             self._changed.clear()
             try:
+                self._adopt_groups()
                 self._tick()
+            except Unavailable as error:
+                _log.error("no job can run: %s", error)
+                self._say_to_all(str(error))
             except Exception:
                 _log.exception("the scheduler stumbled; it goes on")
-            self._changed.wait(_IDLE_CHECK_S)
+            self._changed.wait(self.idle_check_s)
 
-    def _recover(self) -> None:
-        """Take up what a server before this one has left: living workers, and jobs in every state."""
-        adopted = {group.learner_id for group in self.services.store.list_groups() if self.services.pool.adopt(group)}
+    def _adopt_groups(self) -> None:
+        """Take over the workers that a server before this one has left. Raises Unavailable; may then be repeated."""
+        if self._has_adopted:
+            return
+        self.cluster.wait()
+        for group in self.services.store.list_groups():
+            self.services.pool.adopt(group)
+        self._has_adopted = True
+
+    def _say_to_all(self, reason: str) -> None:
+        try:
+            for job in self.services.store.unfinished_jobs():
+                if is_waiting(job, set()) and job.reason != reason:
+                    self.services.store.set_reason(job.id, reason)
+        except Exception:
+            _log.exception("the reason why no job can run was not written")
+
+    def _take_up_orphans(self) -> None:
         for job in self.services.store.unfinished_jobs():
-            if job.state is JobState.QUEUED or job.state is JobState.RESTARTING:
-                continue
-            if job.learner_id in adopted and needs_workers(job):
-                self.services.pool.reserve(job.learner_id, job.resources)
-                if job.state is JobState.CANCELLING:
-                    self._launch(job, is_cancelled=True)
-                else:
-                    self._launch(job)
-            elif job.state is JobState.CANCELLING:
-                keep_last_checkpoint(self.services.store, self.services.config, job)
-                self.services.store.transition(job.id, JobState.CANCELLED, "cancelled by request")
-            else:
-                why = "the server was restarted; goes on from its last checkpoint"
-                self.services.store.transition(job.id, JobState.RESTARTING, why)
-            self.services.notify(job.id)
+            if is_orphaned(job, set(self._running)):
+                try:
+                    self._take_up(job)
+                except Exception:  # one job must not hold up all
+                    _log.exception("jobs/%s could not be taken up", job.id)
+
+    def _take_up(self, job: Job) -> None:
+        """See to a job at work that nobody controls: a server before this one did, or its controller stumbled."""
+        store = self.services.store
+        if needs_workers(job) and self.services.pool.is_warm(job.learner_id):
+            self.services.pool.reserve(job.learner_id, job.resources)
+            self._launch(job, is_cancelled=job.state is JobState.CANCELLING)
+        elif job.state is JobState.CANCELLING:
+            keep_last_checkpoint(store, self.services.config, job)
+            store.transition(job.id, JobState.CANCELLED, "cancelled by request")
+        else:
+            store.transition(
+                job.id, JobState.RESTARTING, "the server was interrupted; goes on from its last checkpoint"
+            )
+        self.services.notify(job.id)
 
     def _tick(self) -> None:
         self.services.pool.give_up_idle()
         with self._lock:
             if self._stopping.is_set():
                 return
+            self._take_up_orphans()
             unfinished = self.services.store.unfinished_jobs()
             controlled = set(self._running)
             waiting = sorted(
@@ -170,16 +190,22 @@ class Scheduler:
         thread.start()
 
     def _control(self, job: Job, controller: JobController | ExportController) -> None:
+        """The controller's thread. A job whose controller stumbled is taken up at the scheduler's next look."""
+        stumbled = False
         try:
             controller.run()
         except Exception:
+            stumbled = True
             _log.exception("the controller of jobs/%s stumbled", job.id)
-        finally:
-            with self._lock:
-                self._running.pop(job.id, None)
+        try:
             if needs_workers(job):
                 self._after(job)
-            self.services.notify(job.id)
+        except Exception:
+            _log.exception("the workers of jobs/%s were not given back in order", job.id)
+        with self._lock:  # after its workers: the next job on the learner would find them half given back
+            self._running.pop(job.id, None)
+        self.services.notify(job.id)
+        if not stumbled:  # at once it would stumble over the same again
             self.wake()
 
     def _after(self, job: Job) -> None:

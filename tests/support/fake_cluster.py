@@ -1,0 +1,171 @@
+"""A cluster without Ray, for tests of scheduling: its workers do as the test says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from learnfleet.server.config import Config
+from learnfleet.server.domain import Group, Job, JobKind, JobState, Learner, Resources, ShowWork
+from learnfleet.server.errors import Unavailable
+from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.scheduling.pool import GroupPool
+from learnfleet.server.scheduling.scheduler import Scheduler
+from learnfleet.server.scheduling.services import Services
+from learnfleet.server.store.sql import SqlStore
+from learnfleet.server.workers.protocol import Phase, RunRequest, WorkerDied, WorkerEvent, WorkerStatus
+from learnfleet.trainer.spec import DataSpec, LearnerSpec
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+OUTCOME = {"stopped": False, "metrics": {}, "skipped_images": 0}
+_TIMEOUT_S = 20
+
+
+class FaultyStore(SqlStore):
+    """A store whose disk is full while `is_full`."""
+
+    is_full = False
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.refused = threading.Event()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        if self.is_full:
+            self.refused.set()
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+        with super()._writing() as connection:
+            yield connection
+
+
+@dataclass
+class FakeGroup:
+    """Workers that run until the cluster says that they are done, and then tell of one event."""
+
+    cluster: FakeCluster
+    group: Group
+    requests: list[RunRequest] = field(default_factory=list)
+    is_alive: bool = True
+    is_lost: bool = False
+    is_stopped: bool = False
+
+    @property
+    def generation(self) -> int:
+        return self.group.generation
+
+    def start(self, request: RunRequest) -> None:
+        self._must_live()
+        self.requests.append(request)
+        self.cluster.started.set()
+
+    def poll(self, job_id: str, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
+        self._must_live()
+        if self.is_stopped:
+            return self._all(WorkerStatus(Phase.DONE, 1, 0, (), {**OUTCOME, "stopped": True}))
+        if not self.cluster.finishes.is_set():
+            return self._all(WorkerStatus(Phase.RUNNING, 1, 0, ()))
+        event = WorkerEvent(f"end/{len(self.requests)}", "data", {}, NOW.timestamp())
+        return self._all(WorkerStatus(Phase.DONE, 1, 0, (event,), OUTCOME))
+
+    def stop(self, job_id: str) -> None:
+        self.is_stopped = True
+
+    def kill(self) -> None:
+        self.is_alive = False
+
+    def _must_live(self) -> None:
+        if not self.is_alive:
+            raise WorkerDied("a worker process died")
+
+    def _all(self, status: WorkerStatus) -> tuple[WorkerStatus, ...]:
+        return (status,) * self.group.resources.num_workers
+
+
+@dataclass
+class FakeCluster:
+    """Workers at once, as many as are asked for."""
+
+    cpu_slots: int = 4
+    gpu_slots: int = 0
+    is_local: bool = True
+    is_reachable: bool = True
+    groups: list[FakeGroup] = field(default_factory=list)
+    started: threading.Event = field(default_factory=threading.Event)
+    finishes: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self) -> None:
+        if not self.is_reachable:
+            raise Unavailable("Ray cannot be reached")
+
+    def capacity(self) -> Capacity:
+        self.wait()
+        return Capacity(self.cpu_slots, self.gpu_slots, elastic=False)
+
+    def start_group(self, group: Group) -> FakeGroup:
+        self.wait()
+        self.groups.append(FakeGroup(self, group))
+        return self.groups[-1]
+
+
+@dataclass
+class Fleet:
+    """A scheduler over a real store and a fake cluster."""
+
+    folder: Path
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+
+    def __post_init__(self) -> None:
+        config = Config(self.folder)
+        self.store = FaultyStore(config.store_url)
+        self.told = threading.Condition()
+        self.pool = GroupPool(config, self.store, self.cluster)  # type: ignore[arg-type]
+        services = Services(config, self.store, self.pool, self._notify, self.cluster.is_local)
+        self.scheduler = Scheduler(services, self.cluster, None, idle_check_s=0.05)  # type: ignore[arg-type]
+
+    def _notify(self, job_id: str) -> None:
+        with self.told:
+            self.told.notify_all()
+
+    def queue(self, job_id: str, learner_id: str = "", resources: Resources = Resources(), at: datetime = NOW) -> Job:  # noqa: B008
+        """A job that draws pictures, on a learner of its own unless one is named that there is."""
+        learner = None if learner_id else Learner(job_id, LearnerSpec(DataSpec("/data"), "resnet18"), NOW, NOW)
+        job = Job(job_id, learner_id or job_id, JobKind.SHOW, ShowWork(), resources, JobState.QUEUED, "", at, at)
+        stored = self.store.create_job(job, learner=learner, fingerprint="f")
+        self.scheduler.wake()
+        return stored
+
+    def leave_running(self, job: Job) -> Job:
+        """As a server leaves a job that is killed while it runs it."""
+        self.store.transition(job.id, JobState.STARTING, attempt=1)
+        return self.store.transition(job.id, JobState.RUNNING)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what the scheduler's threads bring about."""
+        with self.told:
+            for _ in range(100 * _TIMEOUT_S):
+                if holds():
+                    return
+                self.told.wait(0.01)
+        raise AssertionError("it did not come about")
+
+    def until_state(self, job_id: str, state: JobState) -> Job:
+        self.until(lambda: self.store.get_job(job_id).state is state)
+        return self.store.get_job(job_id)
+
+    def until_controller_ends(self, job_id: str) -> None:
+        for thread in threading.enumerate():
+            if thread.name == f"job-{job_id}":
+                thread.join(_TIMEOUT_S)
+                assert not thread.is_alive()
+
+    def close(self) -> None:
+        self.scheduler.stop()
+        self.store.close()
