@@ -69,6 +69,19 @@ def test_a_job_whose_worker_is_killed_ends_with_the_same_tensors_as_one_that_was
     assert epochs == list(range(EPOCHS))
 
 
+def test_a_job_goes_on_when_the_process_that_talks_to_ray_is_killed(
+    client: Client, server: LocalServer, digests: tuple[str, str]
+) -> None:
+    job = a_job(client, "host-killed")
+    first_batch_of_epoch(job, 1)
+    children = psutil.Process(server.process.pid).children()
+    (host,) = [child for child in children if "learnfleet.server.workers.ray_host" in child.cmdline()]
+    os.kill(host.pid, signal.SIGKILL)
+    job.wait()
+    assert job.attempt == 2
+    assert (job.result.checkpoint.model_sha256, job.result.checkpoint.optimizer_sha256) == digests
+
+
 @pytest.fixture
 def own_server(tmp_path: Path, pictures: Path) -> Iterator[list[LocalServer]]:
     """A server that the test may kill and start again; the last of the list is stopped at the end."""

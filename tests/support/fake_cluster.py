@@ -97,6 +97,7 @@ class FakeCluster:
     gpu_slots: int = 0
     is_local: bool = True
     is_reachable: bool = True
+    refuses: int = 0  # so many groups, as if Ray had just been lost
     groups: list[FakeGroup] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
     finishes: threading.Event = field(default_factory=threading.Event)
@@ -111,6 +112,9 @@ class FakeCluster:
 
     def start_group(self, group: Group) -> FakeGroup:
         self.wait()
+        if self.refuses > 0:
+            self.refuses -= 1
+            raise Unavailable("Ray cannot be reached")
         self.groups.append(FakeGroup(self, group))
         return self.groups[-1]
 

@@ -37,7 +37,7 @@ class ServerRuntime:
         self._predictions = PredictionPool(config, store, self.cluster, registry)
 
     def start(self) -> None:
-        Thread(target=self.cluster.connect, name="ray-connect", daemon=True).start()
+        Thread(target=self.cluster.supervise, name="ray-supervisor", daemon=True).start()
         self._scheduler.start()
         self._exporter.start()
 

@@ -41,3 +41,34 @@ def test_the_scheduler_outlives_a_full_disk_at_its_start(fleet: Fleet) -> None:
     fleet.store.is_full = False
     fleet.until_state("one", JobState.SUCCEEDED)
     fleet.until_state("two", JobState.SUCCEEDED)
+
+
+def test_jobs_wait_while_ray_is_away_and_run_when_it_is_back(fleet: Fleet) -> None:
+    fleet.cluster.finishes.set()
+    fleet.cluster.is_reachable = False
+    fleet.queue("one")
+    fleet.scheduler.start()
+    fleet.until(lambda: fleet.store.get_job("one").reason == "Ray cannot be reached")
+    fleet.cluster.is_reachable = True
+    fleet.until_state("one", JobState.SUCCEEDED)
+
+
+def test_a_job_that_meets_a_lost_ray_at_its_start_is_queued_again_and_loses_no_restart(fleet: Fleet) -> None:
+    fleet.cluster.finishes.set()
+    fleet.cluster.refuses = 10  # more than a job's restarts
+    fleet.queue("one")
+    fleet.scheduler.start()
+    assert fleet.until_state("one", JobState.SUCCEEDED).attempt == 11
+
+
+def test_warm_workers_that_were_lost_with_ray_are_replaced_before_the_next_job(fleet: Fleet) -> None:
+    fleet.cluster.finishes.set()
+    fleet.scheduler.start()
+    fleet.queue("one")
+    fleet.until_state("one", JobState.SUCCEEDED)
+    fleet.until_controller_ends("one")
+    assert fleet.pool.is_warm("one")
+    fleet.cluster.groups[0].is_alive, fleet.cluster.groups[0].is_lost = False, True
+    assert not fleet.pool.is_warm("one")
+    fleet.queue("two", "one")
+    assert fleet.until_state("two", JobState.SUCCEEDED).attempt == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
+from learnfleet.server.errors import Unavailable
 from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
 from learnfleet.server.scheduling.policy import Decision, decide
 from learnfleet.server.scheduling.services import Services
@@ -51,17 +52,18 @@ class JobController:
     cancel_requested: Event = field(default_factory=Event)
     shutdown_requested: Event = field(default_factory=Event)
     _restarts: int = 0
+    _is_handed_back: bool = False
 
     @property
     def _store(self) -> Store:
         return self.services.store
 
     def run(self) -> None:
-        """Until the job is over, or the server shuts down."""
+        """Until the job is over, given back to the scheduler, or the server shuts down."""
         job = self._store.get_job(self.job_id)
         adopted = job.state in (JobState.STARTING, JobState.RUNNING, JobState.CANCELLING)
         self._ingest_journals(job)
-        while not job.state.final and not self.shutdown_requested.is_set():
+        while not (job.state.final or self._is_handed_back or self.shutdown_requested.is_set()):
             if self.cancel_requested.is_set() and not adopted:
                 job = self._cancelled(job)
                 break
@@ -99,6 +101,8 @@ class JobController:
             return self._follow(job, group)
         except WorkerDied as error:
             return self._failed(job, RunError(ErrorKind.LOST, str(error)))
+        except Unavailable as error:
+            return self._handed_back(job, str(error))
         except Exception as error:
             _log.exception("jobs/%s, attempt %s failed in the server", job.id, job.attempt)
             return self._failed(job, RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}"))
@@ -154,6 +158,13 @@ class JobController:
         done = finish(self._store, job, outcome)
         self.services.notify(job.id)
         return done
+
+    def _handed_back(self, job: Job, reason: str) -> Job:
+        """No workers can be had now, which is no fault of the job's: the scheduler starts it again when they can."""
+        self._is_handed_back = True
+        if job.state is JobState.CANCELLING or self.cancel_requested.is_set():
+            return self._cancelled(job)
+        return self._move(job, JobState.RESTARTING, reason)
 
     def _cancelled(self, job: Job) -> Job:
         keep_last_checkpoint(self._store, self.services.config, job)

@@ -48,7 +48,7 @@ class GroupPool:
     def is_warm(self, learner_id: str) -> bool:
         with self._lock:
             entry = self._entries.get(learner_id)
-            return entry is not None and entry.workers is not None
+            return entry is not None and entry.workers is not None and not entry.workers.is_lost
 
     def reserve(self, learner_id: str, resources: Resources) -> None:
         """Occupy the slots for a learner whose job was admitted; its warm workers, if they fit, are at work again."""
@@ -62,9 +62,14 @@ class GroupPool:
             self._end(learner_id, entry.workers)
 
     def obtain(self, learner_id: str) -> HostedGroup:
-        """The workers of a reserved learner, started if there are none. Blocks for seconds then. Raises WorkerDied."""
+        """The workers of a reserved learner, started if there are none. Blocks for seconds then.
+
+        Raises WorkerDied; Unavailable while there is no Ray.
+        """
         with self._lock:
             entry = self._entries[learner_id]
+        if entry.workers is not None and entry.workers.is_lost:
+            self.discard_workers(learner_id)
         if entry.workers is None:
             generation = self._store.next_generation(learner_id)
             group = Group(learner_id, generation, entry.resources, self._config.ray_namespace)

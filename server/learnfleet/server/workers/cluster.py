@@ -1,41 +1,51 @@
-"""The Ray cluster: started here and dying with the server, or somebody else's that is joined."""
+"""The Ray cluster: started here and dying with the server, or somebody else's that is joined. Lost, it is had anew."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.rpc.ports import Capacity
-from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
-from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
+from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
+from learnfleet.server.workers.protocol import RunRequest, WorkerStatus
+from learnfleet.server.workers.ray_host import RaySettings
 
 _TOKEN_FILE = "ray-token"
 _OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of size goes through it
-_END_TIMEOUT_S = 15.0
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 15.0
 
 _log = logging.getLogger(__name__)
 
 
 class RayCluster:
-    """Ray, through its host process. `connect` runs in a thread: the server listens before."""
+    """Ray, through its host process. `supervise` runs in a thread: the server listens before."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._ready = threading.Event()
+    def __init__(
+        self,
+        config: Config,
+        start_process: Callable[[Path, Mapping[str, str]], HostProcess] = HostProcess,
+        first_pause_s: float = _FIRST_PAUSE_S,
+    ) -> None:
+        self._config, self._start_process, self._first_pause_s = config, start_process, first_pause_s
+        self._told = threading.Condition()
+        self._closing = threading.Event()
+        self._process: HostProcess | None = None
+        self._host: SafeHost | None = None
         self._error: str | None = None
-        self._host: RayHost | None = None
-        self._process: subprocess.Popen[str] | None = None
         self._folder = tempfile.mkdtemp(prefix="learnfleet-")  # short: socket paths have a limit
 
     @property
@@ -48,39 +58,52 @@ class RayCluster:
     def _num_cpus(self) -> int:
         return self._config.cpu_slots or os.cpu_count() or 1
 
-    def connect(self) -> None:
-        """Start or join Ray. Blocks for seconds; errors are kept for those who wait for it."""
-        try:
-            host = self._start_host()
-            host.connect(
-                RaySettings(self._config.ray_address, self._config.ray_namespace, self._num_cpus(), _OBJECT_STORE_BYTES)
-            )
-            self._host = host
-        except Exception as error:
-            _log.exception("Ray cannot be had")
-            self._error = f"Ray cannot be had: {error}"
-        finally:
-            self._ready.set()
+    # -- the thread
 
-    def _start_host(self) -> RayHost:
-        socket, key = str(Path(self._folder) / "ray-host"), secrets.token_bytes(32)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "learnfleet.server.workers.ray_host", socket],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=self._environment(),
+    def supervise(self) -> None:
+        """Start or join Ray, and again whenever it is lost, until `close`. Errors are told to those who wait for it."""
+        pause_s, since = self._first_pause_s, datetime.now(UTC)
+        for number in count(1):
+            if self._closing.is_set():
+                return
+            try:
+                process = self._connect(number)
+            except Exception as error:
+                if self._closing.is_set():
+                    return
+                _log.exception("Ray cannot be had")
+                self._tell(None, f"Ray cannot be reached since {since:%H:%M} UTC, it is tried again: {error}")
+                self._closing.wait(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                continue
+            self._tell(process.host, None)
+            process.has_ended()
+            self._tell(None, None)
+            pause_s, since = self._first_pause_s, datetime.now(UTC)
+            if not self._closing.is_set():
+                _log.error("the process that talks to Ray died; starting a new one")
+
+    def _connect(self, number: int) -> HostProcess:
+        process = self._start_process(Path(self._folder) / f"ray-host-{number}", self._environment())
+        self._process = process
+        settings = RaySettings(
+            self._config.ray_address, self._config.ray_namespace, self._num_cpus(), _OBJECT_STORE_BYTES
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(key.hex() + "\n")
-        self._process.stdin.flush()
-        if self._process.stdout.readline().strip() != "ready":
-            raise RuntimeError(f"its host process ended with status {self._process.wait()}; see the lines above")
-        HostManager.register("host")
-        manager = HostManager(socket, key)
-        manager.connect()
-        return manager.host()  # type: ignore[attr-defined, no-any-return]
+        try:
+            if not self._closing.is_set():
+                process.connect(settings)
+        except Exception:
+            process.end()
+            raise
+        if self._closing.is_set():
+            process.end()
+        return process
+
+    def _tell(self, host: SafeHost | None, error: str | None) -> None:
+        with self._told:
+            if not self._closing.is_set():
+                self._host, self._error = host, error
+            self._told.notify_all()
 
     def _environment(self) -> dict[str, str]:
         defaults = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -90,12 +113,18 @@ class RayCluster:
             environment["RAY_AUTH_TOKEN_PATH"] = str(_own_token(self._config.data_dir))
         return environment
 
-    def wait(self) -> RayHost:
-        """Until it is connected. Raises Unavailable if it cannot be."""
-        self._ready.wait()
-        if self._host is None:
-            raise Unavailable(self._error or "Ray has been left")
-        return self._host
+    # -- what is asked of it
+
+    def wait(self) -> SafeHost:
+        """Until it is connected. Raises Unavailable once it was found that it cannot be, for now."""
+        with self._told:
+            self._told.wait_for(lambda: self._error is not None or self._is_connected())
+            if self._host is None:
+                raise Unavailable(self._error or "Ray has been left")
+            return self._host
+
+    def _is_connected(self) -> bool:
+        return self._host is not None and not self._host.is_lost
 
     def capacity(self) -> Capacity:
         """Raises Unavailable."""
@@ -103,23 +132,24 @@ class RayCluster:
         return Capacity(cpus, gpus, elastic=not self.is_local)
 
     def start_group(self, group: Group) -> HostedGroup:
-        """Place and start workers. Blocks for seconds. Raises WorkerDied."""
-        self.wait().start_group(group, not self.is_local)
-        return HostedGroup(group, self.wait())
+        """Place and start workers. Blocks for seconds. Raises WorkerDied, Unavailable."""
+        host = self.wait()
+        host.start_group(group, not self.is_local)
+        return HostedGroup(group, host, self)
 
     def find_group(self, group: Group) -> HostedGroup | None:
-        """The group's workers, if all of them live."""
-        return HostedGroup(group, self.wait()) if self.wait().find_group(group) else None
+        """The group's workers, if all of them live. Raises Unavailable."""
+        host = self.wait()
+        return HostedGroup(group, host, self) if host.find_group(group) else None
 
     def close(self) -> None:
         """Leave it; a local one ends."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            try:
-                self._process.wait(_END_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        with self._told:
+            self._closing.set()
+            self._host, self._error = None, "Ray has been left"
+            self._told.notify_all()
+        if self._process is not None:
+            self._process.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -128,26 +158,34 @@ class HostedGroup:
     """A GroupHandle (protocol.py) on workers in the host process's care."""
 
     group: Group
-    host: RayHost
+    host: SafeHost
+    cluster: RayCluster
 
     @property
     def generation(self) -> int:
         return self.group.generation
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the host process that knew the workers is gone."""
+        return self.host.is_lost
+
     def start(self, request: RunRequest) -> None:
         self.host.start(self.group, request)
 
     def poll(self, job_id: str, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
-        try:
-            return self.host.poll(self.group, job_id, acknowledged)
-        except (EOFError, ConnectionError) as error:
-            raise WorkerDied("the process that talks to Ray died") from error
+        return self.host.poll(self.group, job_id, acknowledged)
 
     def stop(self, job_id: str) -> None:
-        self.host.stop(self.group, job_id)
+        with contextlib.suppress(HostLost):
+            self.host.stop(self.group, job_id)
 
     def kill(self) -> None:
-        self.host.kill(self.group)
+        """By the host process there is now: workers of somebody else's Ray outlive the one that started them."""
+        try:
+            self.cluster.wait().kill(self.group)
+        except Unavailable as error:
+            _log.warning("the workers of learners/%s are left to Ray: %s", self.group.learner_id, error)
 
 
 def _own_token(data_dir: Path) -> Path:

@@ -118,7 +118,7 @@ class RayHost:
         self._of(group).stop(job_id)
 
     def kill(self, group: Group) -> None:
-        found = self._groups.pop(_key(group), None)
+        found = self._groups.pop(_key(group), None) or find_group(group)  # which a host before this one has started
         if found is not None:
             found.kill()
 

@@ -1,0 +1,132 @@
+"""The process of ray_host.py as the control server sees it: started, asked, and found to be gone."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from learnfleet.server.domain import Group
+from learnfleet.server.errors import Unavailable
+from learnfleet.server.workers.predict_worker import Answer
+from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
+from learnfleet.trainer.body_info import BodyInfo
+from learnfleet.trainer.errors import LearnerError
+
+_END_TIMEOUT_S = 15.0
+_NOTICE_S = 1.0  # a process's sockets close before its end is seen
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class HostLost(WorkerDied, Unavailable):
+    """The process that talks to Ray died. To a job: its workers are gone; to a caller: the same may succeed later."""
+
+    def __init__(self) -> None:
+        super().__init__("the process that talks to Ray died; a new one is started")
+
+
+class HostProcess:
+    """Starts the process. Raises RuntimeError if it does not come up; `connect` then lets it start or join Ray."""
+
+    def __init__(self, socket: Path, environment: Mapping[str, str]) -> None:
+        key = secrets.token_bytes(32)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "learnfleet.server.workers.ray_host", str(socket)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=dict(environment),
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(key.hex() + "\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline().strip() != "ready":
+            raise RuntimeError(f"its host process ended with status {self._process.wait()}; see the lines above")
+        HostManager.register("host")
+        manager = HostManager(str(socket), key)
+        manager.connect()
+        self.host = SafeHost(manager.host(), self.has_ended)  # type: ignore[attr-defined]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def connect(self, settings: RaySettings) -> None:
+        """Start or join Ray. Blocks for seconds; raises whatever Ray does."""
+        self.host.connect(settings)
+
+    def has_ended(self, timeout_s: float | None = None) -> bool:
+        """Whether the process is gone, waited for at most so long (None: until it is)."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def end(self) -> None:
+        """Leave Ray, and end the process if it has not ended. Blocks for a bounded time."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        if not self.has_ended(_END_TIMEOUT_S):
+            self._process.kill()
+            self._process.wait()
+
+
+class SafeHost:
+    """The methods of RayHost, which see. Where their process is gone they raise HostLost, and nothing of sockets."""
+
+    def __init__(self, host: RayHost, has_ended: Callable[[float], bool]) -> None:
+        self._host, self._has_ended = host, has_ended
+
+    @property
+    def is_lost(self) -> bool:
+        return self._has_ended(0)
+
+    def connect(self, settings: RaySettings) -> None:
+        self._host.connect(settings)
+
+    def slots(self) -> tuple[int, int]:
+        return self._ask(self._host.slots)
+
+    def catalog(self) -> dict[str, Any]:
+        return self._ask(self._host.catalog)
+
+    def body(self, architecture: str, cut: int | None) -> BodyInfo | LearnerError | None:
+        return self._ask(self._host.body, architecture, cut)
+
+    def start_group(self, group: Group, detached: bool) -> None:
+        self._ask(self._host.start_group, group, detached)
+
+    def find_group(self, group: Group) -> bool:
+        return self._ask(self._host.find_group, group)
+
+    def start(self, group: Group, request: RunRequest) -> None:
+        self._ask(self._host.start, group, request)
+
+    def poll(self, group: Group, job_id: str, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
+        return self._ask(self._host.poll, group, job_id, acknowledged)
+
+    def stop(self, group: Group, job_id: str) -> None:
+        self._ask(self._host.stop, group, job_id)
+
+    def kill(self, group: Group) -> None:
+        self._ask(self._host.kill, group)
+
+    def predict(self, export: str, image: bytes, thresh: float | None, tta: bool) -> Answer:
+        return self._ask(self._host.predict, export, image, thresh, tta)
+
+    def _ask(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except TimeoutError:  # an answer of the host's
+            raise
+        except (EOFError, OSError) as error:
+            self._has_ended(_NOTICE_S)  # so that who asks again does not meet the same process
+            raise HostLost from error
