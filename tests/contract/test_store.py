@@ -271,3 +271,19 @@ def test_what_a_job_is_to_keep_survives_in_the_store(opened: Callable[[], Store]
     again = opened()
     assert again.get_job("one").work == work
     again.close()
+
+
+def test_reasons_are_written_to_those_that_wait_and_to_no_others(store: Store) -> None:
+    for name in ("queued", "running", "restarting", "untold"):
+        create(store, a_job(name, name))
+    for name in ("running", "restarting"):
+        store.transition(name, JobState.STARTING, "starts", attempt=1)
+    store.transition("restarting", JobState.RESTARTING, "a worker died")
+    store.set_reasons(dict.fromkeys(("queued", "running", "restarting"), "needs 2 CPU slots"))
+    reasons = {job.id: job.reason for job in store.unfinished_jobs()}
+    assert reasons == {
+        "queued": "needs 2 CPU slots",
+        "running": "starts",
+        "restarting": "needs 2 CPU slots",
+        "untold": "waits",
+    }

@@ -36,12 +36,14 @@ class FaultyStore(SqlStore):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.refused = threading.Event()
+        self.transactions = 0  # that write
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         if self.is_full:
             self.refused.set()
             raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+        self.transactions += 1
         with super()._writing() as connection:
             yield connection
 
@@ -101,6 +103,11 @@ class FakeCluster:
     groups: list[FakeGroup] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
     finishes: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Event = field(default_factory=threading.Event)  # for its size
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def wait(self) -> None:
         if not self.is_reachable:
@@ -108,6 +115,8 @@ class FakeCluster:
 
     def capacity(self) -> Capacity:
         self.wait()
+        self.asked.set()
+        self.answers.wait()
         return Capacity(self.cpu_slots, self.gpu_slots, elastic=False)
 
     def start_group(self, group: Group) -> FakeGroup:

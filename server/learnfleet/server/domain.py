@@ -208,6 +208,18 @@ class Job:
 
 
 @dataclass(frozen=True)
+class JobBrief:
+    """What scheduling needs of a job: thousands are read at a time, and their work is large."""
+
+    id: str
+    learner_id: str
+    kind: JobKind
+    resources: Resources
+    state: JobState
+    reason: str
+
+
+@dataclass(frozen=True)
 class NewEvent:
     """Something that happened to a job. Equal ids mean the same thing happened: repeats are dropped.
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from learnfleet.server.domain import ExportWork, InterpretWork, Job, JobKind, JobState, Resources
+from learnfleet.server.domain import JobBrief, JobKind, JobState, Resources
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.policy import Decision, Held, admit, decide
 from learnfleet.server.workers.protocol import ErrorKind, RunError
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 FOUR = Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
 
 
-def a_job(job_id: str, learner: str, workers: int = 2, kind: JobKind = JobKind.INTERPRET) -> Job:
-    work = ExportWork("m") if kind is JobKind.EXPORT else InterpretWork()
-    return Job(job_id, learner, kind, work, Resources(workers), JobState.QUEUED, "", NOW, NOW)
+def a_job(job_id: str, learner: str, workers: int = 2, kind: JobKind = JobKind.INTERPRET) -> JobBrief:
+    return JobBrief(job_id, learner, kind, Resources(workers), JobState.QUEUED, "")
 
 
 def test_jobs_start_in_order_while_there_is_room_and_the_rest_say_what_they_wait_for() -> None:

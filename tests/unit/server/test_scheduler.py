@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,32 @@ def test_warm_workers_that_were_lost_with_ray_are_replaced_before_the_next_job(f
     assert not fleet.pool.is_warm("one")
     fleet.queue("two", "one")
     assert fleet.until_state("two", JobState.SUCCEEDED).attempt == 1
+
+
+def test_what_many_jobs_wait_for_is_written_at_once_and_only_when_it_changes(fleet: Fleet) -> None:
+    fleet.cluster.cpu_slots = 0
+    for number in range(50):
+        fleet.queue(f"job{number}")
+    before = fleet.store.transactions
+    fleet.scheduler.start()
+    fleet.until(lambda: fleet.store.get_job("job49").reason != "")
+    for _ in range(3):
+        fleet.cluster.asked.clear()
+        fleet.scheduler.wake()
+        fleet.cluster.asked.wait()
+    assert fleet.store.transactions == before + 1
+
+
+def test_a_job_is_cancelled_while_ray_does_not_answer_the_scheduler(fleet: Fleet) -> None:
+    fleet.cluster.answers.clear()
+    fleet.queue("one")
+    fleet.scheduler.start()
+    fleet.cluster.asked.wait()
+    cancelling = ThreadPoolExecutor().submit(fleet.scheduler.cancel, "one")
+    try:
+        assert cancelling.result(timeout=5).state is JobState.CANCELLED
+    finally:
+        fleet.cluster.answers.set()
+    fleet.queue("two")
+    fleet.until_state("two", JobState.RUNNING)
+    assert fleet.store.get_job("one").reason == "cancelled by request"

@@ -46,6 +46,8 @@ class ExportController:
             self._move(self._move(job, JobState.CANCELLING, ""), JobState.CANCELLED, "cancelled by request")
 
     def _started(self, job: Job) -> Job:
+        if job.state.final:
+            return job
         learner = self.services.store.get_learner(job.learner_id)
         start = job.start_checkpoint_id or learner.checkpoint_id
         if start is None:

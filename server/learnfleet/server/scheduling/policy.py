@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from learnfleet.server.domain import Job, JobKind, JobState, Resources
+from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Resources
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.workers.protocol import ErrorKind, RunError
 
@@ -39,16 +39,18 @@ class Held:
 class Admission:
     """Whether a job may start: at once, after ending idle groups, or not yet and why."""
 
-    job: Job
+    job: JobBrief
     evict: tuple[str, ...] = ()  # learners whose idle workers are given up for it
     waits_for: str = ""  # empty: it may start
 
 
-def needs_workers(job: Job) -> bool:
+def needs_workers(job: Job | JobBrief) -> bool:
     return job.kind is not JobKind.EXPORT
 
 
-def admit(waiting: Sequence[Job], active: Sequence[Job], held: Sequence[Held], capacity: Capacity) -> list[Admission]:
+def admit(
+    waiting: Sequence[JobBrief], active: Sequence[JobBrief], held: Sequence[Held], capacity: Capacity
+) -> list[Admission]:
     """Look at the waiting jobs, oldest first, and say of each whether it may start.
 
     One job at a time works on a learner. A job that does not fit holds back those after it that need workers too:
@@ -56,7 +58,7 @@ def admit(waiting: Sequence[Job], active: Sequence[Job], held: Sequence[Held], c
     """
     busy_learners = {job.learner_id: job.id for job in active}
     groups = {group.learner_id: group for group in held}
-    blocked_by: Job | None = None
+    blocked_by: JobBrief | None = None
     admissions: list[Admission] = []
     for job in waiting:
         if job.learner_id in busy_learners:
@@ -80,7 +82,7 @@ def admit(waiting: Sequence[Job], active: Sequence[Job], held: Sequence[Held], c
     return admissions
 
 
-def _fit(job: Job, groups: dict[str, Held], capacity: Capacity) -> Admission:
+def _fit(job: JobBrief, groups: dict[str, Held], capacity: Capacity) -> Admission:
     own = groups.get(job.learner_id)
     if own is not None and own.resources == job.resources:
         return Admission(job)
@@ -107,11 +109,11 @@ def _kind(resources: Resources) -> str:
     return "GPU" if resources.gpus_per_worker else "CPU"
 
 
-def is_waiting(job: Job, controlled: set[str]) -> bool:
+def is_waiting(job: Job | JobBrief, controlled: set[str]) -> bool:
     """Whether a job wants to be started: queued, or left to restart by a server that is gone."""
     return job.id not in controlled and job.state in (JobState.QUEUED, JobState.RESTARTING)
 
 
-def is_orphaned(job: Job, controlled: set[str]) -> bool:
+def is_orphaned(job: Job | JobBrief, controlled: set[str]) -> bool:
     """Whether a job is at work by its state, and nobody sees to it."""
     return job.id not in controlled and job.state in (JobState.STARTING, JobState.RUNNING, JobState.CANCELLING)

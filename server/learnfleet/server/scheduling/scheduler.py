@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
-from learnfleet.server.domain import Job, JobKind, JobState
+from learnfleet.server.domain import Job, JobBrief, JobKind, JobState
 from learnfleet.server.errors import FailedPrecondition, Unavailable
-from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
 from learnfleet.server.scheduling.finish import keep_last_checkpoint
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Running:
-    job: Job
+    job: JobBrief
     controller: JobController | ExportController
     thread: Thread
 
@@ -114,26 +114,63 @@ class Scheduler:
 
     def _say_to_all(self, reason: str) -> None:
         try:
-            for job in self.services.store.unfinished_jobs():
-                if is_waiting(job, set()) and job.reason != reason:
-                    self.services.store.set_reason(job.id, reason)
+            waiting = (job for job in self.services.store.unfinished_jobs() if is_waiting(job, set()))
+            self._write_reasons(dict.fromkeys(waiting, reason))
         except Exception:
             _log.exception("the reason why no job can run was not written")
 
-    def _take_up_orphans(self) -> None:
-        for job in self.services.store.unfinished_jobs():
-            if is_orphaned(job, set(self._running)):
-                try:
-                    self._take_up(job)
-                except Exception:  # one job must not hold up all
-                    _log.exception("jobs/%s could not be taken up", job.id)
+    def _write_reasons(self, reasons: Mapping[JobBrief, str]) -> None:
+        self.services.store.set_reasons({job.id: why for job, why in reasons.items() if why != job.reason})
 
-    def _take_up(self, job: Job) -> None:
-        """See to a job at work that nobody controls: a server before this one did, or its controller stumbled."""
-        store = self.services.store
-        if needs_workers(job) and self.services.pool.is_warm(job.learner_id):
+    def _tick(self) -> None:
+        """One look at all jobs. The lock is held for moments: cancelling must not wait for Ray, or for a long queue."""
+        self.services.pool.give_up_idle()
+        with self._lock:
+            controlled = set(self._running)  # before the jobs are read: one that ends in between is not an orphan
+        unfinished = self.services.store.unfinished_jobs()
+        self._take_up([job for job in unfinished if is_orphaned(job, controlled)])
+        waiting = [job for job in unfinished if is_waiting(job, controlled)]
+        if waiting:
+            self._admit(sorted(waiting, key=lambda job: job.state is JobState.QUEUED))
+
+    def _admit(self, waiting: Sequence[JobBrief]) -> None:
+        with self._lock:
+            active = [item.job for item in self._running.values()]
+        admissions = admit(waiting, active, self.services.pool.held(), self.cluster.capacity())
+        for admission in admissions:
+            if not admission.waits_for:
+                self._begin(admission)
+        self._write_reasons({admission.job: admission.waits_for for admission in admissions if admission.waits_for})
+
+    def _begin(self, admission: Admission) -> None:
+        job = admission.job
+        for learner_id in admission.evict:
+            self.services.pool.give_up(learner_id)
+        if needs_workers(job):
             self.services.pool.reserve(job.learner_id, job.resources)
-            self._launch(job, is_cancelled=job.state is JobState.CANCELLING)
+        with self._lock:
+            if not self._stopping.is_set():
+                self._launch(job)
+
+    def _take_up(self, orphans: Sequence[JobBrief]) -> None:
+        """See to jobs at work that nobody controls: a server before this one did, or their controllers stumbled."""
+        for job in orphans:
+            try:
+                with self._lock:
+                    self._take_up_one(job)
+                self.services.notify(job.id)
+                self.wake()
+            except Exception:  # one job must not hold up all
+                _log.exception("jobs/%s could not be taken up", job.id)
+
+    def _take_up_one(self, brief: JobBrief) -> None:
+        store = self.services.store
+        job = store.get_job(brief.id)
+        if job.state.final or self._stopping.is_set():
+            return
+        if needs_workers(brief) and self.services.pool.is_warm(job.learner_id):
+            self.services.pool.reserve(job.learner_id, job.resources)
+            self._launch(brief, is_cancelled=job.state is JobState.CANCELLING)
         elif job.state is JobState.CANCELLING:
             keep_last_checkpoint(store, self.services.config, job)
             store.transition(job.id, JobState.CANCELLED, "cancelled by request")
@@ -141,43 +178,8 @@ class Scheduler:
             store.transition(
                 job.id, JobState.RESTARTING, "the server was interrupted; goes on from its last checkpoint"
             )
-        self.services.notify(job.id)
 
-    def _tick(self) -> None:
-        self.services.pool.give_up_idle()
-        with self._lock:
-            if self._stopping.is_set():
-                return
-            self._take_up_orphans()
-            unfinished = self.services.store.unfinished_jobs()
-            controlled = set(self._running)
-            waiting = sorted(
-                (job for job in unfinished if is_waiting(job, controlled)),
-                key=lambda job: (job.state is JobState.QUEUED, job.created_at),
-            )
-            if not waiting:
-                return
-            active = [item.job for item in self._running.values()]
-            held = self.services.pool.held()
-            for admission in admit(waiting, active, held, self._capacity()):
-                self._act(admission)
-
-    def _capacity(self) -> Capacity:
-        return self.cluster.capacity()
-
-    def _act(self, admission: Admission) -> None:
-        job = admission.job
-        if admission.waits_for:
-            if admission.waits_for != job.reason:
-                self.services.store.set_reason(job.id, admission.waits_for)
-            return
-        for learner_id in admission.evict:
-            self.services.pool.give_up(learner_id)
-        if needs_workers(job):
-            self.services.pool.reserve(job.learner_id, job.resources)
-        self._launch(job)
-
-    def _launch(self, job: Job, *, is_cancelled: bool = False) -> None:
+    def _launch(self, job: JobBrief, *, is_cancelled: bool = False) -> None:
         controller: JobController | ExportController
         if job.kind is JobKind.EXPORT:
             controller = ExportController(self.services, self.registry, job.id, Event(), Event())
@@ -189,7 +191,7 @@ class Scheduler:
         self._running[job.id] = _Running(job, controller, thread)
         thread.start()
 
-    def _control(self, job: Job, controller: JobController | ExportController) -> None:
+    def _control(self, job: JobBrief, controller: JobController | ExportController) -> None:
         """The controller's thread. A job whose controller stumbled is taken up at the scheduler's next look."""
         stumbled = False
         try:
@@ -208,7 +210,7 @@ class Scheduler:
         if not stumbled:  # at once it would stumble over the same again
             self.wake()
 
-    def _after(self, job: Job) -> None:
+    def _after(self, job: JobBrief) -> None:
         """Warm workers stay; slots that have none are free."""
         pool = self.services.pool
         if pool.is_warm(job.learner_id):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from learnfleet.server.domain import Checkpoint, Group, Job, JobState, Json, Learner, NewEvent, StoredEvent
+from learnfleet.server.domain import Checkpoint, Group, Job, JobBrief, JobState, Json, Learner, NewEvent, StoredEvent
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Store(ABC):
         """A page and the next page's token ("" on the last). Raises InvalidArgument for a bad token."""
 
     @abstractmethod
-    def unfinished_jobs(self) -> list[Job]:
-        """All jobs that are not in a final state, oldest first."""
+    def unfinished_jobs(self) -> list[JobBrief]:
+        """All jobs that are not in a final state, in the order in which they were created."""
 
     @abstractmethod
     def transition(
@@ -108,8 +108,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def set_reason(self, job_id: str, reason: str) -> None:
-        """Say anew why the job stands where it stands (no event)."""
+    def set_reasons(self, reasons: Mapping[str, str]) -> None:
+        """Say anew, by job, why they wait (no event). Jobs no longer QUEUED or RESTARTING are left alone."""
 
     @abstractmethod
     def set_tracking(self, job_id: str, tracking: Json) -> None:

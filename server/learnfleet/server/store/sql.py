@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Select, Table, delete, insert, select, update
 
-from learnfleet.server.domain import Checkpoint, Group, Job, JobState, Json, Learner, NewEvent, StoredEvent
+from learnfleet.server.domain import Checkpoint, Group, Job, JobBrief, JobState, Json, Learner, NewEvent, StoredEvent
 from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, Page, Store
@@ -17,7 +17,7 @@ from learnfleet.server.store.database import open_database
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, write_checkpoint
 from learnfleet.server.store.sql_events import append
-from learnfleet.server.store.sql_jobs import by_request_id, find_job, same_request
+from learnfleet.server.store.sql_jobs import by_request_id, find_job, same_request, unfinished, write_reasons
 from learnfleet.server.store.sql_learners import find_learner, insert_learner, write_learner
 from learnfleet.server.store.sql_tables import find
 from learnfleet.server.store.sql_transition import Transition, apply_transition
@@ -98,11 +98,9 @@ class SqlStore(Store):
         rows, token = self._page(query, schema.jobs, page)
         return [job_of(row) for row in rows], token
 
-    def unfinished_jobs(self) -> list[Job]:
-        unfinished = [str(state) for state in JobState if not state.final]
-        query = select(schema.jobs).where(schema.jobs.c.state.in_(unfinished)).order_by(schema.jobs.c.number)
+    def unfinished_jobs(self) -> list[JobBrief]:
         with self._reading() as connection:
-            return [job_of(row) for row in connection.execute(query).mappings()]
+            return unfinished(connection)
 
     def transition(
         self,
@@ -126,15 +124,15 @@ class SqlStore(Store):
                 write_learner(connection, learner, now)
             return find_job(connection, job_id)
 
-    def set_reason(self, job_id: str, reason: str) -> None:
-        self._update_job(job_id, {"reason": utf8(reason), "updated_at": self._clock().isoformat()})
+    def set_reasons(self, reasons: Mapping[str, str]) -> None:
+        if reasons:
+            with self._writing() as connection:
+                write_reasons(connection, reasons, self._clock())
 
     def set_tracking(self, job_id: str, tracking: Json) -> None:
-        self._update_job(job_id, {"tracking": json.dumps(tracking)})
-
-    def _update_job(self, job_id: str, values: dict[str, str]) -> None:
         with self._writing() as connection:
-            connection.execute(update(schema.jobs).where(schema.jobs.c.id == job_id).values(values))
+            here = schema.jobs.c.id == job_id
+            connection.execute(update(schema.jobs).where(here).values(tracking=json.dumps(tracking)))
 
     # -- events
 

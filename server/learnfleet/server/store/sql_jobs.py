@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from collections.abc import Mapping
+from datetime import datetime
 
-from learnfleet.server.domain import Job
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Resources
 from learnfleet.server.errors import AlreadyExists, NotFound
 from learnfleet.server.store import schema
 from learnfleet.server.store.rows import Row, job_of
 from learnfleet.server.store.sql_tables import find
+from learnfleet.server.text import utf8
+
+_UNFINISHED = [str(state) for state in JobState if not state.final]
+_WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
 def find_job(connection: Connection, job_id: str) -> Job:
@@ -32,3 +39,34 @@ def same_request(earlier: Row, fingerprint: str) -> Job:
         name = f"jobs/{earlier['id']}"
         raise AlreadyExists(name, f"request_id was used before, for {name} and another request; use a new one")
     return job_of(earlier)
+
+
+def unfinished(connection: Connection) -> list[JobBrief]:
+    """In the order of their numbers: clocks jump."""
+    table = schema.jobs.c
+    columns = (
+        table.id,
+        table.learner_id,
+        table.kind,
+        table.num_workers,
+        table.gpus_per_worker,
+        table.state,
+        table.reason,
+    )
+    query = select(*columns).where(table.state.in_(_UNFINISHED)).order_by(table.number)
+    return [
+        JobBrief(job_id, learner_id, JobKind(kind), Resources(workers, gpus), JobState(state), reason)
+        for job_id, learner_id, kind, workers, gpus, state, reason in connection.execute(query)
+    ]
+
+
+def write_reasons(connection: Connection, reasons: Mapping[str, str], now: datetime) -> None:
+    """Of the jobs that still wait."""
+    table = schema.jobs.c
+    waits = or_(*(table.state == state for state in _WAITING))  # many rows at a time do not take an IN
+    change = (
+        update(schema.jobs)
+        .where(table.id == bindparam("job"), waits)
+        .values(reason=bindparam("why"), updated_at=now.isoformat())
+    )
+    connection.execute(change, [{"job": job_id, "why": utf8(reason)} for job_id, reason in reasons.items()])
