@@ -12,8 +12,8 @@ from learnfleet.server.workers.protocol import ErrorKind, RunError
 FOUR = Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
 
 
-def a_job(job_id: str, learner: str, workers: int = 2, kind: JobKind = JobKind.INTERPRET) -> JobBrief:
-    return JobBrief(job_id, learner, kind, Resources(workers), JobState.QUEUED, "")
+def a_job(job_id: str, learner: str, workers: int = 2, kind: JobKind = JobKind.INTERPRET, gpus: int = 0) -> JobBrief:
+    return JobBrief(job_id, learner, kind, Resources(workers, gpus), JobState.QUEUED, "")
 
 
 def test_jobs_start_in_order_while_there_is_room_and_the_rest_say_what_they_wait_for() -> None:
@@ -26,6 +26,19 @@ def test_a_small_job_does_not_overtake_a_large_one_that_waits() -> None:
     held = [Held("busy", Resources(2), is_idle=False)]
     admissions = admit([a_job("large", "x", 3), a_job("small", "y", 1)], [], held, FOUR)
     assert all(admission.waits_for for admission in admissions)
+
+
+def test_a_job_that_waits_holds_back_only_those_that_need_what_it_lacks() -> None:
+    held = [Held("busy", Resources(1, 1), is_idle=False)]
+    waiting = [a_job("gpu", "x", 2, gpus=1), a_job("cpu", "y", 2), a_job("gpu too", "z", 1, gpus=1)]
+    said = [admission.waits_for for admission in admit(waiting, [], held, Capacity(8, 2, elastic=False))]
+    assert said == ["needs 2 GPU slots, 1 of 2 are free", "", "waits behind jobs/gpu"]
+
+
+def test_a_job_larger_than_the_cluster_holds_back_nobody_but_those_on_its_learner() -> None:
+    waiting = [a_job("large", "x", 5), a_job("after it", "x", 1), a_job("small", "y", 4)]
+    said = [admission.waits_for for admission in admit(waiting, [], [], FOUR)]
+    assert said == ["needs 5 CPU slots, the cluster has 4", "waits for jobs/large, same learner", ""]
 
 
 def test_one_job_at_a_time_works_on_a_learner() -> None:

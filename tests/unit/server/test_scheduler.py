@@ -81,7 +81,7 @@ def test_what_many_jobs_wait_for_is_written_at_once_and_only_when_it_changes(fle
         fleet.queue(f"job{number}")
     before = fleet.store.transactions
     fleet.scheduler.start()
-    fleet.until(lambda: fleet.store.get_job("job49").reason != "")
+    fleet.until(lambda: "slots" in fleet.store.get_job("job49").reason)
     for _ in range(3):
         fleet.cluster.asked.clear()
         fleet.scheduler.wake()
