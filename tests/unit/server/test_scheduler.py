@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.fake_cluster import Fleet
+from support.fake_cluster import NOW, Fleet
 
 from learnfleet.server.domain import JobState
 
@@ -102,3 +103,12 @@ def test_a_job_is_cancelled_while_ray_does_not_answer_the_scheduler(fleet: Fleet
     fleet.queue("two")
     fleet.until_state("two", JobState.RUNNING)
     assert fleet.store.get_job("one").reason == "cancelled by request"
+
+
+def test_jobs_start_in_the_order_in_which_they_were_queued_whatever_the_clock_said(fleet: Fleet) -> None:
+    fleet.cluster.cpu_slots = 1
+    fleet.queue("first", at=NOW + timedelta(days=1))
+    fleet.queue("second", at=NOW)
+    fleet.scheduler.start()
+    fleet.until_state("first", JobState.RUNNING)
+    assert fleet.store.get_job("second").state is JobState.QUEUED
