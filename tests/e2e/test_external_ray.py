@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from learnfleet.client import Client, ImageDataBunch
@@ -84,3 +85,25 @@ def test_workers_on_another_ray_are_taken_over_by_the_next_server(head: Head, tm
     assert again.attempt == 1
     assert [event.sequence for event in events] == list(range(seen + 1, seen + 1 + len(events)))
     assert [event.payload.epoch for event in events if event.kind == "epoch_finished"] == list(range(1, EPOCHS))
+
+
+def test_when_the_process_that_talks_to_ray_is_killed_its_workers_give_back_their_slots(
+    head: Head, tmp_path: Path, pictures: Path
+) -> None:
+    options = ("--ray-address", head.address)
+    server = start_server(
+        tmp_path / "data", [pictures], tmp_path / "server.log", options=options, environment=head.environment
+    )
+    try:
+        with Client.connect(server.address) as client:
+            data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+            learn = client.cnn_learner(data, "squeezenet1_1", pretrained=False, num_workers=2)
+            job = learn.fit_one_cycle(2, 1e-3, wait=False)
+            next(event for event in job.watch() if event.kind == "epoch_finished")
+            children = psutil.Process(server.process.pid).children()
+            (host,) = [child for child in children if "learnfleet.server.workers.ray_host" in child.cmdline()]
+            os.kill(host.pid, signal.SIGKILL)
+            job.wait()
+    finally:
+        stop_server(server)
+    assert job.attempt == 2  # the cluster has slots for two workers: more attempts if the first two kept them
