@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,17 +41,25 @@ def processes() -> list[HostProcess]:
 
 @pytest.fixture
 def cluster(tmp_path: Path, processes: list[HostProcess]) -> Iterator[RayCluster]:
+    with a_cluster(tmp_path, processes) as made:
+        yield made
+
+
+@contextmanager
+def a_cluster(folder: Path, processes: list[HostProcess], ping_s: float = 60.0) -> Iterator[RayCluster]:
     def start(socket: Path, environment: Mapping[str, str]) -> HostProcess:
         processes.append(ProcessWithoutRay(socket, environment))
         return processes[-1]
 
     ProcessWithoutRay.failures = 0
-    made = RayCluster(Config(tmp_path), start, first_pause_s=0.01)
+    made = RayCluster(Config(folder), start, first_pause_s=0.01, ping_s=ping_s)
     thread = threading.Thread(target=made.supervise)
     thread.start()
-    yield made
-    made.close()
-    thread.join()
+    try:
+        yield made
+    finally:
+        made.close()
+        thread.join()
 
 
 def test_a_dead_host_process_is_replaced_and_callers_are_told_to_try_again(
@@ -66,6 +75,17 @@ def test_a_dead_host_process_is_replaced_and_callers_are_told_to_try_again(
     assert after is not before
     with pytest.raises(WorkerDied, match="were ended"):
         after.poll(GROUP, "one", (0,))
+
+
+def test_a_host_process_that_hangs_is_replaced_and_who_waits_for_it_is_told(
+    tmp_path: Path, processes: list[HostProcess]
+) -> None:
+    with a_cluster(tmp_path, processes, ping_s=0.3) as cluster:
+        before = cluster.wait()
+        os.kill(processes[0].pid, signal.SIGSTOP)
+        with pytest.raises(HostLost):
+            before.ping()
+        assert cluster.wait() is not before
 
 
 def test_workers_of_a_dead_host_process_are_lost_and_can_be_stopped_and_ended(

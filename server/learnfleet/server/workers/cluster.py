@@ -27,6 +27,8 @@ _TOKEN_FILE = "ray-token"
 _OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of size goes through it
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 15.0
+_PING_S = 20.0
+_MOST_MISSED = 3  # a process on a machine that is short of memory or time is slow, and not to be killed for it
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +41,10 @@ class RayCluster:
         config: Config,
         start_process: Callable[[Path, Mapping[str, str]], HostProcess] = HostProcess,
         first_pause_s: float = _FIRST_PAUSE_S,
+        ping_s: float = _PING_S,
     ) -> None:
-        self._config, self._start_process, self._first_pause_s = config, start_process, first_pause_s
+        self._config, self._start_process = config, start_process
+        self._first_pause_s, self._ping_s = first_pause_s, ping_s
         self._told = threading.Condition()
         self._closing = threading.Event()
         self._process: HostProcess | None = None
@@ -77,11 +81,22 @@ class RayCluster:
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 continue
             self._tell(process.host, None)
+            threading.Thread(target=self._ping, args=(process,), name="ray-pings", daemon=True).start()
             process.has_ended()
             self._tell(None, None)
             pause_s, since = self._first_pause_s, datetime.now(UTC)
             if not self._closing.is_set():
                 _log.error("the process that talks to Ray died; starting a new one")
+
+    def _ping(self, process: HostProcess) -> None:
+        """End a process that hangs: all that is asked of it would hang, too."""
+        missed = 0
+        while not (self._closing.wait(self._ping_s) or process.host.is_lost):
+            missed = 0 if process.answers(self._ping_s) else missed + 1
+            if missed == _MOST_MISSED:
+                _log.error("the process that talks to Ray does not answer; ending it")
+                process.kill()
+                return
 
     def _connect(self, number: int) -> HostProcess:
         process = self._start_process(Path(self._folder) / f"ray-host-{number}", self._environment())

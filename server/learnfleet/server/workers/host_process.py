@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -70,6 +72,21 @@ class HostProcess:
             return False
         return True
 
+    def answers(self, timeout_s: float) -> bool:
+        """Whether the process says anything within the time."""
+        answered = threading.Event()
+
+        def ask() -> None:
+            with contextlib.suppress(HostLost):
+                self.host.ping()
+                answered.set()
+
+        threading.Thread(target=ask, name="ray-ping", daemon=True).start()
+        return answered.wait(timeout_s)
+
+    def kill(self) -> None:
+        self._process.kill()
+
     def end(self) -> None:
         """Leave Ray, and end the process if it has not ended. Blocks for a bounded time."""
         assert self._process.stdin is not None
@@ -91,6 +108,9 @@ class SafeHost:
 
     def connect(self, settings: RaySettings) -> None:
         self._host.connect(settings)
+
+    def ping(self) -> None:
+        self._ask(self._host.ping)
 
     def slots(self) -> tuple[int, int]:
         return self._ask(self._host.slots)
