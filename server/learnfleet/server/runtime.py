@@ -30,7 +30,7 @@ class ServerRuntime:
 
         def told(job_id: str) -> None:
             notify(job_id)
-            self._exporter.wake()
+            self._exporter.wake(job_id)
 
         services = Services(config, store, self._pool, told, self.cluster.is_local)
         self._scheduler = Scheduler(services, self.cluster, registry)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from threading import Event, Lock, Thread
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobState, StoredEvent
+from learnfleet.server.errors import NotFound
 from learnfleet.server.store.base import Store
-from learnfleet.server.tracking.mlflow_client import mlflow_client
+from learnfleet.server.tracking.backlog import FIRST_PAUSE_S, Backlog
+from learnfleet.server.tracking.mlflow_client import Connect, mlflow_client
+from learnfleet.server.tracking.points import epoch_table, metrics_of
 from learnfleet.server.tracking.runs import Runs
+from learnfleet.server.tracking.sending import RunWriter, refusal
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
-
 CONSUMER = "mlflow"
-_MAX_METRICS = 1000  # MLflow takes no more in one batch
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_EVERY_JOB = 1_000_000
+_SCAN_S = 60.0  # a look at all jobs, for what nobody told of
+_GATHER_S = 0.5  # a batch of events, not each by itself
+_OUTAGE_S = 5.0
 _STATUS = {JobState.SUCCEEDED: "FINISHED", JobState.FAILED: "FAILED", JobState.CANCELLED: "KILLED"}
 
 _log = logging.getLogger(__name__)
@@ -32,16 +35,30 @@ _log = logging.getLogger(__name__)
 class MlflowExporter:
     """A thread that brings MLflow up to date. Nothing waits for it."""
 
-    def __init__(self, config: Config, store: Store) -> None:
-        self._config, self._store, self._runs = config, store, Runs(config, store)
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        connect: Connect = mlflow_client,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config, self._store, self._connect, self._clock_s = config, store, connect, clock_s
+        self._runs = Runs(config, store, connect)
+        self._backlog = Backlog()
+        self._writers: dict[str, RunWriter | None] = {}  # None: a job that can have no run
+        self._told, self._told_lock = set[str](), Lock()
+        self._next_scan_s = self._next_try_s = 0.0
+        self._is_away = False
         self._changed, self._stopping = Event(), Event()
         self._thread = Thread(target=self._run, name="mlflow-exporter", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def wake(self) -> None:
-        """There may be new events."""
+    def wake(self, job_id: str) -> None:
+        """The job may have new events."""
+        with self._told_lock:
+            self._told.add(job_id)
         self._changed.set()
 
     def stop(self, timeout_s: float = 30.0) -> None:
@@ -52,61 +69,124 @@ class MlflowExporter:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
         while True:
             is_last = self._stopping.is_set()
             self._changed.clear()
-            try:
-                self.export_all()
-                pause_s = _FIRST_PAUSE_S
-            except Exception:
-                _log.warning("MLflow did not take the events; trying again in %.1f s", pause_s, exc_info=True)
-                self._stopping.wait(pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            pause_s = self._step_safely(is_last)
             if is_last:
                 return
-            self._changed.wait(_LONGEST_PAUSE_S)
-            self._stopping.wait(_FIRST_PAUSE_S)  # a batch of events, not each by itself
+            self._changed.wait(pause_s)
+            self._stopping.wait(_GATHER_S)
 
-    def export_all(self) -> None:
-        """All events of all jobs that MLflow has not seen. Safe to repeat: points carry the time they were made."""
-        while behind := self._store.jobs_behind(CONSUMER):
-            for job_id in behind:
-                self._export(job_id)
+    def _step_safely(self, is_last: bool) -> float:
+        try:
+            return self.step(is_last=is_last)
+        except Exception:
+            _log.warning("MLflow is not brought up to date; trying again in %.0f s", _OUTAGE_S, exc_info=True)
+            return _OUTAGE_S
 
-    def _export(self, job_id: str) -> None:
-        after = self._store.cursor(CONSUMER, job_id)
-        events = self._store.read_events(job_id, after)
+    def step(self, *, is_last: bool = False) -> float:
+        """Export all that is due (at the last step: all there is); the seconds until more is. Safe to repeat."""
+        now_s = self._clock_s()
+        self._find_work(now_s, everything=is_last)
+        if now_s >= self._next_try_s or is_last:
+            self._export_due(math.inf if is_last else now_s)
+        now_s = self._clock_s()
+        return max(min(self._backlog.wait_s(now_s), self._next_scan_s - now_s), self._next_try_s - now_s, 0.0)
+
+    def _find_work(self, now_s: float, *, everything: bool) -> None:
+        with self._told_lock:
+            told, self._told = self._told, set()
+        self._backlog.add(sorted(told))
+        if now_s >= self._next_scan_s or everything:
+            self._backlog.add(self._store.jobs_behind(CONSUMER, _EVERY_JOB))
+            self._next_scan_s = now_s + _SCAN_S
+
+    def _export_due(self, until_s: float) -> None:
+        """A page of each job in turn, so that a long log does not keep the others back."""
+        waiting = self._backlog.due(until_s)
+        while waiting:
+            again = []
+            for job_id in waiting:
+                try:
+                    if self._export(job_id):
+                        again.append(job_id)
+                    else:
+                        self._backlog.done(job_id)
+                except Exception as error:
+                    if self._has_gone():
+                        return
+                    self._put_off(job_id, error)
+            waiting = again
+
+    def _put_off(self, job_id: str, error: Exception) -> None:
+        pause_s = self._backlog.failed(job_id, self._clock_s())
+        is_first = pause_s == FIRST_PAUSE_S
+        told = "jobs/%s: MLflow did not take its events; trying again in %.1f s: %s"
+        _log.warning(told, job_id, pause_s, error, exc_info=is_first)
+
+    def _has_gone(self) -> bool:
+        """Whether MLflow answers nobody: then nothing is said against the job."""
+        try:
+            self._connect(self._config).search_experiments(max_results=1)
+        except Exception as error:
+            self._next_try_s = self._clock_s() + _OUTAGE_S
+            if not self._is_away:
+                _log.warning("MLflow cannot be reached; %d jobs wait for it: %s", len(self._backlog), error)
+            self._is_away = True
+        else:
+            self._is_away = False
+        return self._is_away
+
+    def _export(self, job_id: str) -> bool:
+        """Send the next page of the job's events; False if there was none."""
+        events = self._store.read_events(job_id, self._store.cursor(CONSUMER, job_id))
+        if not events:
+            return False
         job = self._store.get_job(job_id)
-        run_id = self._runs.of_job(job)
-        client = mlflow_client(self._config)
-        metrics = [metric for stored in events for metric in _metrics(stored)]
-        for start in range(0, len(metrics), _MAX_METRICS):
-            client.log_batch(run_id, metrics=metrics[start : start + _MAX_METRICS])
-        for stored in events:
-            self._log_picture(run_id, job, stored)
-        is_end = job.state.final and bool(events) and events[-1].sequence >= job.last_sequence
-        if any(stored.event.kind == "epoch" for stored in events):
-            self._log_table(run_id, job_id)
-        if is_end:
-            self._log_end(run_id, job)
-        if events:
-            self._store.advance_cursor(CONSUMER, job_id, events[-1].sequence)
+        writer = self._writer(job)
+        if writer is not None:
+            self._send(writer, job, events)
+        self._store.advance_cursor(CONSUMER, job_id, events[-1].sequence)
+        if _is_end(job, events):
+            self._writers.pop(job_id, None)
+        return True
 
-    def _log_picture(self, run_id: str, job: Job, stored: StoredEvent) -> None:
+    def _writer(self, job: Job) -> RunWriter | None:
+        if job.id not in self._writers:
+            run_ids: list[str] = []
+            why = refusal(lambda: run_ids.append(self._runs.of_job(job)))
+            if why:
+                _log.warning("jobs/%s: MLflow makes no run for it, so that it is left behind: %s", job.id, why)
+            client = self._connect(self._config)
+            self._writers[job.id] = RunWriter(client, run_ids[0], f"jobs/{job.id}") if run_ids else None
+        return self._writers[job.id]
+
+    def _send(self, writer: RunWriter, job: Job, events: Sequence[StoredEvent]) -> None:
+        writer.metrics([metric for stored in events for metric in metrics_of(stored)])
+        for stored in events:
+            self._send_picture(writer, stored)
+        if any(stored.event.kind == "epoch" for stored in events):
+            self._send_table(writer, job.id)
+        if _is_end(job, events):
+            self._send_end(writer, job)
+        writer.note()
+
+    def _send_picture(self, writer: RunWriter, stored: StoredEvent) -> None:
         if stored.event.kind != "picture":
             return
         path = Path(stored.event.data["path"])
+        what = f"picture {path.name}"
         if path.is_file() and self._config.data_dir.resolve() in path.resolve().parents:
-            mlflow_client(self._config).log_artifact(run_id, str(path), "pictures")
+            writer.attempt(what, partial(writer.client.log_artifact, writer.run_id, str(path), "pictures"))
         else:
-            _log.warning("jobs/%s: the picture %s is not there", job.id, path)
+            writer.leave(what, "the file is not there")
 
-    def _log_table(self, run_id: str, job_id: str) -> None:
+    def _send_table(self, writer: RunWriter, job_id: str) -> None:
         rows = [stored.event.data for stored in self._all_events(job_id) if stored.event.kind == "epoch"]
-        client = mlflow_client(self._config)
-        client.log_text(run_id, epoch_table(rows), "epochs.csv")
-        client.log_text(run_id, json.dumps(rows, indent=1), "epochs.json")
+        texts = {"epochs.csv": epoch_table(rows), "epochs.json": json.dumps(rows, indent=1)}
+        for name, text in texts.items():
+            writer.attempt(name, partial(writer.client.log_text, writer.run_id, text, name))
 
     def _all_events(self, job_id: str) -> list[StoredEvent]:
         found: list[StoredEvent] = []
@@ -114,47 +194,33 @@ class MlflowExporter:
             found += events
         return found
 
-    def _log_end(self, run_id: str, job: Job) -> None:
-        client = mlflow_client(self._config)
-        result = job.result or {}
+    def _send_end(self, writer: RunWriter, job: Job) -> None:
+        client, run_id, result = writer.client, writer.run_id, job.result or {}
         checkpoint_id = result.get("checkpoint_id")
         if checkpoint_id is not None:
-            checkpoint = self._store.get_checkpoint(job.learner_id, checkpoint_id)
-            client.log_artifacts(run_id, checkpoint.path, "checkpoint")
+            self._send_checkpoint(writer, job.learner_id, checkpoint_id)
         interpretation = self._config.job_dir(job.learner_id, job.id) / INTERPRETATION_DIR / INTERPRETATION_FILE
         if interpretation.exists():
-            client.log_artifact(run_id, str(interpretation), INTERPRETATION_DIR)
+            path = str(interpretation)
+            writer.attempt("interpretation", partial(client.log_artifact, run_id, path, INTERPRETATION_DIR))
+        tags = {"learnfleet.reason": job.reason}
         if result.get("model_version"):
-            client.set_tag(run_id, "learnfleet.model_version", result["model_version"])
-        client.set_tag(run_id, "learnfleet.reason", job.reason)
-        ended = job.ended_at or job.updated_at
-        client.set_terminated(run_id, _STATUS[job.state], round(ended.timestamp() * 1000))
+            tags["learnfleet.model_version"] = result["model_version"]
+        for key, value in tags.items():
+            writer.attempt(f"tag {key}", partial(client.set_tag, run_id, key, value))
+        end_ms = round((job.ended_at or job.updated_at).timestamp() * 1000)
+        writer.attempt("end", partial(client.set_terminated, run_id, _STATUS[job.state], end_ms))
+
+    def _send_checkpoint(self, writer: RunWriter, learner_id: str, checkpoint_id: str) -> None:
+        try:
+            path = self._store.get_checkpoint(learner_id, checkpoint_id).path
+        except NotFound:
+            path = ""
+        if path and Path(path).is_dir():
+            writer.attempt("checkpoint", partial(writer.client.log_artifacts, writer.run_id, path, "checkpoint"))
+        else:
+            writer.leave("checkpoint", f"{checkpoint_id} is not there")
 
 
-def _metrics(stored: StoredEvent) -> list[Metric]:
-    """The points of an event, at its step and time."""
-    from mlflow.entities import Metric
-
-    event, data = stored.event, stored.event.data
-    values: dict[str, Any] = {}
-    if event.kind == "batch":
-        values = {"batch_loss": data["loss"], "lr": data["lr"], "momentum": data["mom"]}
-        values["samples_per_second"] = data["samples_per_s"]
-    if event.kind == "epoch":
-        values = {"train_loss": data["train_loss"], "valid_loss": data["valid_loss"], **data["metrics"]}
-        values["epoch_seconds"] = data["time_s"]
-    time_ms = round(event.time.timestamp() * 1000)
-    return [Metric(name, value, time_ms, data["step"]) for name, value in values.items() if value is not None]
-
-
-def epoch_table(rows: Sequence[dict[str, Any]]) -> str:
-    """The epochs as CSV, in fastai's columns, over all stages."""
-    metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["stage", "epoch", "step", "train_loss", "valid_loss", *metrics, "seconds"])
-    for row in rows:
-        values = [row["train_loss"], row["valid_loss"], *(row["metrics"].get(name) for name in metrics)]
-        numbers = ["#na#" if value is None else f"{value:.6f}" for value in values]
-        writer.writerow([row["stage"], row["epoch"], row["step"], *numbers, f"{row['time_s']:.1f}"])
-    return out.getvalue()
+def _is_end(job: Job, events: Sequence[StoredEvent]) -> bool:
+    return job.state.final and events[-1].sequence >= job.last_sequence

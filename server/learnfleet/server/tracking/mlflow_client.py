@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from learnfleet.server.config import Config
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "learnfleet"
+Connect: TypeAlias = "Callable[[Config], MlflowClient]"
+
+
+class ExperimentDeleted(RuntimeError):
+    """Somebody has deleted the experiment; nothing can be written until it is restored."""
 
 
 @cache
@@ -26,11 +32,15 @@ def mlflow_client(config: Config) -> MlflowClient:
     return MlflowClient(tracking_uri=config.tracking_uri, registry_uri=config.tracking_uri)
 
 
-def experiment_id(config: Config) -> str:
-    """Of our experiment, made if it is not there."""
-    client = mlflow_client(config)
+def experiment_id(client: MlflowClient, config: Config) -> str:
+    """Of our experiment, made if it is not there. Raises ExperimentDeleted."""
     found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    local = None if config.mlflow_uri else config.artifact_root.as_uri()
-    return str(client.create_experiment(EXPERIMENT, artifact_location=local))
+    if found is None:
+        local = None if config.mlflow_uri else config.artifact_root.as_uri()
+        return str(client.create_experiment(EXPERIMENT, artifact_location=local))
+    if found.lifecycle_stage == "deleted":
+        number = found.experiment_id
+        raise ExperimentDeleted(
+            f"MLflow's experiment is deleted; `mlflow experiments restore -x {number}` lets it go on"
+        )
+    return str(found.experiment_id)

@@ -8,7 +8,8 @@ from typing import Any
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, Job, TrainWork
 from learnfleet.server.store.base import Store
-from learnfleet.server.tracking.mlflow_client import experiment_id, mlflow_client
+from learnfleet.server.tracking.mlflow_client import Connect, experiment_id, mlflow_client
+from learnfleet.server.tracking.sending import RunWriter
 from learnfleet.trainer.spec import stage_to_json
 
 JOB_TAG, LEARNER_TAG = "learnfleet.job", "learnfleet.learner"
@@ -19,8 +20,8 @@ _MAX_PARAM_CHARACTERS = 500
 class Runs:
     """Finds or makes the run of a job: nested under that of its learner."""
 
-    def __init__(self, config: Config, store: Store) -> None:
-        self._config, self._store = config, store
+    def __init__(self, config: Config, store: Store, connect: Connect = mlflow_client) -> None:
+        self._config, self._store, self._connect = config, store, connect
 
     def of_job(self, job: Job) -> str:
         """The run's id. Safe to repeat; remembered in the store once it is known."""
@@ -34,7 +35,7 @@ class Runs:
             job.id,
             {
                 "tracking_uri": self._config.tracking_uri,
-                "experiment_id": experiment_id(self._config),
+                "experiment_id": experiment_id(self._connect(self._config), self._config),
                 "run_id": run_id,
             },
         )
@@ -44,7 +45,8 @@ class Runs:
         return self._store.get_learner(job.learner_id).created_at.timestamp()
 
     def _find_or_make(self, tag: str, name: str, tags: dict[str, str], time_s: float) -> str:
-        client, experiment = mlflow_client(self._config), experiment_id(self._config)
+        client = self._connect(self._config)
+        experiment = experiment_id(client, self._config)
         found = client.search_runs([experiment], f"tags.`{tag}` = '{name}'", max_results=1)
         if found:
             return str(found[0].info.run_id)
@@ -55,7 +57,9 @@ class Runs:
         from mlflow.entities import Param
 
         values = {key: str(value)[:_MAX_PARAM_CHARACTERS] for key, value in params_of(self._store, job).items()}
-        mlflow_client(self._config).log_batch(run_id, params=[Param(key, value) for key, value in values.items()])
+        writer = RunWriter(self._connect(self._config), run_id, f"jobs/{job.id}")
+        writer.params([Param(key, value) for key, value in values.items()])
+        writer.note()
 
 
 def params_of(store: Store, job: Job) -> dict[str, Any]:
