@@ -13,6 +13,7 @@ import pytest
 from support.tracked_jobs import NOW, FaultyMlflow, add_epoch, queue_job, run_job, start_job
 
 from learnfleet.server.config import Config
+from learnfleet.server.domain import JobState
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.tracking.exporter import MlflowExporter
@@ -46,10 +47,11 @@ class Tracking:
         self.exporter = MlflowExporter(self.config, self.store, connect, lambda: self.now_s)
 
     def step_for(self, seconds: float) -> None:
-        """Step whenever there is something to do."""
+        """Let time pass, with a step whenever there is something to do."""
         until_s = self.now_s + seconds
-        while self.now_s <= until_s:
-            self.now_s += max(self.exporter.step(), 0.01)
+        while (next_s := self.now_s + max(self.exporter.step(), 0.01)) <= until_s:
+            self.now_s = next_s
+        self.now_s = until_s
 
     def run_of(self, name: str) -> Any:
         experiment = self.mlflow.real.get_experiment_by_name(EXPERIMENT)
@@ -160,3 +162,44 @@ def test_when_mlflow_is_away_nobody_is_blamed_and_it_is_asked_every_few_seconds(
     tracking.mlflow.fault = lambda call, arguments: None
     tracking.step_for(6)
     assert [tracking.points(f"job-{number}") for number in range(5)] == [TWO_EPOCHS] * 5
+
+
+def test_a_job_has_a_run_when_it_leaves_the_queue_and_not_before(tracking: Tracking) -> None:
+    queue_job(tracking.store, "waiting")
+    tracking.step_for(120)
+    assert tracking.run_of("jobs/waiting") is None
+    assert tracking.mlflow.calls == []
+    tracking.store.transition("waiting", JobState.STARTING, attempt=1)
+    tracking.exporter.wake("waiting")
+    tracking.step_for(1)
+    assert tracking.run_of("jobs/waiting").info.status == "RUNNING"
+
+
+def test_a_job_that_is_cancelled_in_the_queue_has_a_run_that_was_killed(tracking: Tracking) -> None:
+    queue_job(tracking.store, "unwanted")
+    tracking.step_for(1)
+    tracking.store.transition("unwanted", JobState.CANCELLED)
+    tracking.exporter.wake("unwanted")
+    tracking.step_for(1)
+    assert tracking.run_of("jobs/unwanted").info.status == "KILLED"
+
+
+def test_what_nobody_told_of_is_found_within_a_minute_and_a_wake_looks_at_its_job_alone(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans: list[float] = []
+    look = tracking.store.jobs_behind
+    monkeypatch.setattr(tracking.store, "jobs_behind", lambda *limits: [scans.append(tracking.now_s), look(*limits)][1])
+    queue_job(tracking.store, "told")
+    start_job(tracking.store, "told")
+    tracking.step_for(1)
+    for epoch in range(5):
+        add_epoch(tracking.store, "told", epoch)
+        tracking.exporter.wake("told")
+        tracking.step_for(1)
+        assert len(tracking.points("told")) == epoch + 1
+    assert scans == [0.0]
+    run_job(tracking.store, "untold")
+    tracking.step_for(60)
+    assert len(scans) == 2
+    assert tracking.points("untold") == TWO_EPOCHS

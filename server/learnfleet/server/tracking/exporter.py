@@ -144,7 +144,7 @@ class MlflowExporter:
         if not events:
             return False
         job = self._store.get_job(job_id)
-        writer = self._writer(job)
+        writer = None if _only_waits(job, events) else self._writer(job)
         if writer is not None:
             self._send(writer, job, events)
         self._store.advance_cursor(CONSUMER, job_id, events[-1].sequence)
@@ -224,3 +224,9 @@ class MlflowExporter:
 
 def _is_end(job: Job, events: Sequence[StoredEvent]) -> bool:
     return job.state.final and events[-1].sequence >= job.last_sequence
+
+
+def _only_waits(job: Job, events: Sequence[StoredEvent]) -> bool:
+    """Whether the job has no run yet, and needs none: thousands may wait for their turn."""
+    is_quiet = all(stored.event.kind == "state" for stored in events)
+    return job.state is JobState.QUEUED and job.tracking is None and is_quiet
