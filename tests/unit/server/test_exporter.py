@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,10 @@ class Tracking:
     def points(self, job_id: str, metric: str = "valid_loss") -> list[tuple[int, float]]:
         run = self.run_of(f"jobs/{job_id}")
         return [] if run is None else [(p.step, p.value) for p in self.history(job_id, metric)]
+
+    def artifact(self, job_id: str, name: str) -> str:
+        run = self.run_of(f"jobs/{job_id}")
+        return Path(self.mlflow.real.download_artifacts(run.info.run_id, name)).read_text()
 
     def history(self, job_id: str, metric: str) -> list[Any]:
         return list(self.mlflow.real.get_metric_history(self.run_of(f"jobs/{job_id}").info.run_id, metric))
@@ -203,3 +208,31 @@ def test_what_nobody_told_of_is_found_within_a_minute_and_a_wake_looks_at_its_jo
     tracking.step_for(60)
     assert len(scans) == 2
     assert tracking.points("untold") == TWO_EPOCHS
+
+
+def test_the_epoch_table_grows_without_reading_the_log_anew(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    read_events = tracking.store.read_events
+
+    def counted(*arguments: Any) -> list[Any]:
+        events = read_events(*arguments)
+        read.extend(stored.sequence for stored in events)
+        return events
+
+    monkeypatch.setattr(tracking.store, "read_events", counted)
+    queue_job(tracking.store, "long")
+    start_job(tracking.store, "long")
+    for epoch in range(8):
+        if epoch == 5:
+            tracking.restart()
+        add_epoch(tracking.store, "long", epoch)
+        tracking.exporter.wake("long")
+        tracking.step_for(1)
+    assert [line.split(",")[:3] for line in tracking.artifact("long", "epochs.csv").splitlines()[1:]] == [
+        ["0", str(epoch), str(10 * (epoch + 1))] for epoch in range(8)
+    ]
+    assert Counter(read) == Counter(
+        [*range(1, 12), *range(1, 9)]
+    )  # once, and after the restart what was sent before it

@@ -12,18 +12,19 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Job, JobState, StoredEvent
+from learnfleet.server.domain import Job, JobState, Json, StoredEvent
 from learnfleet.server.errors import NotFound
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.backlog import FIRST_PAUSE_S, Backlog
 from learnfleet.server.tracking.mlflow_client import Connect, mlflow_client
-from learnfleet.server.tracking.points import epoch_table, metrics_of
+from learnfleet.server.tracking.points import Seen, epoch_table, metrics_of
 from learnfleet.server.tracking.runs import Runs
 from learnfleet.server.tracking.sending import RunWriter, refusal
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 
 CONSUMER = "mlflow"
 _EVERY_JOB = 1_000_000
+_PAGE = 500
 _SCAN_S = 60.0  # a look at all jobs, for what nobody told of
 _GATHER_S = 0.5  # a batch of events, not each by itself
 _OUTAGE_S = 5.0
@@ -45,6 +46,7 @@ class MlflowExporter:
         self._config, self._store, self._connect, self._clock_s = config, store, connect, clock_s
         self._runs = Runs(config, store, connect)
         self._backlog = Backlog()
+        self._seen: dict[str, Seen] = {}
         self._writers: dict[str, RunWriter | None] = {}  # None: a job that can have no run
         self._told, self._told_lock = set[str](), Lock()
         self._next_scan_s = self._next_try_s = 0.0
@@ -140,17 +142,29 @@ class MlflowExporter:
 
     def _export(self, job_id: str) -> bool:
         """Send the next page of the job's events; False if there was none."""
-        events = self._store.read_events(job_id, self._store.cursor(CONSUMER, job_id))
+        known = self._seen.get(job_id)
+        cursor = self._store.cursor(CONSUMER, job_id) if known is None else known.sequence
+        events = self._store.read_events(job_id, cursor, _PAGE)
         if not events:
             return False
+        seen = (known or self._seen_up_to(job_id, cursor)).after(events)
         job = self._store.get_job(job_id)
         writer = None if _only_waits(job, events) else self._writer(job)
         if writer is not None:
-            self._send(writer, job, events)
-        self._store.advance_cursor(CONSUMER, job_id, events[-1].sequence)
-        if _is_end(job, events):
+            self._send(writer, job, events, seen)
+        self._store.advance_cursor(CONSUMER, job_id, seen.sequence)
+        self._seen[job_id] = seen
+        if _is_end(job, seen):
             self._writers.pop(job_id, None)
+            del self._seen[job_id]
         return True
+
+    def _seen_up_to(self, job_id: str, sequence: int) -> Seen:
+        """Read again what was sent before the server was started."""
+        seen = Seen()
+        while left := sequence - seen.sequence:
+            seen = seen.after(self._store.read_events(job_id, seen.sequence, min(left, _PAGE)))
+        return seen
 
     def _writer(self, job: Job) -> RunWriter | None:
         if job.id not in self._writers:
@@ -162,13 +176,13 @@ class MlflowExporter:
             self._writers[job.id] = RunWriter(client, run_ids[0], f"jobs/{job.id}") if run_ids else None
         return self._writers[job.id]
 
-    def _send(self, writer: RunWriter, job: Job, events: Sequence[StoredEvent]) -> None:
+    def _send(self, writer: RunWriter, job: Job, events: Sequence[StoredEvent], seen: Seen) -> None:
         writer.metrics([metric for stored in events for metric in metrics_of(stored)])
         for stored in events:
             self._send_picture(writer, stored)
         if any(stored.event.kind == "epoch" for stored in events):
-            self._send_table(writer, job.id)
-        if _is_end(job, events):
+            self._send_table(writer, seen.rows)
+        if _is_end(job, seen):
             self._send_end(writer, job)
         writer.note()
 
@@ -182,17 +196,10 @@ class MlflowExporter:
         else:
             writer.leave(what, "the file is not there")
 
-    def _send_table(self, writer: RunWriter, job_id: str) -> None:
-        rows = [stored.event.data for stored in self._all_events(job_id) if stored.event.kind == "epoch"]
+    def _send_table(self, writer: RunWriter, rows: Sequence[Json]) -> None:
         texts = {"epochs.csv": epoch_table(rows), "epochs.json": json.dumps(rows, indent=1)}
         for name, text in texts.items():
             writer.attempt(name, partial(writer.client.log_text, writer.run_id, text, name))
-
-    def _all_events(self, job_id: str) -> list[StoredEvent]:
-        found: list[StoredEvent] = []
-        while events := self._store.read_events(job_id, found[-1].sequence if found else 0):
-            found += events
-        return found
 
     def _send_end(self, writer: RunWriter, job: Job) -> None:
         client, run_id, result = writer.client, writer.run_id, job.result or {}
@@ -222,8 +229,8 @@ class MlflowExporter:
             writer.leave("checkpoint", f"{checkpoint_id} is not there")
 
 
-def _is_end(job: Job, events: Sequence[StoredEvent]) -> bool:
-    return job.state.final and events[-1].sequence >= job.last_sequence
+def _is_end(job: Job, seen: Seen) -> bool:
+    return job.state.final and seen.sequence >= job.last_sequence
 
 
 def _only_waits(job: Job, events: Sequence[StoredEvent]) -> bool:

@@ -5,12 +5,26 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from learnfleet.server.domain import StoredEvent
+from learnfleet.server.domain import Json, StoredEvent
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of a job's log has been sent, as far as the next events need it."""
+
+    sequence: int = 0
+    rows: tuple[Json, ...] = ()  # of the epoch table
+
+    def after(self, events: Sequence[StoredEvent]) -> Seen:
+        """With the next events, of which there is at least one."""
+        rows = [stored.event.data for stored in events if stored.event.kind == "epoch"]
+        return Seen(events[-1].sequence, (*self.rows, *rows))
 
 
 def metrics_of(stored: StoredEvent) -> list[Metric]:
