@@ -236,3 +236,57 @@ def test_the_epoch_table_grows_without_reading_the_log_anew(
     assert Counter(read) == Counter(
         [*range(1, 12), *range(1, 9)]
     )  # once, and after the restart what was sent before it
+
+
+def test_times_of_points_never_decrease_when_a_clock_is_set_back(tracking: Tracking) -> None:
+    queue_job(tracking.store, "clock")
+    start_job(tracking.store, "clock")
+    for epoch, after_s in enumerate([100, 40, 120, 110]):
+        if epoch == 3:
+            tracking.restart()
+        add_epoch(tracking.store, "clock", epoch, after_s=after_s)
+        tracking.exporter.wake("clock")
+        tracking.step_for(1)
+    tracking.store.transition("clock", JobState.SUCCEEDED)
+    tracking.exporter.wake("clock")
+    tracking.step_for(1)
+    start_ms = round(NOW.timestamp() * 1000)
+    points = tracking.history("clock", "valid_loss")
+    assert [point.timestamp - start_ms for point in points] == [100_000, 100_000, 120_000, 120_000]
+    assert tracking.run_of("jobs/clock").info.end_time - start_ms == 120_000
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_points_whose_cursor_was_not_written_are_sent_again_and_are_there_once(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    queue_job(tracking.store, "again")
+    start_job(tracking.store, "again")
+    add_epoch(tracking.store, "again", 0, after_s=100)
+    tracking.step_for(1)
+    add_epoch(tracking.store, "again", 1, after_s=40)
+    tracking.exporter.wake("again")
+    with monkeypatch.context() as patched:
+        patched.setattr(tracking.store, "advance_cursor", lambda *arguments: 1 / 0)
+        tracking.step_for(1)
+    if restarts:
+        tracking.restart()
+    tracking.step_for(10)
+    assert tracking.points("again") == TWO_EPOCHS
+    assert tracking.mlflow.calls.count("log_batch") > 3
+    assert tracking.store.jobs_behind("mlflow") == []
+
+
+def test_points_that_mlflow_did_not_take_are_not_passed_over(tracking: Tracking) -> None:
+    run_job(tracking.store, "lost")
+
+    def fault(call: str, arguments: tuple[Any, ...]) -> Exception | None:
+        has_points = call == "log_batch" and arguments[-1] and hasattr(arguments[-1][0], "step")
+        return RuntimeError("500") if has_points else None
+
+    tracking.mlflow.fault = fault
+    tracking.step_for(1)
+    tracking.mlflow.fault = lambda call, arguments: None
+    tracking.restart()
+    tracking.step_for(1)
+    assert tracking.points("lost") == TWO_EPOCHS

@@ -147,11 +147,16 @@ class MlflowExporter:
         events = self._store.read_events(job_id, cursor, _PAGE)
         if not events:
             return False
-        seen = (known or self._seen_up_to(job_id, cursor)).after(events)
+        before = known or self._seen_up_to(job_id, cursor)
+        seen = before.after(events)
         job = self._store.get_job(job_id)
         writer = None if _only_waits(job, events) else self._writer(job)
         if writer is not None:
-            self._send(writer, job, events, seen)
+            writer.metrics(metrics_of(events, before))
+            self._send_files(writer, events, seen)
+            if _is_end(job, seen):
+                self._send_end(writer, job, seen)
+            writer.note()
         self._store.advance_cursor(CONSUMER, job_id, seen.sequence)
         self._seen[job_id] = seen
         if _is_end(job, seen):
@@ -176,15 +181,11 @@ class MlflowExporter:
             self._writers[job.id] = RunWriter(client, run_ids[0], f"jobs/{job.id}") if run_ids else None
         return self._writers[job.id]
 
-    def _send(self, writer: RunWriter, job: Job, events: Sequence[StoredEvent], seen: Seen) -> None:
-        writer.metrics([metric for stored in events for metric in metrics_of(stored)])
+    def _send_files(self, writer: RunWriter, events: Sequence[StoredEvent], seen: Seen) -> None:
         for stored in events:
             self._send_picture(writer, stored)
         if any(stored.event.kind == "epoch" for stored in events):
             self._send_table(writer, seen.rows)
-        if _is_end(job, seen):
-            self._send_end(writer, job)
-        writer.note()
 
     def _send_picture(self, writer: RunWriter, stored: StoredEvent) -> None:
         if stored.event.kind != "picture":
@@ -201,7 +202,7 @@ class MlflowExporter:
         for name, text in texts.items():
             writer.attempt(name, partial(writer.client.log_text, writer.run_id, text, name))
 
-    def _send_end(self, writer: RunWriter, job: Job) -> None:
+    def _send_end(self, writer: RunWriter, job: Job, seen: Seen) -> None:
         client, run_id, result = writer.client, writer.run_id, job.result or {}
         checkpoint_id = result.get("checkpoint_id")
         if checkpoint_id is not None:
@@ -215,7 +216,7 @@ class MlflowExporter:
             tags["learnfleet.model_version"] = result["model_version"]
         for key, value in tags.items():
             writer.attempt(f"tag {key}", partial(client.set_tag, run_id, key, value))
-        end_ms = round((job.ended_at or job.updated_at).timestamp() * 1000)
+        end_ms = max(round((job.ended_at or job.updated_at).timestamp() * 1000), seen.time_ms)
         writer.attempt("end", partial(client.set_terminated, run_id, _STATUS[job.state], end_ms))
 
     def _send_checkpoint(self, writer: RunWriter, learner_id: str, checkpoint_id: str) -> None:
