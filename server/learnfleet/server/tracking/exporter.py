@@ -18,7 +18,7 @@ from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.backlog import FIRST_PAUSE_S, Backlog
 from learnfleet.server.tracking.mlflow_client import Connect, mlflow_client
 from learnfleet.server.tracking.points import Seen, epoch_table, metrics_of
-from learnfleet.server.tracking.runs import Runs
+from learnfleet.server.tracking.runs import STATUS, Runs, end_ms
 from learnfleet.server.tracking.sending import RunWriter, refusal
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 
@@ -28,7 +28,6 @@ _PAGE = 500
 _SCAN_S = 60.0  # a look at all jobs, for what nobody told of
 _GATHER_S = 0.5  # a batch of events, not each by itself
 _OUTAGE_S = 5.0
-_STATUS = {JobState.SUCCEEDED: "FINISHED", JobState.FAILED: "FAILED", JobState.CANCELLED: "KILLED"}
 
 _log = logging.getLogger(__name__)
 
@@ -157,6 +156,8 @@ class MlflowExporter:
             if _is_end(job, seen):
                 self._send_end(writer, job, seen)
             writer.note()
+        if _is_end(job, seen):
+            refusal(partial(self._runs.end_learner, job.learner_id))  # a run that is deleted has no end
         self._store.advance_cursor(CONSUMER, job_id, seen.sequence)
         self._seen[job_id] = seen
         if _is_end(job, seen):
@@ -216,8 +217,8 @@ class MlflowExporter:
             tags["learnfleet.model_version"] = result["model_version"]
         for key, value in tags.items():
             writer.attempt(f"tag {key}", partial(client.set_tag, run_id, key, value))
-        end_ms = max(round((job.ended_at or job.updated_at).timestamp() * 1000), seen.time_ms)
-        writer.attempt("end", partial(client.set_terminated, run_id, _STATUS[job.state], end_ms))
+        ended = (STATUS[job.state], max(end_ms(job), seen.time_ms))
+        writer.attempt("end", partial(client.set_terminated, run_id, *ended))
 
     def _send_checkpoint(self, writer: RunWriter, learner_id: str, checkpoint_id: str) -> None:
         try:
