@@ -25,6 +25,7 @@ def mlflow_client(config: Config) -> MlflowClient:
     """A client of the configured tracking server and registry. Blocks on its first call; from any thread."""
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the exporter tries again by itself
     config.artifact_root.mkdir(parents=True, exist_ok=True)
     from mlflow.tracking import MlflowClient
