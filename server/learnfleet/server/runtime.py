@@ -8,6 +8,7 @@ from threading import Thread
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Job
+from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.ports import PredictionResult, PredictOptions
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.scheduler import Scheduler
@@ -17,6 +18,9 @@ from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.server.workers.predictor import PredictionPool
+
+_CONCURRENT_PREDICTIONS = 8  # as many as the predicting process takes at a time
+_CONCURRENT_RELEASES = 2
 
 
 class ServerRuntime:
@@ -35,6 +39,8 @@ class ServerRuntime:
         services = Services(config, store, self._pool, told, self.cluster.is_local)
         self._scheduler = Scheduler(services, self.cluster, registry)
         self._predictions = PredictionPool(config, store, self.cluster, registry)
+        self._predicting = LongCalls("predict", _CONCURRENT_PREDICTIONS)
+        self._releasing = LongCalls("release", _CONCURRENT_RELEASES)
 
     def start(self) -> None:
         Thread(target=self.cluster.supervise, name="ray-supervisor", daemon=True).start()
@@ -57,7 +63,7 @@ class ServerRuntime:
         return self._pool.is_warm(learner_id)
 
     async def release_workers(self, learner_id: str) -> None:
-        await asyncio.to_thread(self._pool.give_up_if_idle, learner_id)
+        await self._releasing.run(self._pool.give_up_if_idle, learner_id)
 
     async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
-        return await asyncio.to_thread(self._predictions.predict, model, image, options)
+        return await self._predicting.run(self._predictions.predict, model, image, options)

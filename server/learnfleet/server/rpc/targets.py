@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from learnfleet.server import names
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Learner, Resources
+from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.check_fit import check_new
 from learnfleet.server.rpc.ports import Catalog
 from learnfleet.server.rpc.read_component import Names
@@ -19,6 +20,7 @@ from learnfleet.server.store.base import Store
 from learnfleet.v1 import interpretation_service_pb2, training_service_pb2
 
 _PATTERN_TIMEOUT_S = 20.0
+_CONCURRENT_CHECKS = 4
 
 TargetRequest: TypeAlias = training_service_pb2.TrainRequest | interpretation_service_pb2.ShowBatchRequest
 
@@ -38,6 +40,7 @@ class Targets:
     store: Store
     catalog: Catalog
     roots: DataRoots
+    checking: LongCalls = field(default_factory=lambda: LongCalls("check-folder", _CONCURRENT_CHECKS))
 
     async def read(self, request: TargetRequest, found: Violations) -> Target | None:
         """None where `found` has violations instead. Raises NotFound for an existing learner that does not exist."""
@@ -77,15 +80,14 @@ class Targets:
         if target.is_new and not found:
             await self._check_folder(target.learner, found)
 
-    @staticmethod
-    async def _check_folder(learner: Learner, found: Violations) -> None:
+    async def _check_folder(self, learner: Learner, found: Violations) -> None:
         # Imported late: it brings Pillow and numpy, which the server does not need in order to listen.
         from learnfleet.trainer.folder_check import check_folder, check_folder_within
 
         data = learner.spec.data
         if data.source == "names":
-            problems = await asyncio.to_thread(check_folder_within, data, _PATTERN_TIMEOUT_S)
+            problems = await self.checking.run(check_folder_within, data, _PATTERN_TIMEOUT_S)
         else:
-            problems = await asyncio.to_thread(check_folder, data)
+            problems = await self.checking.run(check_folder, data)
         for problem in problems:
             found.add(f"learner_spec.{problem.field}", problem.message)

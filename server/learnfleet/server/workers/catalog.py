@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.ports import Argument, Capacity
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.trainer.body_info import BodyInfo
@@ -17,6 +18,7 @@ from learnfleet.trainer.errors import LearnerError
 
 _KEYS = {"optimizers": "optimizer_arguments"}
 _MOST_BODIES = 200  # each with thousands of names at most
+_CONCURRENT_QUESTIONS = 8
 _FORMAT = 2  # of what a worker answers
 _DISTRIBUTIONS = ("learnfleet", "torch", "torchvision", "timm")
 
@@ -30,6 +32,7 @@ class WorkerCatalog:
         self._cluster, self._path = cluster, data_dir / "catalog.json"
         self._known: dict[str, Any] | None = None
         self._lock = asyncio.Lock()
+        self._asking = LongCalls("ask-workers", _CONCURRENT_QUESTIONS)
         self._bodies: dict[tuple[str, int | None], BodyInfo] = {}
 
     async def architectures(self) -> frozenset[str]:
@@ -39,14 +42,14 @@ class WorkerCatalog:
         return _signatures((await self._catalog())[_KEYS.get(kind, kind)])
 
     async def capacity(self) -> Capacity:
-        return await asyncio.to_thread(self._cluster.capacity)
+        return await self._asking.run(self._cluster.capacity)
 
     async def body(self, architecture: str, cut: int | None) -> BodyInfo | None:
         if architecture not in await self.architectures():
             return None
         key = architecture, cut
         if key not in self._bodies:
-            body = await asyncio.to_thread(self._ask_for_body, *key)
+            body = await self._asking.run(self._ask_for_body, *key)
             if body is None:  # it may be known in time when it is asked for again
                 return None
             if len(self._bodies) >= _MOST_BODIES:
@@ -63,7 +66,7 @@ class WorkerCatalog:
     async def _catalog(self) -> dict[str, Any]:
         async with self._lock:
             if self._known is None:
-                self._known = await asyncio.to_thread(self._read)
+                self._known = await self._asking.run(self._read)
             return self._known
 
     def _read(self) -> dict[str, Any]:
