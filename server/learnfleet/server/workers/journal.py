@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -19,20 +21,50 @@ class Journal:
 
     A line reaches the operating system before `append` returns: it survives the process, not the machine. What a
     machine takes with it is told again by the attempt that follows.
+
+    A full disk, or another one that cannot be written, costs a run nothing: lines stay in memory and are written in
+    their order as soon as one of the next can be.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab", buffering=0)
+        self._path = path
+        self._file: io.FileIO | None = None
+        self._unwritten = bytearray()  # may begin in the middle of a line: a disk fills up where it does
+        self._is_closed = False
         self._lock = Lock()
 
     def append(self, event: WorkerEvent) -> None:
         line = json.dumps(asdict(event)).encode() + b"\n"
         with self._lock:
-            self._file.write(line)
+            had_room = not self._unwritten
+            self._unwritten += line
+            self._write(is_news=had_room)
+
+    def _write(self, *, is_news: bool) -> None:
+        if self._is_closed:
+            return
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("ab", buffering=0)
+            while self._unwritten:
+                del self._unwritten[: self._file.write(self._unwritten)]
+        except OSError as error:
+            if is_news:
+                _log.warning("%s cannot be written, events stay in memory: %s", self._path, error)
+            self._close_file()  # another one may be opened where this one cannot be written any more
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:
+            self._write(is_news=False)
+            self._is_closed = True
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
 
 
 def journal_path(job_dir: Path, attempt: int, rank: int) -> Path:
