@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import TypeVar
 
 from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
+from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.policy import Decision, decide
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.base import Store
@@ -37,8 +40,11 @@ from learnfleet.trainer.spec import stage_to_json
 
 _POLL_S = 0.1
 _FIRST_POLL_S = 0.02  # the first batch of a warm learner comes soon
-_CANCEL_TIMEOUT_S = 10.0
+_CANCEL_TIMEOUT_S = 1.5
+_SHUTDOWN_TIMEOUT_S = 10.0
 _BLAME_TIMEOUT_S = 2.0
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +59,7 @@ class JobController:
     shutdown_requested: Event = field(default_factory=Event)
     _restarts: int = 0
     _is_handed_back: bool = False
+    _stop_by_s: float | None = None  # monotonic; None: nobody has asked for a stop yet
 
     @property
     def _store(self) -> Store:
@@ -94,11 +101,13 @@ class JobController:
     def _attempt(self, job: Job) -> Job:
         """One attempt to its end; the job as it is then: over, or RESTARTING."""
         try:
-            group = self.services.pool.obtain(job.learner_id)
-            group.start(self._request(job))
+            group = self._obtain(job)
+            self._in_time(lambda: group.start(self._request(job)))
             if job.state is JobState.STARTING:
                 job = self._move(job, JobState.RUNNING, "")
             return self._follow(job, group)
+        except GivenUp:
+            return self._failed(job, RunError(ErrorKind.LOST, "the workers did not stop in time"))
         except WorkerDied as error:
             return self._failed(job, RunError(ErrorKind.LOST, str(error)))
         except Unavailable as error:
@@ -107,13 +116,34 @@ class JobController:
             _log.exception("jobs/%s, attempt %s failed in the server", job.id, job.attempt)
             return self._failed(job, RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}"))
 
+    def _obtain(self, job: Job) -> GroupHandle:
+        """The workers. Those that come up when the job is not wanted any more are ended. Raises GivenUp."""
+        pool = self.services.pool
+        return unless(self._is_to_stop, lambda: pool.obtain(job.learner_id), unwanted=lambda group: group.kill())
+
+    def _in_time(self, call: Callable[[], _T]) -> _T:
+        """What workers say, who may hang just when they are asked to stop. Raises GivenUp."""
+        return unless(self._is_late, call)
+
+    def _is_to_stop(self) -> bool:
+        return self.cancel_requested.is_set() or self.shutdown_requested.is_set()
+
+    def _is_late(self) -> bool:
+        """Whether what was asked to stop has had its time for it, which begins when it is asked about first."""
+        now_s = time.monotonic()
+        if self.cancel_requested.is_set():
+            self._stop_by_s = min(self._stop_by_s or math.inf, now_s + _CANCEL_TIMEOUT_S)
+        elif self.shutdown_requested.is_set():
+            self._stop_by_s = self._stop_by_s or now_s + _SHUTDOWN_TIMEOUT_S
+        return self._stop_by_s is not None and now_s > self._stop_by_s
+
     def _follow(self, job: Job, group: GroupHandle) -> Job:
         acknowledged = (0,) * job.resources.num_workers
-        stop_by_s: float | None = None
+        is_stopping = False
         failed_at_s = 0.0
         pause_s = _FIRST_POLL_S
         while True:
-            statuses = group.poll(job.id, acknowledged)
+            statuses = self._poll(job, group, acknowledged)
             self._append(job, [event for status in statuses for event in status.events], job.attempt)
             acknowledged = tuple(status.first_event + len(status.events) for status in statuses)
             errors = [status.error for status in statuses if status.phase is Phase.FAILED and status.error]
@@ -125,13 +155,16 @@ class JobController:
                 return self._done(job, statuses)
             if self.shutdown_requested.is_set() and not self.services.cluster_is_local:
                 return job  # the workers outlive this server, and the next one takes them over
-            if stop_by_s is None and (self.cancel_requested.is_set() or self.shutdown_requested.is_set()):
-                job, stop_by_s = self._stop(job, group), time.monotonic() + _CANCEL_TIMEOUT_S
-            if stop_by_s is not None and time.monotonic() > stop_by_s:
-                return self._failed(job, RunError(ErrorKind.LOST, "the workers did not stop in time"))
+            if not is_stopping and self._is_to_stop():
+                job, is_stopping = self._stop(job, group), True
+            if self._is_late():
+                raise GivenUp
             if not any(status.events for status in statuses):
                 pause_s = min(pause_s * 1.5, _POLL_S)
-            self._wait(pause_s, is_stopping=stop_by_s is not None)
+            self._wait(pause_s, is_stopping=is_stopping)
+
+    def _poll(self, job: Job, group: GroupHandle, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
+        return self._in_time(lambda: group.poll(job.id, acknowledged))
 
     def _wait(self, pause_s: float, *, is_stopping: bool) -> None:
         if is_stopping:
@@ -142,7 +175,7 @@ class JobController:
     def _stop(self, job: Job, group: GroupHandle) -> Job:
         if self.cancel_requested.is_set() and job.state is JobState.RUNNING:
             job = self._move(job, JobState.CANCELLING, "stops at the next batch")
-        group.stop(job.id)
+        self._in_time(lambda: group.stop(job.id))
         return job
 
     # -- its end
@@ -150,7 +183,7 @@ class JobController:
     def _done(self, job: Job, statuses: Sequence[WorkerStatus]) -> Job:
         outcome = statuses[0].outcome
         assert outcome is not None, "a run that is done has an outcome"
-        if outcome["stopped"] and job.state is JobState.CANCELLING:
+        if outcome["stopped"] and self.cancel_requested.is_set():
             return self._cancelled(job)
         if outcome["stopped"]:
             return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
