@@ -52,7 +52,8 @@ def in_two(root: Path, make: Any, stop_at: int, stages: list[Stage] = STAGES) ->
     stopped = run(make(), root, 1, stop_at, stages=stages)
     assert stopped.stopped
     learner = make()
-    return learner, run(learner, root, 2, resume_from=stopped.checkpoint.path, stages=stages)
+    saved = stopped.checkpoint and stopped.checkpoint.path  # none before the end of the first validation
+    return learner, run(learner, root, 2, resume_from=saved, stages=stages)
 
 
 def frozen_by_hand() -> Learner:

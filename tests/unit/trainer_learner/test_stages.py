@@ -93,7 +93,8 @@ def test_f055_a_job_of_any_stages_stopped_anywhere_ends_with_the_bits_of_one_nev
     first = Job(tmp_path / "parts", stop_at=stop_at)
     outcome = first.run(stages)
     if outcome.stopped:
-        outcome = Job(tmp_path / "parts", attempt=2).run(stages, outcome.checkpoint.path)
+        saved = outcome.checkpoint and outcome.checkpoint.path  # none before the end of the first validation
+        outcome = Job(tmp_path / "parts", attempt=2).run(stages, saved)
     assert outcome.exact
     assert outcome.checkpoint.model_sha256 == expected.checkpoint.model_sha256
     assert outcome.checkpoint.optimizer_sha256 == expected.checkpoint.optimizer_sha256

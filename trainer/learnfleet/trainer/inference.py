@@ -20,6 +20,7 @@ from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.decoding import label_kind, predicted_classes
 from learnfleet.trainer.distributed import World
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.interruption import Interrupted
 from learnfleet.trainer.label_items import Category as Category
 from learnfleet.trainer.loop import batches_of
 from learnfleet.trainer.losses import Activation, activation_of, loss_per_item
@@ -85,7 +86,7 @@ def predict_loader(
     with_dropout: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
-    """Run the model over a loader, see `Wanted`. Every rank must call; all get everything."""
+    """Run the model over a loader, see `Wanted`. Every rank must call; all get everything. Raises Interrupted."""
     if n_batch is not None and n_batch < 1:
         raise LearnerError("n_batch", f"{n_batch} batches cannot be predicted: give at least 1, or None for all")
     if getattr(learner.data, "kind", None) is LabelKind.BOXES:
@@ -97,6 +98,8 @@ def predict_loader(
     loader.shard(shard)  # it may be none of the data's
     world.share_buffers(learner.model)
     parts = list(_run(learner, loader, wanted))
+    if world.any(learner.stop_requested()):
+        raise Interrupted
     columns = [[torch.cat(column) for column in zip(*group, strict=True)] for group in zip(*parts, strict=True)]
     gathered = _gather(world, columns)
     if gathered is None:
@@ -149,6 +152,8 @@ def _run(learner: Learner, loader: Loader, wanted: Wanted) -> Iterator[Row]:
             yield activated, targets, [batch.indices, *losses]
             if wanted.progress is not None:
                 wanted.progress(number + 1, total)
+            if learner.stop_requested():
+                return
 
 
 def forward(state: TrainState, events: Events, batch: Batch) -> Any:

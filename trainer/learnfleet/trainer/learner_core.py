@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -16,6 +16,7 @@ from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.distributed import World, current_world
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.head import BATCH_NORMS
+from learnfleet.trainer.interruption import never
 from learnfleet.trainer.layer_groups import LayerGroup, SplitOn, as_layer_groups, split_model
 from learnfleet.trainer.learner_memory import DESTROYED
 from learnfleet.trainer.loss_functions import CrossEntropyFlat
@@ -100,6 +101,7 @@ class LearnerCore:
         self.frozen_to = self.global_step = self.lifetime_epoch = 0
         self.spec: LearnerSpec | None = None
         self.own_parts: tuple[str, ...] = (OWN_MODEL,)  # that no name leads to, see `learner_export`
+        self.stop_requested: Callable[[], bool] = never  # see `heeding`
         self._named_callbacks: dict[str, Callback] = {}
 
     @property

@@ -12,6 +12,7 @@ from learnfleet.trainer.batch import Loader, Shard
 from learnfleet.trainer.callback import Callbacks, Events, as_callbacks
 from learnfleet.trainer.dataset_loader import loader_of
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.interruption import Interrupted
 from learnfleet.trainer.learner_core import LearnerCore
 from learnfleet.trainer.lr_find import ALL_RULES, LrSearch, run_search
 from learnfleet.trainer.lr_suggest import Rule, SuggestedLRs
@@ -170,13 +171,15 @@ class LearnerTraining(LearnerCore):
         self.data.shard(shard)
         loader.shard(shard)
         chosen = self.metrics if metrics is None else as_metrics(metrics)
-        state = TrainState(self.whole, self.model, 0, 0, chosen, train=False)
+        state = TrainState(self.whole, self.model, 0, 0, chosen, train=False, stop_requested=self.stop_requested)
         given = as_callbacks(callbacks)
         own = Events(given)
         try:
             own("on_train_begin", state)
             own("on_epoch_begin", state)
             values = validate(state, Events([*self.callbacks, *given]), loader, chosen)
+            if state.interrupted:
+                raise Interrupted
             state.last_metrics = list(values)
             own("on_epoch_end", state)
         finally:

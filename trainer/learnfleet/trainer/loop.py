@@ -53,6 +53,8 @@ def train_epoch(state: TrainState, events: Events) -> None:
     state.stop_epoch = False
     seed_epoch(state, 1)
     state.last_metrics = [*validate_epoch(state, events)] or [None]
+    if state.interrupted:
+        return
     events("on_epoch_end", state)
     state.epoch, state.batch = state.epoch + 1, 0
     state.learner.lifetime_epoch += 1
@@ -190,21 +192,25 @@ def validate_epoch(state: TrainState, events: Events) -> list[float]:
 def validate(state: TrainState, events: Events, loader: Loader, metrics: Sequence[Metric]) -> list[float]:
     """Mean loss and metrics over a loader, equal on all ranks.
 
-    Ranks may hold different numbers of batches, so nothing is exchanged until the end, and then only sums.
+    Ranks may hold different numbers of batches, so nothing is exchanged until the end, and then only sums. A rank that
+    is asked to stop leaves its batches; when one has done so, all are `interrupted` and the values mean nothing.
     """
     learner = state.learner
     learner.world.share_buffers(learner.model)
     learner.model.eval()
     for metric in metrics:
         metric.reset()
-    loss_sum, count = torch.zeros((), dtype=torch.float64), 0
+    loss_sum, count, stop = torch.zeros((), dtype=torch.float64), 0, False
     with torch.no_grad(), batches_of(loader, 0, 0) as batches:
         for batch in batches:
             loss_sum += validate_batch(state, events, batch, metrics) * batch.n
             count += batch.n
-            if state.stop_epoch:
+            stop = state.stop_requested()
+            if state.stop_epoch or stop:
                 break
-    (total,), values = results(metrics, [torch.tensor([float(loss_sum), count], dtype=torch.float64)], learner.world)
+    sums = torch.tensor([float(loss_sum), count, float(stop)], dtype=torch.float64)
+    (total,), values = results(metrics, [sums], learner.world)
+    state.interrupted = bool(total[2])
     return [float(total[0] / total[1]), *values] if total[1] else []
 
 

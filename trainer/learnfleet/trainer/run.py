@@ -226,18 +226,20 @@ class _TrainRun:
     def _outcome(self, *, stopped: bool) -> TrainOutcome:
         """The end, agreed: rank 0 waits for its disk, the others for rank 0."""
         answer = self._learner.world.broadcast_json(self._last_checkpoint() if self._writer is not None else None)
+        if answer is None:
+            assert stopped, "an end is always saved"
+            return TrainOutcome(stopped, None, dict(self._earlier_metrics), self._exact)
         if "error" in answer:
             raise OSError(f"the last checkpoint could not be written: {answer['error']}")
         checkpoint = CheckpointInfo(**{**answer, "path": Path(answer["path"])})
         return TrainOutcome(stopped, checkpoint, dict(self._earlier_metrics), self._exact)
 
-    def _last_checkpoint(self) -> dict[str, Any]:
+    def _last_checkpoint(self) -> dict[str, Any] | None:
         assert self._writer is not None
         for tries_left in range(_LAST_SAVE_TRIES - 1, -1, -1):
             try:
                 newest = self._writer.wait()
-                assert newest is not None, "an end is always saved"
-                return newest.to_json()
+                return newest.to_json() if newest is not None else None
             except OSError as error:
                 if tries_left == 0 or self._saved is None:
                     return {"error": str(error)}

@@ -22,7 +22,8 @@ class RunContext:
         attempt: fencing token: writes of an attempt are refused once a later one has written.
         emit: takes (event id, kind, JSON-able data), from any thread. An id names what happened, not when it was
             said: what a resumed run repeats has the id it had before.
-        stop_requested: polled at every batch end; one rank's True stops all ranks.
+        stop_requested: polled at every batch end; one rank's True stops all ranks, in a validation once each of them
+            has heard it or done its batches.
         checkpoint_root: folder of this learner's checkpoints, the same for all ranks.
         checkpoint_every_s, checkpoint_every_steps: also inside epochs; None: not by this measure.
         keep_last: newest checkpoints of this job that are kept, at least 2.
@@ -53,7 +54,7 @@ class TrainOutcome:
     """How a training job ended on this rank; alike on all ranks."""
 
     stopped: bool  # it was asked to stop, and can be resumed from the checkpoint
-    checkpoint: CheckpointInfo
+    checkpoint: CheckpointInfo | None  # of this attempt's; None: it was stopped before it had one
     metrics: dict[str, float]  # train_loss, valid_loss and metrics of the last finished epoch
     exact: bool  # every resume repeated the bits of a run never interrupted
 

@@ -1,4 +1,7 @@
-"""Jobs that leave a learner as it is: validation, predictions of a data set, pictures. Every rank calls the same."""
+"""Jobs that leave a learner as it is: validation, predictions of a data set, pictures. Every rank calls the same.
+
+All raise Interrupted on all ranks when they are asked to stop while they run over data.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from learnfleet.trainer import manifest, plots
 from learnfleet.trainer.data import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions, predict_loader
+from learnfleet.trainer.interruption import heeding
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.metrics import build_metric
 from learnfleet.trainer.recorder import distinct
@@ -120,10 +124,14 @@ def _drawn(source: object, method: str, rows: int, ds_type: DatasetType) -> Figu
 
 
 def _reported(learner: Learner, context: RunContext, act: Callable[[], _T]) -> tuple[_T, int]:
-    """What `act` gives, and how many pictures were skipped meanwhile over all ranks; each is told of in an event."""
+    """What `act` gives, and how many pictures were skipped meanwhile over all ranks; each is told of in an event.
+
+    Raises Interrupted.
+    """
     data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
     try:
-        found = act()
+        with heeding(learner, context.stop_requested):
+            found = act()
     finally:
         data.close()
     skipped = learner.world.sum(data.skipped_tensor())

@@ -18,6 +18,7 @@ from learnfleet.trainer.interpret import Interpretation, TopLoss
 from learnfleet.trainer.interpret_classes import ClassificationInterpretation
 from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
 from learnfleet.trainer.interpret_masks import SegmentationInterpretation
+from learnfleet.trainer.interruption import heeding
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
@@ -40,7 +41,7 @@ def run_interpret(
 ) -> dict[str, Any]:
     """Find what the learner's present state gets wrong. Every rank must call.
 
-    Returns JSON-able data; rank 0 writes the plots to `output_dir`. Beside the fields of
+    Raises Interrupted. Returns JSON-able data; rank 0 writes the plots to `output_dir`. Beside the fields of
     `learnfleet.v1.Interpretation`: `kind` (category, multi_category, mask or float) and `class_report`, a list of
     {class, precision, recall, f1, iou, support} with None for what is not defined. The confusion matrix of masks counts
     pixels; that of numbers is empty; of several labels an item it is empty too, and `label_confusion` holds one for
@@ -48,7 +49,8 @@ def run_interpret(
     """
     data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
     try:
-        found = learner.interpret(ds_type, tta)
+        with heeding(learner, context.stop_requested):
+            found = learner.interpret(ds_type, tta)
     finally:
         skipped = int(learner.world.sum(data.skipped_tensor()).item())
         data.close()

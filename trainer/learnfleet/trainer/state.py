@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from learnfleet.trainer.batch import Batch
+from learnfleet.trainer.interruption import never
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -59,10 +60,6 @@ class FitPosition:
     stops: tuple[str, ...] = ()  # those of _STOPS that are set
 
 
-def _never() -> bool:
-    return False
-
-
 @dataclass
 class TrainState:
     """The state of one fit.
@@ -107,10 +104,10 @@ class TrainState:
     stop_training: bool = False  # on_batch_end, on_epoch_end: no further epoch
     skip_validate: bool = False  # for the rest of the fit
     stop_request: bool = False  # on any rank, at any time: all leave the fit at this batch's end
-    stop_requested: Callable[[], bool] = _never  # polled at every batch end on every rank, as stop_request
-    save_requested: Callable[[], bool] = _never  # polled at every batch end on every rank; one rank's True is all's
+    stop_requested: Callable[[], bool] = never  # polled at every batch end on every rank, also in validation
+    save_requested: Callable[[], bool] = never  # polled at every batch end on every rank; one rank's True is all's
     save_due: bool = False  # at on_batch_end in training: a rank has asked for a checkpoint
-    interrupted: bool = False  # the fit was left before its end; its position is kept
+    interrupted: bool = False  # the fit was left before its end; its position is kept unless it was in validation
     weights_chosen: bool = False  # at on_train_end: a callback has put in the weights to end with; later ones keep them
     job_stage: tuple[str, int] | None = None  # in a job: its id, and the index of the stage that this fit is
     exception: BaseException | None = None  # at on_train_end: why the fit failed

@@ -114,10 +114,15 @@ def _described(error: Exception) -> RunError:
 
 def execute(learner: Learner, run: Run) -> Json:
     """Do the run's work. All ranks must call."""
+    from learnfleet.trainer.interruption import Interrupted
+
     work = run.request.work
     if isinstance(work, TrainRun):
         return _train(learner, run, work)
-    return {"stopped": False, **_examine(learner, run, work.work)}
+    try:
+        return {"stopped": False, **_examine(learner, run, work.work)}
+    except Interrupted:
+        return {"stopped": True}
 
 
 def _context(run: Run, policy: CheckpointPolicy = CheckpointPolicy()) -> RunContext:  # noqa: B008
@@ -152,7 +157,7 @@ def _train(learner: Learner, run: Run, work: TrainRun) -> Json:
     )
     return {
         "stopped": outcome.stopped,
-        "checkpoint": outcome.checkpoint.to_json(),
+        "checkpoint": outcome.checkpoint.to_json() if outcome.checkpoint else None,
         "metrics": outcome.metrics,
         "exact": outcome.exact,
     }
