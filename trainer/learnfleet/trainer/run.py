@@ -14,6 +14,7 @@ from learnfleet.trainer import plots, recorder_plots
 from learnfleet.trainer.callback import Callback, Events
 from learnfleet.trainer.checkpoint import CheckpointWriter, Snapshot, load
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.eta import TimeLeft
 from learnfleet.trainer.fitting import run_fit
 from learnfleet.trainer.heap import ReleaseFreeMemory
 from learnfleet.trainer.layer_groups import describe_groups
@@ -87,7 +88,7 @@ class _TrainRun:
         self._events: Events | None = None
         self._data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
         self._writer: CheckpointWriter | None = None
-        self._staging = Staging()
+        self._staging, self._time_left = Staging(), TimeLeft(context.clock_s)
         if learner.world.is_main:
             self._writer = CheckpointWriter(
                 context.checkpoint_root, context.job_id, context.attempt, context.keep, self._report_checkpoint
@@ -173,7 +174,9 @@ class _TrainRun:
 
     def _callbacks(self, index: int) -> list[Callback]:
         checkpoints = Checkpoints(self._context, index, self._save, self._is_busy, self._prepare)
-        reporters = [EventReporter(self._context.emit, index)] if self._learner.world.is_main else []
+        later = self._stages[index + 1 :]
+        reporter = EventReporter(self._context.emit, index, later, self._time_left)
+        reporters = [reporter] if self._learner.world.is_main else []
         return [FailOnNonFiniteLoss(), *reporters, checkpoints, ReleaseFreeMemory()]
 
     def _is_busy(self) -> bool:

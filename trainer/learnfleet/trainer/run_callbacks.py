@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.errors import NonFiniteLoss
+from learnfleet.trainer.eta import TimeLeft, Work, work_of
 from learnfleet.trainer.run_context import Emit, JobPosition, RunContext
+from learnfleet.trainer.stage_spec import Stage
 from learnfleet.trainer.state import TrainState
 
 _BATCH_EVENTS_EVERY_S = 0.2
@@ -87,32 +89,43 @@ class Checkpoints(Callback):
 
 
 class EventReporter(Callback):
-    """Tells how a fit goes: a few times a second, and at the end of every epoch. For rank 0."""
+    """Tells how a fit goes: a few times a second, and at the end of every epoch. For rank 0.
+
+    Args:
+        stage: the fit's index among the job's stages.
+        later: the stages after it.
+        time_left: the job's own.
+    """
 
     order = 800  # after the recorder, before the checkpoint
 
-    def __init__(self, emit: Emit, stage: int) -> None:
-        self._emit, self._stage = emit, stage
-        self._said_at_s = time.monotonic()
+    def __init__(self, emit: Emit, stage: int, later: Sequence[Stage], time_left: TimeLeft) -> None:
+        self._emit, self._stage, self._later, self._time_left = emit, stage, later, time_left
+        self._clock_s = time_left.clock_s
+        self._said_at_s = self._clock_s()
         self._samples = 0  # since then
         self._rate = 0.0
 
+    def on_train_begin(self, state: TrainState) -> None:
+        self._time_left.fit_begins()
+
     def on_epoch_begin(self, state: TrainState) -> None:
-        self._said_at_s, self._samples = time.monotonic(), 0
+        self._said_at_s, self._samples = self._clock_s(), 0
+        self._time_left.epoch_begins()
 
     def on_batch_end(self, state: TrainState) -> None:
         if not state.train:
             return
+        self._time_left.batch_ends()
         self._samples += state.learner.data.train_dl.batch_size
-        elapsed_s = time.monotonic() - self._said_at_s
+        elapsed_s = self._clock_s() - self._said_at_s
         if elapsed_s >= _BATCH_EVENTS_EVERY_S or state.is_last_batch or state.iteration == 0:
             self._rate = self._samples / max(elapsed_s, 1e-9)
-            self._said_at_s, self._samples = time.monotonic(), 0
+            self._said_at_s, self._samples = self._clock_s(), 0
             self._emit(f"batch/{state.global_step + 1}", "batch", self._batch(state))
 
     def _batch(self, state: TrainState) -> dict[str, Any]:
         optimizer = state.learner.require_optimizer()
-        batches_left = state.n_epochs * state.n_batches - state.iteration - 1
         return {
             "stage": self._stage,
             "epoch": state.epoch,
@@ -124,10 +137,20 @@ class EventReporter(Callback):
             "lr": state.learner.recorder.lrs[-1],
             "mom": state.learner.recorder.moms[-1] if state.learner.recorder.moms else optimizer.mom,
             "samples_per_s": self._rate,
-            "eta_s": batches_left * state.learner.data.train_dl.batch_size / self._rate,
+            "eta_s": self._eta_s(state),
         }
 
+    def _eta_s(self, state: TrainState) -> float | None:
+        """Seconds to the end of the job."""
+        loader = state.learner.data.valid_dl
+        own = Work(state.n_epochs * state.n_batches - state.iteration - 1, state.n_epochs - state.epoch)
+        left = own + work_of(self._later, state.n_batches)
+        if loader is None or state.skip_validate:
+            left = Work(left.batches, 0)
+        return self._time_left.of(left, len(loader) if loader is not None else 0)
+
     def on_epoch_end(self, state: TrainState) -> None:
+        self._time_left.epoch_ends()
         recorder = state.learner.recorder
         row = recorder.rows[-1]
         metrics = {name: finite(value) for name, value in row.metrics.items()}

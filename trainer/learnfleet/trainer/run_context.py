@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ class RunContext:
         keep_last: newest checkpoints of this job that are kept, at least 2.
         keep_best, keep_every: of older ones, those that `KeepPolicy` says.
         picture_dir: where plots go; None: no plots.
+        clock_s: monotonic; what rates and the time that is left are measured with.
     """
 
     job_id: str
@@ -42,6 +44,7 @@ class RunContext:
     keep_best: KeepBest | None = None
     keep_every: int | None = None  # epochs
     picture_dir: Path | None = None
+    clock_s: Callable[[], float] = time.monotonic
 
     @property
     def keep(self) -> KeepPolicy:

@@ -174,7 +174,8 @@ def _batch(message: pb.Event, data: Json) -> None:
     message.batch_finished.CopyFrom(pb.BatchFinished(**{name: data[name] for name in fields}))
     message.batch_finished.momentum = data["mom"]
     message.batch_finished.samples_per_second = data["samples_per_s"]
-    message.batch_finished.eta.CopyFrom(duration(data["eta_s"]))
+    if data["eta_s"] is not None:
+        message.batch_finished.eta.CopyFrom(duration(data["eta_s"]))
 
 
 def _epoch(message: pb.Event, data: Json) -> None:
