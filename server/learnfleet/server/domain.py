@@ -223,8 +223,8 @@ class JobBrief:
 class NewEvent:
     """Something that happened to a job. Equal ids mean the same thing happened: repeats are dropped.
 
-    Kinds and data as trainer/run.py emits them (stage, batch, epoch, checkpoint, bad_image, picture, data), and from
-    the server `state` ({state, reason}) and `log` ({severity, message}).
+    Kinds and data as trainer/run.py emits them (stage, batch, epoch, checkpoint, bad_image, picture, data), from the
+    server `state` ({state, reason}), and from what workers log `log` ({severity, message}).
     """
 
     id: str

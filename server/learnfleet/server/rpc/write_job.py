@@ -21,6 +21,7 @@ from learnfleet.server.domain import (
 )
 from learnfleet.server.rpc.write_data import bad_image_policy_to_proto
 from learnfleet.server.rpc.write_spec import learner_spec_to_proto, stage_to_proto
+from learnfleet.server.text import utf8
 from learnfleet.v1 import job_pb2 as pb
 from learnfleet.v1 import learner_pb2
 
@@ -212,7 +213,7 @@ def _lr_found(message: pb.Event, data: Json) -> None:
 
 
 def _log(message: pb.Event, data: Json) -> None:
-    message.log.CopyFrom(pb.LogLine(severity=_SEVERITIES[data["severity"]], message=data["message"]))
+    message.log.CopyFrom(pb.LogLine(severity=_SEVERITIES[data["severity"]], message=utf8(data["message"])))
 
 
 _PAYLOADS: dict[str, Callable[[pb.Event, Json], None]] = {

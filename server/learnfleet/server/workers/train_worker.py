@@ -16,6 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from learnfleet.server.domain import Json
+from learnfleet.server.workers.log_events import warnings_as_events
 from learnfleet.server.workers.protocol import RunRequest, StartState, WorkerBusy, WorkerStatus
 from learnfleet.server.workers.run import Run, execute, final_token
 
@@ -80,7 +81,7 @@ class TrainWorker:
 
     def _execute(self, run: Run) -> None:
         holds, self._holds = self._holds, None
-        with run.reporting():
+        with run.reporting(), warnings_as_events(run.emit, run.request.attempt, run.rank):
             learner = self._prepared(run.request, holds)
             # What callbacks write (the best model, tables) is the job's, and never goes into the data's folder.
             learner.path = Path(run.request.job_dir)
