@@ -190,6 +190,14 @@ def test_plots_of_the_losses_are_written_where_asked_for(tmp_path: Path) -> None
     assert Path(picture["path"]).read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_plot_that_cannot_be_written_costs_the_plot_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "pictures").touch()
+    job = Job(tmp_path, picture_dir=tmp_path / "pictures")
+    assert job.run().checkpoint == newest_valid(tmp_path / "checkpoints", "job")
+    assert job.ids("picture") == []
+    assert "losses_0 was not drawn" in caplog.text
+
+
 def test_a_checkpoint_of_other_classes_is_refused(tmp_path: Path) -> None:
     finished = Job(tmp_path).run([FitStage(1)])
     data = MemoryData()

@@ -273,7 +273,11 @@ class _TrainRun:
             return
         name = f"losses_{index}"
         figure = recorder_plots.losses_figure(self._learner.recorder)
-        path = plots.save_png(figure, self._context.picture_dir / f"{name}.png")
+        try:
+            path = plots.save_png(figure, self._context.picture_dir / f"{name}.png")
+        except OSError as error:  # a full disk costs a picture, not the job, whose other ranks would wait for this one
+            _log.warning("%s was not drawn: %s", name, error)
+            return
         report_picture(self._context, name, path)
 
 
