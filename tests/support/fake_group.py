@@ -23,6 +23,7 @@ class FakeGroup:
     killed: Event = field(default_factory=Event)
     outcome: Json | None = None
     events: list[WorkerEvent] = field(default_factory=list)
+    acknowledged: list[tuple[int, ...]] = field(default_factory=list)  # of each poll
 
     # test controls
 
@@ -41,6 +42,7 @@ class FakeGroup:
             self.killed.wait(_HANGS_FOR_S)
         if self.killed.is_set():
             raise WorkerDied("the workers were ended")
+        self.acknowledged.append(acknowledged)
         phase = Phase.RUNNING if self.outcome is None else Phase.DONE
         return (WorkerStatus(phase, _PID, acknowledged[0], tuple(self.events[acknowledged[0] :]), self.outcome),)
 

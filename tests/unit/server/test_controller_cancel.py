@@ -28,7 +28,8 @@ from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.sql import SqlStore
-from learnfleet.server.workers.protocol import RunRequest
+from learnfleet.server.workers.journal import Journal, journal_path
+from learnfleet.server.workers.protocol import RunRequest, WorkerEvent
 from learnfleet.trainer import manifest
 from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
 
@@ -131,6 +132,23 @@ def test_the_newest_whole_checkpoint_stays_of_a_job_whose_workers_had_to_be_ende
     assert pool.group.started.wait(TIMEOUT_S)
     job.cancel()
     assert store.get_checkpoint("pets", "one").step == 10
+
+
+def test_what_ended_workers_had_noted_but_not_told_is_the_jobs_and_nothing_twice(
+    tmp_path: Path, store: SqlStore
+) -> None:
+    events = [WorkerEvent(f"batch/{number}", "batch", {"step": number}, 0.0) for number in range(5)]
+    journal = Journal(journal_path(Config(tmp_path).job_dir("pets", "one"), 1, 0))
+    for event in events:
+        journal.append(event)
+    pool = FakePool(FakeGroup(events=events[:3]))
+    pool.placed.set()
+    job = RunningJob(tmp_path, store, pool)
+    assert pool.group.started.wait(TIMEOUT_S)
+    job.cancel()
+    told = [stored.event.id for stored in store.read_events("one", 0) if stored.event.kind == "batch"]
+    assert told == [event.id for event in events]
+    assert pool.group.acknowledged[-1] == (3,)
 
 
 def test_workers_that_stop_in_time_stay_warm(tmp_path: Path, store: SqlStore) -> None:

@@ -7,7 +7,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from learnfleet.server.workers.journal import journal_path, read_journal
+from learnfleet.server.workers.journal import journal_path, read_journal, unread_events
 from learnfleet.server.workers.protocol import ExamineRun, RunRequest
 from learnfleet.server.workers.run import Run
 
@@ -58,6 +58,13 @@ def test_a_run_begins_where_not_even_its_folder_can_be_made(tmp_path: Path) -> N
     in_the_way.unlink()
     emit(run, NAMES[3:])
     assert noted(in_the_way) == NAMES
+
+
+def test_a_journal_is_read_from_the_event_that_is_new(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    emit(run, NAMES)
+    assert [event.id for event in unread_events(tmp_path, 1, (4,))] == NAMES[4:]
+    assert list(unread_events(tmp_path, 1, (6, 0))) == [], "rank 1 has noted nothing"
 
 
 def test_what_could_not_be_noted_is_noted_when_the_run_ends(tmp_path: Path) -> None:

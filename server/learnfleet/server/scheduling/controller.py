@@ -20,7 +20,7 @@ from learnfleet.server.scheduling.policy import Decision, decide
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.rows import work_to_json
-from learnfleet.server.workers.journal import journals, read_journal
+from learnfleet.server.workers.journal import journals, read_journal, unread_events
 from learnfleet.server.workers.protocol import (
     ErrorKind,
     ExamineRun,
@@ -59,6 +59,7 @@ class JobController:
     shutdown_requested: Event = field(default_factory=Event)
     _restarts: int = 0
     _is_handed_back: bool = False
+    _told: tuple[int, ...] = ()  # events of each rank that the store has, of this attempt
     _stop_by_s: float | None = None  # monotonic; None: nobody has asked for a stop yet
 
     @property
@@ -100,6 +101,7 @@ class JobController:
 
     def _attempt(self, job: Job) -> Job:
         """One attempt to its end; the job as it is then: over, or RESTARTING."""
+        self._told = (0,) * job.resources.num_workers
         try:
             group = self._obtain(job)
             self._in_time(lambda: group.start(self._request(job)))
@@ -138,14 +140,13 @@ class JobController:
         return self._stop_by_s is not None and now_s > self._stop_by_s
 
     def _follow(self, job: Job, group: GroupHandle) -> Job:
-        acknowledged = (0,) * job.resources.num_workers
         is_stopping = False
         failed_at_s = 0.0
         pause_s = _FIRST_POLL_S
         while True:
-            statuses = self._poll(job, group, acknowledged)
+            statuses = self._poll(job, group)
             self._append(job, [event for status in statuses for event in status.events], job.attempt)
-            acknowledged = tuple(status.first_event + len(status.events) for status in statuses)
+            self._told = tuple(status.first_event + len(status.events) for status in statuses)
             errors = [status.error for status in statuses if status.phase is Phase.FAILED and status.error]
             if errors:
                 failed_at_s = failed_at_s or time.monotonic()
@@ -163,8 +164,8 @@ class JobController:
                 pause_s = min(pause_s * 1.5, _POLL_S)
             self._wait(pause_s, is_stopping=is_stopping)
 
-    def _poll(self, job: Job, group: GroupHandle, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
-        return self._in_time(lambda: group.poll(job.id, acknowledged))
+    def _poll(self, job: Job, group: GroupHandle) -> tuple[WorkerStatus, ...]:
+        return self._in_time(lambda: group.poll(job.id, self._told))
 
     def _wait(self, pause_s: float, *, is_stopping: bool) -> None:
         if is_stopping:
@@ -208,7 +209,9 @@ class JobController:
     def _failed(self, job: Job, error: RunError) -> Job:
         # The others wait for the rank that failed, in a collective: none of them can be kept.
         self.services.pool.discard_workers(job.learner_id)
-        self._ingest_journals(job)
+        folder = self.services.config.job_dir(job.learner_id, job.id)
+        # Only what is new: of a job of many hours, all that it has ever told would take longer than a cancellation may.
+        self._append(job, list(unread_events(folder, job.attempt, self._told)), job.attempt)
         if job.state is JobState.CANCELLING or self.cancel_requested.is_set():
             return self._cancelled(job)
         if self.shutdown_requested.is_set():

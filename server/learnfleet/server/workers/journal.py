@@ -6,8 +6,9 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -71,16 +72,24 @@ def journal_path(job_dir: Path, attempt: int, rank: int) -> Path:
     return job_dir / f"events-{attempt}-{rank}.jsonl"
 
 
+def unread_events(job_dir: Path, attempt: int, told: Sequence[int]) -> Iterator[WorkerEvent]:
+    """What an attempt's ranks have noted after the first `told[rank]` events of each."""
+    for rank, count in enumerate(told):
+        path = journal_path(job_dir, attempt, rank)
+        if path.exists():
+            yield from read_journal(path, count)
+
+
 def journals(job_dir: Path) -> list[tuple[int, Path]]:
     """(attempt, journal) of all ranks of all attempts, oldest attempt first."""
     found = [(int(path.stem.split("-")[1]), path) for path in job_dir.glob("events-*-*.jsonl")]
     return sorted(found)
 
 
-def read_journal(path: Path) -> Iterator[WorkerEvent]:
-    """The events in a journal. Ends at a line that was torn by the writer's death."""
+def read_journal(path: Path, first: int = 0) -> Iterator[WorkerEvent]:
+    """The events in a journal from number `first` of the run on. Ends at a line that was torn by the writer's death."""
     with path.open("rb") as file:
-        for line in file:
+        for line in islice(file, first, None):
             try:
                 yield WorkerEvent(**json.loads(line))
             except (ValueError, TypeError):
