@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.checklist import PAGE, features, tests_by_feature, with_links
+from support.checklist import PAGE, features, of_each_feature, with_links
 
 _FEATURES = [f"F{number:03d}" for number in range(1, 124)]
 
@@ -12,7 +12,7 @@ def test_the_page_lists_every_feature_once_and_in_order() -> None:
 
 
 def test_every_feature_has_a_test_of_its_name() -> None:
-    tests = tests_by_feature()
+    tests = of_each_feature()
     assert [feature for feature in _FEATURES if not tests[feature]] == []
 
 

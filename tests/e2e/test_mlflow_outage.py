@@ -12,6 +12,7 @@ from support.mlflow_server import FaultyProxy, MlflowServer, until
 from learnfleet.client import Client, Event, ImageDataBunch, Job
 from learnfleet.server.commands.local_server import LocalServer, local_server
 
+pytestmark = pytest.mark.slow  # a minute on an idle machine, most of it waiting for MLflow to start again
 EPOCHS = 40
 Points = dict[str, list[tuple[int, float]]]  # (step, value) by metric, in order
 

@@ -16,7 +16,7 @@ _ROW = re.compile(r"^\| (F\d{3}) \| ([^|]*) \|.*\|$", re.MULTILINE)
 _ID = re.compile(r"(?<=_)f(\d{3})(?=_)")
 
 
-def tests_by_feature() -> dict[str, list[tuple[Path, str]]]:
+def of_each_feature() -> dict[str, list[tuple[Path, str]]]:
     """(file, test name) of every test function that names a feature, by the feature's id."""
     found = defaultdict(list)
     for path in sorted(TESTS.rglob("test_*.py")):
@@ -38,7 +38,7 @@ def features(page: str) -> list[str]:
 
 def with_links(page: str) -> str:
     """The page with each row's last column made anew: a link to each file that tests the feature."""
-    tests = tests_by_feature()
+    tests = of_each_feature()
     return _ROW.sub(lambda row: f"| {row[1]} | {row[2]} | {_links(tests[row[1]])} |", page)
 
 
