@@ -9,6 +9,9 @@ from functools import cache
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.state import TrainState
 
+_ARENA_MAX = -8  # of mallopt
+_HEAPS = 3
+
 
 class ReleaseFreeMemory(Callback):
     """Gives back free memory at every epoch's end, where the C library is glibc; elsewhere nothing happens.
@@ -19,6 +22,12 @@ class ReleaseFreeMemory(Callback):
 
     order = 950  # after the checkpoint, whose buffers are in use
 
+    def on_train_begin(self, state: TrainState) -> None:
+        # Threads that read come and go with each epoch. Every one might get another heap (up to eight a core), which
+        # keeps the batches it once had: a job grew by 8 % in eight epochs.
+        if (library := _library()) is not None:
+            library.mallopt(_ARENA_MAX, _HEAPS)
+
     def on_epoch_end(self, state: TrainState) -> None:
         trim = _trim()
         if trim is not None:
@@ -27,8 +36,19 @@ class ReleaseFreeMemory(Callback):
 
 @cache
 def _trim() -> Callable[[int], int] | None:
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError):  # another C library
+    library = _library()
+    if library is None:
         return None
+    trim: Callable[[int], int] = library.malloc_trim
     return trim
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """glibc; None where there is another C library."""
+    try:
+        library = ctypes.CDLL(None)
+        library.malloc_trim, library.mallopt  # noqa: B018  # looked up
+    except (AttributeError, OSError):
+        return None
+    return library

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -22,7 +22,6 @@ from learnfleet.trainer.following import FollowingTargets
 from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
-from learnfleet.trainer.readers import Readers, readers
 from learnfleet.trainer.share import Share
 from learnfleet.trainer.transforms import BatchAugment
 
@@ -67,7 +66,7 @@ class Sampler(Protocol):
 
 
 class ImageLoader(PairsOfBatches):
-    """Implements `Loader`. Any number of iterators may be open at once; each has threads of its own."""
+    """Implements `Loader`. Any number of iterators may be open at once; each has its own threads and ends them."""
 
     def __init__(
         self,
@@ -130,12 +129,15 @@ class ImageLoader(PairsOfBatches):
         Raises BadImage under FAIL, or if no replacement could be decoded either.
         """
         stats = self.stats
-        with readers(self._options.threads or default_threads()) as pool:
+        pool = ThreadPoolExecutor(self._options.threads or default_threads(), thread_name_prefix="pictures")
+        try:
             submitted = (self._submit(pool, epoch, places, stats) for places in self._places(epoch, start_batch))
             for share, chunks in _ahead(submitted):
                 batch = self._batch(share.join([chunk.result() for chunk in chunks]), stats)
                 if len(batch.indices):
                     yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _places(self, epoch: int, start_batch: int) -> Iterator[Tensor]:
         """This rank's positions in each global batch with their keys, int64 [n, 2]."""
@@ -163,7 +165,7 @@ class ImageLoader(PairsOfBatches):
         times[by_item] = places - first
         return order + times * len(self.dataset)
 
-    def _submit(self, pool: Readers, epoch: int, places: Tensor, stats: Stats) -> _Submitted:
+    def _submit(self, pool: ThreadPoolExecutor, epoch: int, places: Tensor, stats: Stats) -> _Submitted:
         share = Share(self._maker, epoch, places, stats, finish=self._finish_in_threads)
         return share, [pool.submit(share.make, *span) for span in share.spans()]
 

@@ -122,6 +122,7 @@ class RayCluster:
 
     def _environment(self) -> dict[str, str]:
         defaults = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+        defaults["MALLOC_ARENA_MAX"] = "3"  # heaps of a worker: Ray alone has threads for dozens, see trainer/heap.py
         # Ray switches authentication on by itself in some ways of starting only: always say it.
         environment = {**defaults, "RAY_AUTH_MODE": "token", **os.environ}
         if self.is_local and environment["RAY_AUTH_MODE"] == "token":
