@@ -33,7 +33,7 @@ test: $(STAMP)  ## lint, types and all tests but the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile tests/contract tests/golden tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile tests/contract tests/golden tests/unit
 	$(BIN)/python -m pytest -m "not slow" tests/integration tests/e2e
 
 test-slow: $(STAMP)  ## the slow tests
