@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,3 +89,7 @@ def a_learner(data: MemoryData | None = None, model: nn.Module | None = None, **
     groups = split_model(model, [model[1], model[2]]) if isinstance(model, nn.Sequential) and len(model) == 3 else None
     options = {"silent": True, "layer_groups": groups, **options}
     return Learner(data or MemoryData(), model, **options)  # type: ignore[arg-type]
+
+
+def first_group(learner: Learner) -> dict[str, Any]:
+    return learner.require_optimizer().param_groups[0]

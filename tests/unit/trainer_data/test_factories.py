@@ -6,32 +6,14 @@ import json
 import logging
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
+from support.picture_files import SMALL, a_table, files, labels_of
 from support.pictures import a_class_folder, a_data_folder, picture, truncate
 
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.spec import DataSpec, LabelKind, ResizeMethod, TableSpec
-
-SMALL: dict[str, object] = {"size": 16, "bs": 2, "no_check": True}
-
-
-def files(folder: Path, names: list[str]) -> list[str]:
-    """Pictures of these names."""
-    for number, name in enumerate(names):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture(number).save(path)
-    return names
-
-
-def labels_of(data: ImageDataBunch) -> dict[str, str]:
-    """The label of every picture that trains or validates, by its name."""
-    parts = (data.train_ds, data.valid_ds)
-    return {part.path(i).name: part.label(i) for part in parts for i in range(len(part))}
+from learnfleet.trainer.spec import DataSpec, ResizeMethod, TableSpec
 
 
 def test_f001_classes_are_the_sorted_folders_of_train_and_all_pictures_are_counted(tmp_path: Path) -> None:
@@ -107,90 +89,6 @@ def test_f003_test_pictures_of_any_source_are_neither_trained_on_nor_validated_o
         assert data.test_ds is not None
         assert [item.path.name for item in data.test_ds] == ["x.png", "y.png"]
         assert set(labels_of(data)) == set(names)
-
-
-def a_table(folder: Path, text: str, name: str = "labels.csv") -> Path:
-    (folder / name).write_text(text)
-    return folder
-
-
-def test_f004_a_csv_names_pictures_in_a_folder_with_a_suffix(tmp_path: Path) -> None:
-    files(tmp_path / "pics", [f"{i}.png" for i in range(10)])
-    a_table(tmp_path, "name,label\n" + "\n".join(f"{i},{'ab'[i % 2]}" for i in range(10)))
-    data = ImageDataBunch.from_csv(tmp_path, folder="pics", suffix=".png", **SMALL)
-    assert (len(data.train_ds), len(data.valid_ds), data.classes) == (8, 2, ["a", "b"])
-    assert labels_of(data) == {f"{i}.png": "ab"[i % 2] for i in range(10)}
-
-
-def test_f004_columns_delimiter_and_a_missing_header_are_as_asked(tmp_path: Path) -> None:
-    files(tmp_path, [f"{i}.png" for i in range(5)])
-    a_table(tmp_path, "\n".join(f"x;00{i % 2};{i}.png" for i in range(5)), "mine.csv")
-    data = ImageDataBunch.from_csv(
-        tmp_path, csv_labels="mine.csv", delimiter=";", header=None, fn_col=2, label_col=1, **SMALL
-    )
-    assert labels_of(data) == {f"{i}.png": f"00{i % 2}" for i in range(5)}
-    named = a_table(tmp_path, "y,x\n0.5,0.png\n1.5,1.png\n2.5,2.png\n")
-    numbers = ImageDataBunch.from_csv(named, fn_col="x", label_col="y", valid_pct=0.0, **SMALL)
-    assert (numbers.kind, numbers.train_ds.labels().tolist()) == (LabelKind.FLOAT, [0.5, 1.5, 2.5])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name,label\n0.png,\n", "line 2 has an empty cell"),
-        ("name,label\n0.png\n", "line 2 .* has 1 cells, not 2"),
-        ("name,label\n", "has no rows"),
-        ("name,label\n../../etc/0.png,a\n", "leads out of"),
-    ],
-)
-def test_f004_what_is_wrong_with_a_table_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(LearnerError, match=message):
-        ImageDataBunch.from_csv(a_table(tmp_path, text), **SMALL)
-
-
-def a_frame() -> pd.DataFrame:
-    rows = [(f"{i}.png", "ab" if i % 3 else "", float(i), i % 2, int(i > 3)) for i in range(8)]
-    return pd.DataFrame(rows, columns=["name", "tags", "number", "sun", "rain"])
-
-
-def test_f005_a_delimiter_makes_several_labels_of_a_cell(tmp_path: Path) -> None:
-    files(tmp_path, [f"{i}.png" for i in range(8)])
-    frame = a_frame().assign(tags=["sun", "sun rain", "rain", "sun", "rain", "sun rain", "fog", "fog sun"])
-    data = ImageDataBunch.from_df(tmp_path, frame, label_delim=" ", valid_pct=0.0, **SMALL)
-    assert (data.kind, data.classes) == (LabelKind.MULTI_CATEGORY, ["fog", "rain", "sun"])
-    hot = data.train_ds.labels()
-    assert (hot.dtype, hot[1].tolist(), hot[7].tolist()) == (torch.float32, [0, 1, 1], [1, 0, 1])
-    assert data.train_ds.label(1) == "rain;sun"
-
-
-def test_f005_several_columns_of_0_and_1_are_a_class_each_in_their_order(tmp_path: Path) -> None:
-    files(tmp_path, [f"{i}.png" for i in range(8)])
-    data = ImageDataBunch.from_df(tmp_path, a_frame(), label_col=["sun", "rain"], valid_pct=0.0, **SMALL)
-    assert (data.kind, data.classes) == (LabelKind.MULTI_CATEGORY, ["sun", "rain"])
-    assert data.train_ds.labels().tolist() == [[float(i % 2), float(i > 3)] for i in range(8)]
-    a_frame().to_csv(tmp_path / "labels.csv", index=False)
-    same = ImageDataBunch.from_csv(tmp_path, label_col=["sun", "rain"], valid_pct=0.0, **SMALL)
-    assert (same.classes, same.train_ds.labels().tolist()) == (data.classes, data.train_ds.labels().tolist())
-
-
-def test_f005_real_numbers_are_values_and_whole_ones_are_classes(tmp_path: Path) -> None:
-    files(tmp_path, [f"{i}.png" for i in range(8)])
-    data = ImageDataBunch.from_df(tmp_path, a_frame(), label_col="number", valid_pct=0.0, **SMALL)
-    assert (data.kind, data.c, data.train_ds.labels().tolist()) == (LabelKind.FLOAT, 1, [float(i) for i in range(8)])
-    classes = ImageDataBunch.from_df(tmp_path, a_frame(), label_col="sun", valid_pct=0.0, **SMALL)
-    assert (classes.kind, classes.classes) == (LabelKind.CATEGORY, ["0", "1"])
-    pairs = ImageDataBunch.from_df(tmp_path, a_frame(), label_col=["number", "sun"], valid_pct=0.0, **SMALL)
-    assert tuple(pairs.train_ds.labels().shape) == (8, 2)
-
-
-def test_f005_empty_cells_and_missing_columns_are_refused(tmp_path: Path) -> None:
-    files(tmp_path, [f"{i}.png" for i in range(8)])
-    frame = a_frame()
-    frame.loc[3, "tags"] = np.nan
-    with pytest.raises(LearnerError, match="NaN"):
-        ImageDataBunch.from_df(tmp_path, frame, label_col="tags", **SMALL)
-    with pytest.raises(LearnerError, match="no column 'label'; there are name, tags"):
-        ImageDataBunch.from_df(tmp_path, a_frame(), label_col="label", **SMALL)
 
 
 def test_f006_the_first_group_of_a_pattern_is_the_label(tmp_path: Path) -> None:
@@ -273,43 +171,6 @@ def test_dl_tfms_change_every_batch_until_they_are_removed(tmp_path: Path) -> No
     assert all(next(loader.epoch(0)).x.max() <= 0 for loader in data.dls)
     data.remove_tfm(negative)
     assert all(next(loader.epoch(0)).x.max() > 0 for loader in data.dls)
-
-
-def test_f020_an_export_holds_classes_transforms_and_normalisation_but_no_picture(tmp_path: Path) -> None:
-    data = ImageDataBunch.from_folder(a_data_folder(tmp_path), **SMALL).normalize(((0.5,) * 3, (0.2,) * 3))
-    written = data.export()
-    assert "ant" in json.loads(written.read_text())["data"]["classes"]
-    assert "000.png" not in written.read_text()
-    empty = ImageDataBunch.load_empty(tmp_path)
-    assert (empty.is_empty, empty.classes, empty.stats, empty.spec.size) == (True, data.classes, data.stats, (16, 16))
-    source = data.valid_ds.path(0)
-    assert torch.equal(empty.one_item(source)[0], data.one_item(source)[0])
-
-
-def test_f020_saved_data_has_the_same_items_when_the_folder_has_grown_or_moved(tmp_path: Path) -> None:
-    a_data_folder(tmp_path / "old")
-    data = ImageDataBunch.from_folder(tmp_path / "old", **SMALL).normalize()
-    data.add_test([data.valid_ds.path(0)])
-    data.save()
-    epoch = [(batch.x, batch.y) for batch in data.train_dl.epoch(2)]
-    a_class_folder(tmp_path / "old" / "train" / "ant", 20)
-    (tmp_path / "old").rename(tmp_path / "new")
-    loaded = ImageDataBunch.load_data(tmp_path / "new", bs=2)
-    assert labels_of(loaded) == labels_of(data)
-    assert (loaded.stats, loaded.classes) == (data.stats, data.classes)
-    assert loaded.test_ds is not None
-    assert len(loaded.test_ds) == 1
-    for (x, y), batch in zip(epoch, loaded.train_dl.epoch(2), strict=True):
-        assert torch.equal(x, batch.x)
-        assert torch.equal(y, batch.y)
-
-
-def test_f020_what_is_no_saved_data_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "data_save.json").write_text("[1, 2]")
-    with pytest.raises(LearnerError, match="is no saved data bunch"):
-        ImageDataBunch.load_data(tmp_path)
-    with pytest.raises(LearnerError, match="no saved data bunch"):
-        ImageDataBunch.load_data(tmp_path, "another.json")
 
 
 @pytest.mark.parametrize(

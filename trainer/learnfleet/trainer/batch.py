@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,7 +74,7 @@ class Loader(Protocol):
         ...
 
 
-class PairsOfBatches:
+class PairsOfBatches(ABC):
     """`for x, y in loader`, as loops of one's own are written: the inputs and targets of one epoch.
 
     A training loader shuffles and augments anew each time. Training takes no notice: it counts its own epochs.
@@ -81,9 +82,9 @@ class PairsOfBatches:
 
     _iterated = 0
 
+    @abstractmethod
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """As a `Loader`'s."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         epoch, self._iterated = self._iterated, self._iterated + 1

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from functools import cache
 
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.state import TrainState
 
-_ARENA_MAX = -8  # of mallopt
+_ARENA_MAX = -8  # M_ARENA_MAX of mallopt
 _HEAPS = 3
 
 
@@ -29,18 +28,8 @@ class ReleaseFreeMemory(Callback):
             library.mallopt(_ARENA_MAX, _HEAPS)
 
     def on_epoch_end(self, state: TrainState) -> None:
-        trim = _trim()
-        if trim is not None:
-            trim(0)
-
-
-@cache
-def _trim() -> Callable[[int], int] | None:
-    library = _library()
-    if library is None:
-        return None
-    trim: Callable[[int], int] = library.malloc_trim
-    return trim
+        if (library := _library()) is not None:
+            library.malloc_trim(0)
 
 
 @cache

@@ -58,8 +58,8 @@ class FloatItem:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSegment:
-    """A class for every pixel: int64 [1, H, W]."""
+class _Raster:
+    """Something for every pixel: [channels, H, W]."""
 
     data: Tensor
 
@@ -71,6 +71,11 @@ class ImageSegment:
     def size(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.data.shape[-2], self.data.shape[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSegment(_Raster):
+    """A class for every pixel: int64 [1, H, W]."""
 
     def __str__(self) -> str:
         return f"ImageSegment {tuple(self.data.shape)}"
@@ -91,19 +96,8 @@ class ImagePoints:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageItem:
+class ImageItem(_Raster):
     """A picture: float [3, H, W] in [0, 1] (fastai's Image)."""
-
-    data: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.data.shape)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.data.shape[-2], self.data.shape[-1]
 
     def __str__(self) -> str:
         return f"Image {self.shape}"
