@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -59,8 +60,9 @@ def test_what_was_freed_between_what_is_held_is_given_back_at_an_epochs_end() ->
 
 def test_threads_beyond_count_share_three_heaps_in_a_job() -> None:
     command = [sys.executable, "-c", _HEAPS_OF_MANY_THREADS]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     bounded, free = (
-        int(subprocess.run([*command, how], check=True, capture_output=True, text=True).stdout)
+        int(subprocess.run([*command, how], env=env, check=True, capture_output=True, text=True).stdout)
         for how in ("bounded", "free")
     )
     assert bounded <= 3
