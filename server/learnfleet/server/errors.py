@@ -89,3 +89,15 @@ class Unavailable(ServiceError):
 
     code = Code.UNAVAILABLE
     reason = "UNAVAILABLE"
+
+
+class StoreUnavailable(Unavailable):
+    """The database cannot be reached, or takes no writes. Nothing of the call has happened, or all of it."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class Deposed(StoreUnavailable):
+    """Another server has the lease by now: what this one still writes in its name is refused."""
+
+    reason = "DEPOSED"

@@ -13,7 +13,7 @@ from threading import Event
 from typing import TypeVar
 
 from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
-from learnfleet.server.errors import Unavailable
+from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
 from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.policy import Decision, decide
@@ -112,6 +112,8 @@ class JobController:
             return self._failed(job, RunError(ErrorKind.LOST, "the workers did not stop in time"))
         except WorkerDied as error:
             return self._failed(job, RunError(ErrorKind.LOST, str(error)))
+        except StoreUnavailable:
+            raise  # the workers go on; the job is taken up again when the store is back
         except Unavailable as error:
             return self._handed_back(job, str(error))
         except Exception as error:
@@ -154,6 +156,8 @@ class JobController:
                     return self._failed(job, min(errors, key=lambda error: error.kind is not ErrorKind.USER))
             if all(status.phase is Phase.DONE for status in statuses):
                 return self._done(job, statuses)
+            if self.services.deposed.is_set():
+                return job
             if self.shutdown_requested.is_set() and not self.services.cluster_is_local:
                 return job  # the workers outlive this server, and the next one takes them over
             if not is_stopping and self._is_to_stop():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
@@ -19,6 +20,7 @@ from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
 _SHUTDOWN_S = 20.0
+_ABANDON_S = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,19 @@ class Scheduler:
 
     def start(self) -> None:
         self._thread.start()
+
+    def abandon(self) -> None:
+        """Another server schedules now: let go of all jobs as they are, and write nothing more."""
+        self.services.deposed.set()
+        self._stopping.set()
+        self.wake()
+        with self._lock:
+            running = list(self._running.values())
+        for item in running:
+            item.controller.shutdown_requested.set()
+        until_s = time.monotonic() + _ABANDON_S  # those that take longer can do no harm: the store refuses them
+        for item in running:
+            item.thread.join(max(0.0, until_s - time.monotonic()))
 
     def wake(self) -> None:
         """Something has changed: a job was queued or is over."""
@@ -198,9 +213,10 @@ class Scheduler:
             controller.run()
         except Exception:
             stumbled = True
-            _log.exception("the controller of jobs/%s stumbled", job.id)
+            if not self.services.deposed.is_set():
+                _log.exception("the controller of jobs/%s stumbled", job.id)
         try:
-            if needs_workers(job):
+            if needs_workers(job) and not self.services.deposed.is_set():
                 self._after(job)
         except Exception:
             _log.exception("the workers of jobs/%s were not given back in order", job.id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 
 from learnfleet.server.config import Config
 from learnfleet.server.scheduling.pool import GroupPool
@@ -19,3 +20,4 @@ class Services:
     pool: GroupPool
     notify: Callable[[str], None]  # a job has new events; from any thread
     cluster_is_local: bool
+    deposed: Event = field(default_factory=Event)  # another server schedules: leave all as it is

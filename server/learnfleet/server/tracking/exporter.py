@@ -50,7 +50,7 @@ class MlflowExporter:
         self._told, self._told_lock = set[str](), Lock()
         self._next_scan_s = self._next_try_s = 0.0
         self._is_away = False
-        self._changed, self._stopping = Event(), Event()
+        self._changed, self._stopping, self._abandoned = Event(), Event(), Event()
         self._thread = Thread(target=self._run, name="mlflow-exporter", daemon=True)
 
     def start(self) -> None:
@@ -69,9 +69,15 @@ class MlflowExporter:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
+    def abandon(self) -> None:
+        """Another server exports now: send nothing more."""
+        self._abandoned.set()
+        self._stopping.set()
+        self._changed.set()
+
     def _run(self) -> None:
-        while True:
-            is_last = self._stopping.is_set()
+        while not self._abandoned.is_set():
+            is_last = self._stopping.is_set() and not self._abandoned.is_set()
             self._changed.clear()
             pause_s = self._step_safely(is_last)
             if is_last:
@@ -115,7 +121,7 @@ class MlflowExporter:
                     else:
                         self._backlog.done(job_id)
                 except Exception as error:
-                    if self._has_gone():
+                    if self._abandoned.is_set() or self._has_gone():
                         return
                     self._put_off(job_id, error)
             waiting = again
