@@ -12,6 +12,7 @@ from typing import Any
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Checkpoint
 from learnfleet.server.errors import FailedPrecondition
+from learnfleet.server.failpoints import fp
 from learnfleet.server.store.base import Store
 from learnfleet.trainer import manifest
 
@@ -54,7 +55,9 @@ def _copy(present: Checkpoint, target: Path) -> manifest.CheckpointInfo:
     temporary = manifest.temporary_for(target)
     for path in source.iterdir():
         _link(path, temporary / path.name)
+    fp("checkpoint.linked")
     manifest.publish(temporary, target)
+    fp("checkpoint.published")
     return info
 
 

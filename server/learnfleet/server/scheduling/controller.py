@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
 from learnfleet.server.errors import StoreUnavailable, Unavailable
+from learnfleet.server.failpoints import fp
 from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
 from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.policy import Decision, decide
@@ -86,6 +87,7 @@ class JobController:
     # -- an attempt
 
     def _begin_attempt(self, job: Job) -> Job:
+        fp("job.admitted")
         start = job.start_checkpoint_id
         if job.attempt == 0:
             learner = self._store.get_learner(job.learner_id)
@@ -104,7 +106,9 @@ class JobController:
         self._told = (0,) * job.resources.num_workers
         try:
             group = self._obtain(job)
+            fp("job.workers_obtained")
             self._in_time(lambda: group.start(self._request(job)))
+            fp("job.told_to_workers")
             if job.state is JobState.STARTING:
                 job = self._move(job, JobState.RUNNING, "")
             return self._follow(job, group)
@@ -181,6 +185,7 @@ class JobController:
         if self.cancel_requested.is_set() and job.state is JobState.RUNNING:
             job = self._move(job, JobState.CANCELLING, "stops at the next batch")
         self._in_time(lambda: group.stop(job.id))
+        fp("job.stop_asked")
         return job
 
     # -- its end
@@ -192,6 +197,7 @@ class JobController:
             return self._cancelled(job)
         if outcome["stopped"]:
             return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
+        fp("job.done")
         finish = finish_train if job.kind is JobKind.TRAIN else finish_examine
         done = finish(self._store, job, outcome)
         self.services.notify(job.id)
@@ -213,6 +219,7 @@ class JobController:
     def _failed(self, job: Job, error: RunError) -> Job:
         # The others wait for the rank that failed, in a collective: none of them can be kept.
         self.services.pool.discard_workers(job.learner_id)
+        fp("job.failed")
         folder = self.services.config.job_dir(job.learner_id, job.id)
         # Only what is new: of a job of many hours, all that it has ever told would take longer than a cancellation may.
         self._append(job, list(unread_events(folder, job.attempt, self._told)), job.attempt)
@@ -265,6 +272,7 @@ class JobController:
     def _append(self, job: Job, events: Sequence[WorkerEvent], attempt: int) -> None:
         if not events:
             return
+        fp("events.fetched")
         new = [
             NewEvent(event.id, event.kind, event.data, datetime.fromtimestamp(event.time_s, UTC), attempt)
             for event in events

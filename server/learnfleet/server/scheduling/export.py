@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from learnfleet.server.domain import ExportWork, Job, JobState
+from learnfleet.server.failpoints import fp
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.predictor import make_export
@@ -66,7 +67,9 @@ class ExportController:
         folder = config.job_dir(job.learner_id, job.id) / "export"
         folder.parent.mkdir(parents=True, exist_ok=True)
         make_export(checkpoint, folder, store)
+        fp("export.made")
         version = self.registry.register(job, folder, job.work)
+        fp("export.registered")
         result = {"model_version": f"models/{job.work.model_id}/versions/{version}", "exact": True}
         store.transition(job.id, JobState.SUCCEEDED, "", result=result)
         self.services.notify(job.id)

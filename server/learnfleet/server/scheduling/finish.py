@@ -11,6 +11,7 @@ from pathlib import Path
 from learnfleet.server.checkpoints import load_state_of
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Checkpoint, Job, JobKind, JobState, Json, TrainWork
+from learnfleet.server.failpoints import fp
 from learnfleet.server.store.base import Store
 from learnfleet.trainer import manifest
 from learnfleet.trainer.pruning import kept_for_good
@@ -32,6 +33,7 @@ def finish_train(store: Store, job: Job, outcome: Json) -> Job:
         "exact": outcome["exact"],
         "kept_checkpoint_ids": list(kept.values()),
     }
+    fp("job.kept")
     done = store.transition(job.id, JobState.SUCCEEDED, "", result=result, learner=learner, checkpoint=checkpoint)
     _remove_others(job, {Path(checkpoint.path), *kept})
     return done

@@ -10,6 +10,7 @@ from threading import Lock
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Group, Resources
+from learnfleet.server.failpoints import fp
 from learnfleet.server.scheduling.policy import Held
 from learnfleet.server.store.base import Store
 from learnfleet.server.workers.cluster import HostedGroup, RayCluster
@@ -75,6 +76,7 @@ class GroupPool:
             group = Group(learner_id, generation, entry.resources, self._config.ray_namespace)
             self._store.put_group(group)  # before the actors: a server that dies in between must look for them
             entry.workers = self._cluster.start_group(group)
+            fp("group.started")
         return entry.workers
 
     def adopt(self, group: Group) -> bool:
@@ -125,6 +127,7 @@ class GroupPool:
 
     def _end(self, learner_id: str, workers: HostedGroup) -> None:
         workers.kill()
+        fp("group.ended")
         self._store.delete_group(learner_id)
 
     def give_up_idle(self) -> None:

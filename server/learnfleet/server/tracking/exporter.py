@@ -14,6 +14,7 @@ from threading import Event, Lock, Thread
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobState, Json, StoredEvent
 from learnfleet.server.errors import NotFound
+from learnfleet.server.failpoints import fp
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.backlog import FIRST_PAUSE_S, Backlog
 from learnfleet.server.tracking.mlflow_client import Connect, mlflow_client
@@ -164,6 +165,7 @@ class MlflowExporter:
             writer.note()
         if _is_end(job, seen):
             refusal(partial(self._runs.end_learner, job.learner_id))  # a run that is deleted has no end
+        fp("mlflow.sent")
         self._store.advance_cursor(CONSUMER, job_id, seen.sequence)
         self._seen[job_id] = seen
         if _is_end(job, seen):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, Job, JobState, TrainWork
+from learnfleet.server.failpoints import fp
 from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.server.tracking.mlflow_client import Connect, experiment_id, mlflow_client
 from learnfleet.server.tracking.sending import RunWriter
@@ -50,6 +51,7 @@ class Runs:
         run_id = _find_or_make(client, experiment, (JOB_TAG, f"jobs/{job.id}"), tags, job.created_at.timestamp()).run_id
         self._log_params(run_id, job)
         tracking = {"tracking_uri": self._config.tracking_uri, "experiment_id": experiment, "run_id": run_id}
+        fp("mlflow.run_made")
         self._store.set_tracking(job.id, tracking)
         return str(run_id)
 
