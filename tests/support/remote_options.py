@@ -29,6 +29,7 @@ NO_WAY_FOR_FIELDS = {
 
 # Fields of the messages that no value of the client sets.
 NO_VALUE_FOR_MESSAGES = {
+    "DataSpec.dataset": "data sets are " + NOT_YET,
     "Stage.freeze": "the client says `freeze_to(-1)`",
     "Stage.unfreeze": "the client says `freeze_to(0)`",
 }

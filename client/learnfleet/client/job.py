@@ -74,9 +74,10 @@ class Job:
             request = pb.WatchJobRequest(name=self.name, after_sequence=last)
             try:
                 for answer in self._connection.stream(self._connection.jobs.WatchJob, request):
-                    event = Event.from_proto(answer.event)
-                    last, pause, lost_at = event.sequence, pauses(), 0.0
-                    yield event
+                    pause, lost_at = pauses(), 0.0
+                    for message in answer.events:
+                        last = message.sequence
+                        yield Event.from_proto(message)
                 return
             except grpc.RpcError as error:
                 lost_at = lost_at or time.monotonic()

@@ -31,6 +31,19 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STATE_SUCCEEDED: _ClassVar[JobState]
     JOB_STATE_FAILED: _ClassVar[JobState]
     JOB_STATE_CANCELLED: _ClassVar[JobState]
+    JOB_STATE_PAUSING: _ClassVar[JobState]
+    JOB_STATE_PAUSED: _ClassVar[JobState]
+
+class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CAUSE_UNSPECIFIED: _ClassVar[Cause]
+    CAUSE_WORKER_LOST: _ClassVar[Cause]
+    CAUSE_OUT_OF_MEMORY: _ClassVar[Cause]
+    CAUSE_HANG: _ClassVar[Cause]
+    CAUSE_PREEMPTED: _ClassVar[Cause]
+    CAUSE_SERVER: _ClassVar[Cause]
+    CAUSE_USER: _ClassVar[Cause]
+    CAUSE_DEADLINE: _ClassVar[Cause]
 JOB_KIND_UNSPECIFIED: JobKind
 JOB_KIND_TRAIN: JobKind
 JOB_KIND_INTERPRET: JobKind
@@ -47,9 +60,26 @@ JOB_STATE_CANCELLING: JobState
 JOB_STATE_SUCCEEDED: JobState
 JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
+JOB_STATE_PAUSING: JobState
+JOB_STATE_PAUSED: JobState
+CAUSE_UNSPECIFIED: Cause
+CAUSE_WORKER_LOST: Cause
+CAUSE_OUT_OF_MEMORY: Cause
+CAUSE_HANG: Cause
+CAUSE_PREEMPTED: Cause
+CAUSE_SERVER: Cause
+CAUSE_USER: Cause
+CAUSE_DEADLINE: Cause
 
 class Job(_message.Message):
-    __slots__ = ("name", "kind", "learner", "state", "state_reason", "stages", "resources", "progress", "result", "attempt", "last_sequence", "tracking_run", "create_time", "start_time", "end_time", "update_time", "request_id")
+    __slots__ = ("name", "kind", "learner", "state", "state_reason", "stages", "resources", "progress", "result", "attempt", "last_sequence", "tracking_run", "create_time", "start_time", "end_time", "update_time", "request_id", "tenant", "priority", "retry_policy", "deadline", "retries_used", "workers", "placement", "cause")
+    class RetriesUsedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     LEARNER_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +97,14 @@ class Job(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_USED_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: JobKind
     learner: str
@@ -84,7 +122,49 @@ class Job(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., learner: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., state_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[JobResult, _Mapping]] = ..., attempt: _Optional[int] = ..., last_sequence: _Optional[int] = ..., tracking_run: _Optional[_Union[TrackingRun, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    tenant: str
+    priority: int
+    retry_policy: RetryPolicy
+    deadline: _timestamp_pb2.Timestamp
+    retries_used: _containers.ScalarMap[str, int]
+    workers: int
+    placement: Placement
+    cause: Cause
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., learner: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., state_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[JobResult, _Mapping]] = ..., attempt: _Optional[int] = ..., last_sequence: _Optional[int] = ..., tracking_run: _Optional[_Union[TrackingRun, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., priority: _Optional[int] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retries_used: _Optional[_Mapping[str, int]] = ..., workers: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
+
+class RetryPolicy(_message.Message):
+    __slots__ = ("worker_lost", "out_of_memory", "hang", "server")
+    WORKER_LOST_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    HANG_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    worker_lost: int
+    out_of_memory: int
+    hang: int
+    server: int
+    def __init__(self, worker_lost: _Optional[int] = ..., out_of_memory: _Optional[int] = ..., hang: _Optional[int] = ..., server: _Optional[int] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("workers", "gives_up", "preempts", "waits_for")
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    GIVES_UP_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerPlacement]
+    gives_up: _containers.RepeatedScalarFieldContainer[str]
+    preempts: _containers.RepeatedScalarFieldContainer[str]
+    waits_for: str
+    def __init__(self, workers: _Optional[_Iterable[_Union[WorkerPlacement, _Mapping]]] = ..., gives_up: _Optional[_Iterable[str]] = ..., preempts: _Optional[_Iterable[str]] = ..., waits_for: _Optional[str] = ...) -> None: ...
+
+class WorkerPlacement(_message.Message):
+    __slots__ = ("rank", "node", "gpus")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    node: str
+    gpus: int
+    def __init__(self, rank: _Optional[int] = ..., node: _Optional[str] = ..., gpus: _Optional[int] = ...) -> None: ...
 
 class Stage(_message.Message):
     __slots__ = ("fit", "fit_one_cycle", "freeze", "unfreeze", "freeze_to", "fit_flat_cos", "fit_sgdr", "lr_find")
@@ -215,12 +295,16 @@ class FreezeTo(_message.Message):
     def __init__(self, n: _Optional[int] = ...) -> None: ...
 
 class Resources(_message.Message):
-    __slots__ = ("num_workers", "gpus_per_worker")
+    __slots__ = ("num_workers", "gpus_per_worker", "min_workers", "max_workers")
     NUM_WORKERS_FIELD_NUMBER: _ClassVar[int]
     GPUS_PER_WORKER_FIELD_NUMBER: _ClassVar[int]
+    MIN_WORKERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_WORKERS_FIELD_NUMBER: _ClassVar[int]
     num_workers: int
     gpus_per_worker: int
-    def __init__(self, num_workers: _Optional[int] = ..., gpus_per_worker: _Optional[int] = ...) -> None: ...
+    min_workers: int
+    max_workers: int
+    def __init__(self, num_workers: _Optional[int] = ..., gpus_per_worker: _Optional[int] = ..., min_workers: _Optional[int] = ..., max_workers: _Optional[int] = ...) -> None: ...
 
 class CheckpointPolicy(_message.Message):
     __slots__ = ("every", "every_steps", "keep_last", "keep_best", "keep_every")
@@ -365,12 +449,14 @@ class Event(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., data_read: _Optional[_Union[DataRead, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., batch_finished: _Optional[_Union[BatchFinished, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., checkpoint_saved: _Optional[_Union[CheckpointSaved, _Mapping]] = ..., bad_image: _Optional[_Union[BadImage, _Mapping]] = ..., picture_drawn: _Optional[_Union[PictureDrawn, _Mapping]] = ..., log: _Optional[_Union[LogLine, _Mapping]] = ..., lr_found: _Optional[_Union[LrFinding, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
-    __slots__ = ("state", "reason")
+    __slots__ = ("state", "reason", "cause")
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     state: JobState
     reason: str
-    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    cause: Cause
+    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., cause: _Optional[_Union[Cause, str]] = ...) -> None: ...
 
 class DataRead(_message.Message):
     __slots__ = ("classes", "train_images", "valid_images")

@@ -22,30 +22,44 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flearnfleet/v1/job_service.proto\x12\rlearnfleet.v1\x1a\x17learnfleet/v1/job.proto\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"r\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\t\x12\'\n\x06states\x18\x04 \x03(\x0e\x32\x17.learnfleet.v1.JobState\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.learnfleet.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"7\n\x10WatchJobResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.learnfleet.v1.Event\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x11GetPictureRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xee\x02\n\nJobService\x12:\n\x06GetJob\x12\x1c.learnfleet.v1.GetJobRequest\x1a\x12.learnfleet.v1.Job\x12K\n\x08ListJobs\x12\x1e.learnfleet.v1.ListJobsRequest\x1a\x1f.learnfleet.v1.ListJobsResponse\x12M\n\x08WatchJob\x12\x1e.learnfleet.v1.WatchJobRequest\x1a\x1f.learnfleet.v1.WatchJobResponse0\x01\x12\x46\n\nGetPicture\x12 .learnfleet.v1.GetPictureRequest\x1a\x16.learnfleet.v1.Picture\x12@\n\tCancelJob\x12\x1f.learnfleet.v1.CancelJobRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flearnfleet/v1/job_service.proto\x12\rlearnfleet.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17learnfleet/v1/job.proto\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x99\x01\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\t\x12\'\n\x06states\x18\x04 \x03(\x0e\x32\x17.learnfleet.v1.JobState\x12%\n\x05kinds\x18\x05 \x03(\x0e\x32\x16.learnfleet.v1.JobKind\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.learnfleet.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"8\n\x10WatchJobResponse\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.learnfleet.v1.Event\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x0fPauseJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x80\x01\n\x11GetJobLogsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\t\x12\x35\n\x0cmin_severity\x18\x03 \x01(\x0e\x32\x1f.learnfleet.v1.LogLine.Severity\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\">\n\x12GetJobLogsResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.learnfleet.v1.LogEntry\"\xb9\x01\n\x08LogEntry\x12\x10\n\x08position\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0c\n\x04rank\x18\x04 \x01(\x05\x12\x31\n\x08severity\x18\x05 \x01(\x0e\x32\x1f.learnfleet.v1.LogLine.Severity\x12\x0e\n\x06logger\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"!\n\x11GetPictureRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x8b\x05\n\nJobService\x12:\n\x06GetJob\x12\x1c.learnfleet.v1.GetJobRequest\x1a\x12.learnfleet.v1.Job\x12K\n\x08ListJobs\x12\x1e.learnfleet.v1.ListJobsRequest\x1a\x1f.learnfleet.v1.ListJobsResponse\x12M\n\x08WatchJob\x12\x1e.learnfleet.v1.WatchJobRequest\x1a\x1f.learnfleet.v1.WatchJobResponse0\x01\x12\x46\n\nGetPicture\x12 .learnfleet.v1.GetPictureRequest\x1a\x16.learnfleet.v1.Picture\x12@\n\tCancelJob\x12\x1f.learnfleet.v1.CancelJobRequest\x1a\x12.learnfleet.v1.Job\x12>\n\x08PauseJob\x12\x1e.learnfleet.v1.PauseJobRequest\x1a\x12.learnfleet.v1.Job\x12@\n\tResumeJob\x12\x1f.learnfleet.v1.ResumeJobRequest\x1a\x12.learnfleet.v1.Job\x12\x44\n\tDeleteJob\x12\x1f.learnfleet.v1.DeleteJobRequest\x1a\x16.google.protobuf.Empty\x12S\n\nGetJobLogs\x12 .learnfleet.v1.GetJobLogsRequest\x1a!.learnfleet.v1.GetJobLogsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'learnfleet.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETJOBREQUEST']._serialized_start=75
-  _globals['_GETJOBREQUEST']._serialized_end=104
-  _globals['_LISTJOBSREQUEST']._serialized_start=106
-  _globals['_LISTJOBSREQUEST']._serialized_end=220
-  _globals['_LISTJOBSRESPONSE']._serialized_start=222
-  _globals['_LISTJOBSRESPONSE']._serialized_end=299
-  _globals['_WATCHJOBREQUEST']._serialized_start=301
-  _globals['_WATCHJOBREQUEST']._serialized_end=356
-  _globals['_WATCHJOBRESPONSE']._serialized_start=358
-  _globals['_WATCHJOBRESPONSE']._serialized_end=413
-  _globals['_CANCELJOBREQUEST']._serialized_start=415
-  _globals['_CANCELJOBREQUEST']._serialized_end=447
-  _globals['_GETPICTUREREQUEST']._serialized_start=449
-  _globals['_GETPICTUREREQUEST']._serialized_end=482
-  _globals['_JOBSERVICE']._serialized_start=485
-  _globals['_JOBSERVICE']._serialized_end=851
+  _globals['_GETJOBREQUEST']._serialized_start=137
+  _globals['_GETJOBREQUEST']._serialized_end=166
+  _globals['_LISTJOBSREQUEST']._serialized_start=169
+  _globals['_LISTJOBSREQUEST']._serialized_end=322
+  _globals['_LISTJOBSRESPONSE']._serialized_start=324
+  _globals['_LISTJOBSRESPONSE']._serialized_end=401
+  _globals['_WATCHJOBREQUEST']._serialized_start=403
+  _globals['_WATCHJOBREQUEST']._serialized_end=458
+  _globals['_WATCHJOBRESPONSE']._serialized_start=460
+  _globals['_WATCHJOBRESPONSE']._serialized_end=516
+  _globals['_CANCELJOBREQUEST']._serialized_start=518
+  _globals['_CANCELJOBREQUEST']._serialized_end=550
+  _globals['_PAUSEJOBREQUEST']._serialized_start=552
+  _globals['_PAUSEJOBREQUEST']._serialized_end=583
+  _globals['_RESUMEJOBREQUEST']._serialized_start=585
+  _globals['_RESUMEJOBREQUEST']._serialized_end=617
+  _globals['_DELETEJOBREQUEST']._serialized_start=619
+  _globals['_DELETEJOBREQUEST']._serialized_end=651
+  _globals['_GETJOBLOGSREQUEST']._serialized_start=654
+  _globals['_GETJOBLOGSREQUEST']._serialized_end=782
+  _globals['_GETJOBLOGSRESPONSE']._serialized_start=784
+  _globals['_GETJOBLOGSRESPONSE']._serialized_end=846
+  _globals['_LOGENTRY']._serialized_start=849
+  _globals['_LOGENTRY']._serialized_end=1034
+  _globals['_GETPICTUREREQUEST']._serialized_start=1036
+  _globals['_GETPICTUREREQUEST']._serialized_end=1069
+  _globals['_JOBSERVICE']._serialized_start=1072
+  _globals['_JOBSERVICE']._serialized_end=1723
 # @@protoc_insertion_point(module_scope)

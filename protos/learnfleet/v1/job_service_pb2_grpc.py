@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import job_service_pb2 as learnfleet_dot_v1_dot_job__service__pb2
 
@@ -27,7 +28,7 @@ if _version_not_supported:
 
 
 class JobServiceStub(object):
-    """Looks at jobs and stops them.
+    """Looks at jobs, and stops, pauses, resumes and deletes them.
     """
 
     def __init__(self, channel):
@@ -61,10 +62,30 @@ class JobServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/learnfleet.v1.JobService/PauseJob',
+                request_serializer=learnfleet_dot_v1_dot_job__service__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/learnfleet.v1.JobService/ResumeJob',
+                request_serializer=learnfleet_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/learnfleet.v1.JobService/DeleteJob',
+                request_serializer=learnfleet_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetJobLogs = channel.unary_stream(
+                '/learnfleet.v1.JobService/GetJobLogs',
+                request_serializer=learnfleet_dot_v1_dot_job__service__pb2.GetJobLogsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__service__pb2.GetJobLogsResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer(object):
-    """Looks at jobs and stops them.
+    """Looks at jobs, and stops, pauses, resumes and deletes them.
     """
 
     def GetJob(self, request, context):
@@ -82,7 +103,8 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """A job's events, those of the past first, until it has reached a final state and all are sent.
+        """A job's events, those of the past first, until it has reached a final state and all are sent. A stream that breaks is
+        taken up with the last sequence number seen: no event is lost or comes twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,6 +119,37 @@ class JobServiceServicer(object):
 
     def CancelJob(self, request, context):
         """Stops a job. A job that has ended stays as it is (FAILED_PRECONDITION).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseJob(self, request, context):
+        """Lets a job save its state and give back its slots until ResumeJob. One that is paused stays as it is; one that has
+        ended is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Queues a paused job again; it goes on where it was. One that is not paused stays as it is; one that has ended is
+        FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJob(self, request, context):
+        """Forgets a job that has ended, with its events, logs and pictures. What the learner or a saved checkpoint points at
+        stays, as does the tracking server's run. A job that has not ended is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJobLogs(self, request, context):
+        """What the job's workers have logged, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,6 +183,26 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.PauseJobRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.ResumeJobRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.DeleteJobRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'GetJobLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetJobLogs,
+                    request_deserializer=learnfleet_dot_v1_dot_job__service__pb2.GetJobLogsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__service__pb2.GetJobLogsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'learnfleet.v1.JobService', rpc_method_handlers)
@@ -139,7 +212,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService(object):
-    """Looks at jobs and stops them.
+    """Looks at jobs, and stops, pauses, resumes and deletes them.
     """
 
     @staticmethod
@@ -267,6 +340,114 @@ class JobService(object):
             '/learnfleet.v1.JobService/CancelJob',
             learnfleet_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
             learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.JobService/PauseJob',
+            learnfleet_dot_v1_dot_job__service__pb2.PauseJobRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.JobService/ResumeJob',
+            learnfleet_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.JobService/DeleteJob',
+            learnfleet_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJobLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/learnfleet.v1.JobService/GetJobLogs',
+            learnfleet_dot_v1_dot_job__service__pb2.GetJobLogsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__service__pb2.GetJobLogsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,7 +80,7 @@ DATASET_TYPE_TEST: DatasetType
 DATASET_TYPE_FIX: DatasetType
 
 class Learner(_message.Message):
-    __slots__ = ("name", "spec", "classes", "frozen_to", "checkpoint", "epochs_trained", "steps_trained", "warm", "active_job", "create_time", "update_time", "etag")
+    __slots__ = ("name", "spec", "classes", "frozen_to", "checkpoint", "epochs_trained", "steps_trained", "warm", "active_job", "create_time", "update_time", "etag", "tenant")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class Learner(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: LearnerSpec
     classes: _containers.RepeatedScalarFieldContainer[str]
@@ -105,7 +106,8 @@ class Learner(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[LearnerSpec, _Mapping]] = ..., classes: _Optional[_Iterable[str]] = ..., frozen_to: _Optional[int] = ..., checkpoint: _Optional[str] = ..., epochs_trained: _Optional[int] = ..., steps_trained: _Optional[int] = ..., warm: bool = ..., active_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[LearnerSpec, _Mapping]] = ..., classes: _Optional[_Iterable[str]] = ..., frozen_to: _Optional[int] = ..., checkpoint: _Optional[str] = ..., epochs_trained: _Optional[int] = ..., steps_trained: _Optional[int] = ..., warm: bool = ..., active_job: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class LearnerSpec(_message.Message):
     __slots__ = ("data", "architecture", "weights", "head", "metrics", "loss", "optimizer", "train_bn", "seed", "callbacks", "unet", "cut", "split", "precision", "clip_grad", "accumulate", "channels_last", "compiled")
@@ -174,7 +176,7 @@ class Component(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("folder", "table", "names", "list", "masks", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy", "labels", "classes", "test", "padding_mode", "log", "validation_margin")
+    __slots__ = ("folder", "table", "names", "list", "masks", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy", "labels", "classes", "test", "padding_mode", "log", "validation_margin", "dataset")
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +195,7 @@ class DataSpec(_message.Message):
     PADDING_MODE_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_MARGIN_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
     folder: FolderSource
     table: TableSource
     names: NamesSource
@@ -211,7 +214,8 @@ class DataSpec(_message.Message):
     padding_mode: PaddingMode
     log: bool
     validation_margin: int
-    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., table: _Optional[_Union[TableSource, _Mapping]] = ..., names: _Optional[_Union[NamesSource, _Mapping]] = ..., list: _Optional[_Union[ListSource, _Mapping]] = ..., masks: _Optional[_Union[MasksSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ..., labels: _Optional[_Union[LabelKind, str]] = ..., classes: _Optional[_Iterable[str]] = ..., test: _Optional[str] = ..., padding_mode: _Optional[_Union[PaddingMode, str]] = ..., log: bool = ..., validation_margin: _Optional[int] = ...) -> None: ...
+    dataset: str
+    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., table: _Optional[_Union[TableSource, _Mapping]] = ..., names: _Optional[_Union[NamesSource, _Mapping]] = ..., list: _Optional[_Union[ListSource, _Mapping]] = ..., masks: _Optional[_Union[MasksSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ..., labels: _Optional[_Union[LabelKind, str]] = ..., classes: _Optional[_Iterable[str]] = ..., test: _Optional[str] = ..., padding_mode: _Optional[_Union[PaddingMode, str]] = ..., log: bool = ..., validation_margin: _Optional[int] = ..., dataset: _Optional[str] = ...) -> None: ...
 
 class RandomSplit(_message.Message):
     __slots__ = ("valid_pct", "seed")

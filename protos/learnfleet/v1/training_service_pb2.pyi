@@ -1,3 +1,4 @@
+from google.protobuf import duration_pb2 as _duration_pb2
 from learnfleet.v1 import job_pb2 as _job_pb2
 from learnfleet.v1 import learner_pb2 as _learner_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainRequest(_message.Message):
-    __slots__ = ("learner_spec", "learner", "learner_id", "stages", "resources", "checkpoint_policy", "request_id")
+    __slots__ = ("learner_spec", "learner", "learner_id", "stages", "resources", "checkpoint_policy", "request_id", "validate_only", "priority", "retry_policy", "timeout")
     LEARNER_SPEC_FIELD_NUMBER: _ClassVar[int]
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     LEARNER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +18,10 @@ class TrainRequest(_message.Message):
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_POLICY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     learner_spec: _learner_pb2.LearnerSpec
     learner: str
     learner_id: str
@@ -24,7 +29,11 @@ class TrainRequest(_message.Message):
     resources: _job_pb2.Resources
     checkpoint_policy: _job_pb2.CheckpointPolicy
     request_id: str
-    def __init__(self, learner_spec: _Optional[_Union[_learner_pb2.LearnerSpec, _Mapping]] = ..., learner: _Optional[str] = ..., learner_id: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[_job_pb2.Stage, _Mapping]]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., checkpoint_policy: _Optional[_Union[_job_pb2.CheckpointPolicy, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    priority: int
+    retry_policy: _job_pb2.RetryPolicy
+    timeout: _duration_pb2.Duration
+    def __init__(self, learner_spec: _Optional[_Union[_learner_pb2.LearnerSpec, _Mapping]] = ..., learner: _Optional[str] = ..., learner_id: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[_job_pb2.Stage, _Mapping]]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., checkpoint_policy: _Optional[_Union[_job_pb2.CheckpointPolicy, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., priority: _Optional[int] = ..., retry_policy: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GetLearnerRequest(_message.Message):
     __slots__ = ("name",)

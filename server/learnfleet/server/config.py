@@ -18,11 +18,21 @@ class Config:
     mlflow_uri: str | None = None  # None: SQLite and artifacts in the data directory
     cpu_slots: int | None = None  # CPU workers the local Ray offers; None: the machine's cores
     idle_timeout_s: float = 600.0  # how long a learner's workers stay warm
-    max_restarts: int = 3  # restarts of one job after faults that are not its own
+    max_restarts: int = 3  # of one job after lost workers and faults of the server, where the job does not say
+    store: str | None = None  # database URL, `postgresql://...`; None: SQLite in the data directory
+    server_id: str = ""  # names this server among those of one database; "": made up
+    lease_s: float = 3.0  # a server that has not shown for so long has lost the scheduling to another
+    hang_timeout_s: float = 300.0  # workers that make no progress for so long are started anew
+    preemption: bool = True  # whether jobs of greater priority take the slots of others
+    quotas: tuple[tuple[str, int, int], ...] = ()  # (tenant, most CPU slots, most GPU slots); "*": those not named
+    weights: tuple[tuple[str, float], ...] = ()  # (tenant, weight in the fair share), 1 where not named
+    max_queued: int = 20_000  # jobs of one tenant that have not ended
+    upload_max_bytes: int = 200 * 2**30  # one upload
+    system_metrics_every_s: float = 10.0  # 0: none
 
     @property
     def store_url(self) -> str:
-        return f"sqlite:///{self.data_dir / 'learnfleet.db'}"
+        return self.store or f"sqlite:///{self.data_dir / 'learnfleet.db'}"
 
     @property
     def tracking_uri(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +14,8 @@ from learnfleet.trainer.spec import Component, LearnerSpec, Stage
 from learnfleet.trainer.spec_base import Spec
 
 Json: TypeAlias = dict[str, Any]
+
+DEFAULT_TENANT = "default"
 
 
 class JobKind(StrEnum):
@@ -33,6 +36,8 @@ class JobState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     RESTARTING = "restarting"
+    PAUSING = "pausing"
+    PAUSED = "paused"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -43,19 +48,41 @@ class JobState(StrEnum):
         return not TRANSITIONS[self]
 
 
+_S = JobState
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.STARTING, JobState.CANCELLED, JobState.FAILED}),
-    JobState.STARTING: frozenset(
-        {JobState.RUNNING, JobState.RESTARTING, JobState.CANCELLING, JobState.FAILED, JobState.QUEUED}
-    ),
-    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.RESTARTING, JobState.CANCELLING}),
-    JobState.RESTARTING: frozenset({JobState.STARTING, JobState.CANCELLING, JobState.FAILED}),
-    # A job may finish its work before it hears of the cancellation.
-    JobState.CANCELLING: frozenset({JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED}),
-    JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    _S.QUEUED: frozenset({_S.STARTING, _S.PAUSED, _S.CANCELLED, _S.FAILED}),
+    _S.STARTING: frozenset({_S.RUNNING, _S.RESTARTING, _S.PAUSING, _S.CANCELLING, _S.FAILED, _S.QUEUED}),
+    # Back to QUEUED: it gave way to a job of greater priority.
+    _S.RUNNING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.RESTARTING, _S.PAUSING, _S.CANCELLING, _S.QUEUED}),
+    _S.RESTARTING: frozenset({_S.STARTING, _S.PAUSED, _S.CANCELLING, _S.FAILED, _S.QUEUED}),
+    # A job may finish its work before it hears of the pause or the cancellation, or die of something else.
+    _S.PAUSING: frozenset({_S.PAUSED, _S.SUCCEEDED, _S.FAILED, _S.CANCELLING, _S.RESTARTING}),
+    _S.PAUSED: frozenset({_S.QUEUED, _S.CANCELLED, _S.FAILED}),
+    _S.CANCELLING: frozenset({_S.CANCELLED, _S.SUCCEEDED, _S.FAILED}),
+    _S.SUCCEEDED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.CANCELLED: frozenset(),
 }
+
+
+class Wanted(StrEnum):
+    """What somebody has asked of a job, until it is carried out by the server that schedules."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class Cause(StrEnum):
+    """What a failure, a restart or a requeueing came from."""
+
+    WORKER_LOST = "worker_lost"
+    OUT_OF_MEMORY = "out_of_memory"
+    HANG = "hang"
+    PREEMPTED = "preempted"
+    SERVER = "server"
+    USER = "user"
+    DEADLINE = "deadline"
 
 
 class IllegalTransition(FailedPrecondition):
@@ -70,10 +97,33 @@ class IllegalTransition(FailedPrecondition):
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job runs on: `num_workers` processes, placed together or not at all."""
+    """What a job runs on: `num_workers` processes, placed together or not at all.
+
+    With `min_workers` or `max_workers` it is elastic: it starts with any number between them that there is room for.
+    """
 
     num_workers: int = 1
     gpus_per_worker: int = 0
+    min_workers: int | None = None  # None: num_workers
+    max_workers: int | None = None
+
+    @property
+    def least(self) -> int:
+        return self.num_workers if self.min_workers is None else self.min_workers
+
+    @property
+    def most(self) -> int:
+        return self.num_workers if self.max_workers is None else self.max_workers
+
+
+@dataclass(frozen=True)
+class RetryPolicy(Spec):
+    """How often a job is started again after which fault. Those not named are tried for ever, or never."""
+
+    worker_lost: int = 3
+    out_of_memory: int = 1
+    hang: int = 2
+    server: int = 3
 
 
 @dataclass(frozen=True)
@@ -164,6 +214,7 @@ class Learner:
     epochs: int = 0
     steps: int = 0
     revision: int = 0  # one more with every change
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True)
@@ -205,6 +256,15 @@ class Job:
     result: Json | None = None
     tracking: Json | None = None  # tracking_uri, experiment_id, run_id
     last_sequence: int = 0
+    tenant: str = DEFAULT_TENANT
+    priority: int = 0  # greater goes first
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    deadline: datetime | None = None
+    wanted: Wanted = Wanted.RUN
+    retries: Mapping[str, int] = field(default_factory=dict)  # used so far, by cause
+    workers: int | None = None  # that it runs on, or ran on last
+    cause: Cause | None = None  # of its last failure, restart or requeueing
+    exact: bool = True  # until the number of its workers changes in mid-run
 
 
 @dataclass(frozen=True)
@@ -217,6 +277,13 @@ class JobBrief:
     resources: Resources
     state: JobState
     reason: str
+    created_at: datetime
+    tenant: str = DEFAULT_TENANT
+    priority: int = 0
+    wanted: Wanted = Wanted.RUN
+    attempt: int = 0
+    workers: int | None = None
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True)

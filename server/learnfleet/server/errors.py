@@ -16,6 +16,7 @@ class Code(Enum):
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
     UNAVAILABLE = "UNAVAILABLE"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,10 @@ class Deposed(StoreUnavailable):
     """Another server has the lease by now: what this one still writes in its name is refused."""
 
     reason = "DEPOSED"
+
+
+class Unimplemented(ServiceError):
+    """What cannot be done, and why."""
+
+    code = Code.UNIMPLEMENTED
+    reason = "UNIMPLEMENTED"

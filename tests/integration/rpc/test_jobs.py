@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import grpc
@@ -118,15 +118,20 @@ def test_pages_of_jobs_are_complete_and_filtered(server: RunningServer, a_reques
     assert [job.name for job in server.jobs.ListJobs(done, timeout=20).jobs] == [made[1]]
 
 
+def watched(server: RunningServer, name: str, after: int = 1) -> Iterator[job_pb2.Event]:
+    for message in server.jobs.WatchJob(Watch(name=name, after_sequence=after), timeout=20):
+        yield from message.events
+
+
 def test_a_watch_sees_what_was_and_what_comes_and_ends_with_the_job(server: RunningServer, a_request: Make) -> None:
     name = server.training.Train(a_request(), timeout=20).name
     stream = server.jobs.WatchJob(Watch(name=name), timeout=30)
-    assert next(stream).event.state_changed.state == job_pb2.JOB_STATE_QUEUED
+    assert next(stream).events[0].state_changed.state == job_pb2.JOB_STATE_QUEUED
     server.store.append_events(names.parse_job(name), [a_log(1)])
     server.notify(names.parse_job(name))
-    assert next(stream).event.log.message == "1"
+    assert next(stream).events[0].log.message == "1"
     server.finish(name)
-    rest = [message.event for message in stream]
+    rest = [event for message in stream for event in message.events]
     assert [event.state_changed.state for event in rest] == [
         job_pb2.JOB_STATE_STARTING,
         job_pb2.JOB_STATE_RUNNING,
@@ -139,7 +144,7 @@ def test_a_watch_sees_events_that_nobody_told_this_server_of(server: RunningServ
     name = server.training.Train(a_request(), timeout=20).name
     stream = server.jobs.WatchJob(Watch(name=name, after_sequence=1), timeout=30)
     server.store.append_events(names.parse_job(name), [a_log(1)])
-    assert next(stream).event.log.message == "1"
+    assert next(stream).events[0].log.message == "1"
     stream.cancel()
 
 
@@ -164,9 +169,9 @@ def test_watches_that_are_broken_off_and_resumed_lose_and_repeat_nothing(
     while not is_over:
         stream = server.jobs.WatchJob(Watch(name=name, after_sequence=seen[-1] if seen else 0), timeout=60)
         for message in stream:
-            seen.append(message.event.sequence)
-            is_over = message.event.state_changed.state == job_pb2.JOB_STATE_CANCELLED
-            if len(seen) % 170 == 0:
+            seen += [event.sequence for event in message.events]
+            is_over = message.events[-1].state_changed.state == job_pb2.JOB_STATE_CANCELLED
+            if len(seen) % 3 == 0:
                 stream.cancel()
                 break
     writer.join()
@@ -183,7 +188,7 @@ def test_a_job_can_be_watched_though_a_picture_in_it_has_a_name_that_is_not_utf8
     last = server.store.append_events(names.parse_job(name), [event])
     assert server.store.append_events(names.parse_job(name), [event]) == last
     server.store.transition(names.parse_job(name), JobState.FAILED, f"{path} is truncated")
-    events = [message.event for message in server.jobs.WatchJob(Watch(name=name, after_sequence=1), timeout=20)]
+    events = list(watched(server, name))
     assert events[0].bad_image.path == "/data/caf\\udce9.jpg"
     assert "caf" in server.jobs.GetJob(job_service_pb2.GetJobRequest(name=name), timeout=20).state_reason
 
@@ -235,7 +240,7 @@ def test_every_kind_of_event_that_workers_tell_of_is_watched(
 ) -> None:
     name = server.training.Train(a_request(), timeout=20).name
     server.store.append_events(names.parse_job(name), [NewEvent("x", kind, data, datetime.now(UTC), 2)])
-    event = next(server.jobs.WatchJob(Watch(name=name, after_sequence=1), timeout=20)).event
+    event = next(watched(server, name))
     assert (event.WhichOneof("payload"), event.attempt) == (payload, 2)
     if kind == "batch":
         job = server.jobs.GetJob(job_service_pb2.GetJobRequest(name=name), timeout=20)

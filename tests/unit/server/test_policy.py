@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from learnfleet.server.domain import JobBrief, JobKind, JobState, Resources
@@ -9,11 +11,12 @@ from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.policy import Decision, Held, admit, decide
 from learnfleet.server.workers.protocol import ErrorKind, RunError
 
+NOW = datetime(2030, 1, 2, tzinfo=UTC)
 FOUR = Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
 
 
 def a_job(job_id: str, learner: str, workers: int = 2, kind: JobKind = JobKind.INTERPRET, gpus: int = 0) -> JobBrief:
-    return JobBrief(job_id, learner, kind, Resources(workers, gpus), JobState.QUEUED, "")
+    return JobBrief(job_id, learner, kind, Resources(workers, gpus), JobState.QUEUED, "", NOW)
 
 
 def test_jobs_start_in_order_while_there_is_room_and_the_rest_say_what_they_wait_for() -> None:

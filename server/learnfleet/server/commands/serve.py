@@ -12,6 +12,7 @@ import typer
 
 from learnfleet.server.app import DataDirInUse
 from learnfleet.server.app import serve as run_server
+from learnfleet.server.commands.shares import read_quota, read_weight
 from learnfleet.server.config import Config
 
 
@@ -37,7 +38,32 @@ def serve(
         int | None, typer.Option(min=1, help="CPU workers the local Ray has room for. Default: the cores.")
     ] = None,
     idle_timeout_s: Annotated[float, typer.Option(min=0, help="How long a learner's workers stay warm.")] = 600.0,
-    max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of a job after faults that are not its own.")] = 3,
+    max_restarts: Annotated[
+        int, typer.Option(min=0, help="Restarts of a job after lost workers or faults of the server.")
+    ] = 3,
+    store: Annotated[
+        str | None, typer.Option(help="Database URL, postgresql://... Default: SQLite in the data directory.")
+    ] = None,
+    server_id: Annotated[str, typer.Option(help="Name among the servers of one database. Default: made up.")] = "",
+    lease_s: Annotated[
+        float, typer.Option(min=0.5, help="Another server takes over when this one has not shown for so long.")
+    ] = 3.0,
+    hang_timeout_s: Annotated[
+        float, typer.Option(min=1, help="Workers that make no progress for so long are started anew.")
+    ] = 300.0,
+    preemption: Annotated[bool, typer.Option(help="Jobs of greater priority take the slots of others.")] = True,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(help="TENANT=CPU_SLOTS or TENANT=CPU_SLOTS:GPU_SLOTS; '*' for all others; repeatable."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(help="TENANT=WEIGHT in the fair share, 1 where not named; repeatable.")
+    ] = None,
+    max_queued: Annotated[int, typer.Option(min=1, help="Jobs of one tenant that have not ended.")] = 20_000,
+    upload_max_bytes: Annotated[int, typer.Option(min=1, help="Greatest upload.")] = 200 * 2**30,
+    system_metrics_every_s: Annotated[
+        float, typer.Option(min=0, help="How often workers measure CPU, memory and GPU; 0: never.")
+    ] = 10.0,
 ) -> None:
     """Run a control server until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -52,6 +78,16 @@ def serve(
         cpu_slots=cpu_slots,
         idle_timeout_s=idle_timeout_s,
         max_restarts=max_restarts,
+        store=store,
+        server_id=server_id,
+        lease_s=lease_s,
+        hang_timeout_s=hang_timeout_s,
+        preemption=preemption,
+        quotas=tuple(read_quota(value) for value in quota or ()),
+        weights=tuple(read_weight(value) for value in weight or ()),
+        max_queued=max_queued,
+        upload_max_bytes=upload_max_bytes,
+        system_metrics_every_s=system_metrics_every_s,
     )
     try:
         asyncio.run(run_server(config, port_file))

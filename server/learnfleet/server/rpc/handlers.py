@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from learnfleet.server.errors import FieldViolation, InvalidArgument, ServiceError
+from learnfleet.server.rpc import tenants
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandle
 def _unary(call: Unary, method: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> Message:
         try:
+            tenants.enter(context.invocation_metadata())
             return await call(_parse(content, method))
         except Exception as error:
             await _abort(error, method, context)
@@ -59,6 +61,7 @@ def _unary(call: Unary, method: MethodDescriptor) -> Callable[..., Awaitable[Mes
 def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
         try:
+            tenants.enter(context.invocation_metadata())
             # Closed at once when the caller goes away, not when it happens to be collected.
             async with aclosing(call(_parse(content, method))) as messages:
                 async for message in messages:

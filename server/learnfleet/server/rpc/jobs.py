@@ -7,22 +7,25 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf import empty_pb2
+
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Json
-from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
+from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound, Unimplemented
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.reading import job_message
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.server.rpc.write_job import JOB_STATES, event_to_proto
+from learnfleet.server.rpc.write_job import JOB_KINDS, JOB_STATES, event_to_proto
 from learnfleet.server.store.base import JobFilter, Store
 from learnfleet.server.workers.run import INTERPRETATION_DIR, PICTURES_DIR
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import job_service_pb2 as pb
 
 _STATES = {number: state for state, number in JOB_STATES.items()}
+_KINDS = {number: kind for kind, number in JOB_KINDS.items()}
 _MAX_STATES = 100
 
 
@@ -48,9 +51,13 @@ class JobServicer:
         if found.length("states", len(request.states), _MAX_STATES):
             for index, state in enumerate(request.states):
                 found.check(state in _STATES, f"states[{index}]", f"{state} is no job state")
+        if found.length("kinds", len(request.kinds), _MAX_STATES):
+            for index, kind in enumerate(request.kinds):
+                found.check(kind in _KINDS, f"kinds[{index}]", f"{kind} is no job kind")
         found.raise_if_any()
         assert page is not None
-        where = JobFilter(learner_id, tuple(_STATES[state] for state in request.states))
+        states = tuple(_STATES[state] for state in request.states)
+        where = JobFilter(learner_id, states, tuple(_KINDS[kind] for kind in request.kinds))
         jobs, token = await asyncio.to_thread(self.store.list_jobs, page, where)
         messages = [await job_message(self.store, job) for job in jobs]
         return pb.ListJobsResponse(jobs=messages, next_page_token=token)
@@ -66,10 +73,9 @@ class JobServicer:
                 # The job is read before its events: if it had ended by then, all of them are there.
                 job = await asyncio.to_thread(self.store.get_job, job_id)
                 events = await asyncio.to_thread(self.store.read_events, job_id, after)
-                for event in events:
-                    yield pb.WatchJobResponse(event=event_to_proto(event))
-                    after = event.sequence
                 if events:
+                    yield pb.WatchJobResponse(events=[event_to_proto(event) for event in events])
+                    after = events[-1].sequence
                     continue
                 if job.state.final:
                     return
@@ -78,6 +84,19 @@ class JobServicer:
     async def cancel_job(self, request: pb.CancelJobRequest) -> job_pb2.Job:
         job = await self.runtime.cancel(names.parse_job(request.name))
         return await job_message(self.store, job)
+
+    async def pause_job(self, request: pb.PauseJobRequest) -> job_pb2.Job:
+        raise Unimplemented("jobs cannot be paused yet")
+
+    async def resume_job(self, request: pb.ResumeJobRequest) -> job_pb2.Job:
+        raise Unimplemented("jobs cannot be paused yet, so there is none to resume")
+
+    async def delete_job(self, request: pb.DeleteJobRequest) -> empty_pb2.Empty:
+        raise Unimplemented("jobs cannot be deleted yet")
+
+    async def get_job_logs(self, request: pb.GetJobLogsRequest) -> AsyncGenerator[pb.GetJobLogsResponse, None]:
+        raise Unimplemented("logs of jobs are not kept yet")
+        yield pb.GetJobLogsResponse()
 
     async def get_picture(self, request: pb.GetPictureRequest) -> job_pb2.Picture:
         job_id, name = names.parse_picture(request.name)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
 
 from learnfleet.server import names
+from learnfleet.server.config import Config
 from learnfleet.server.domain import ExamineWork, Job, JobKind, JobState, Learner, Resources, Work
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.read_job import ExamineRequest, read_request_id, read_resources
+from learnfleet.server.rpc.read_terms import Terms, default_terms
 from learnfleet.server.rpc.reading import fingerprint, job_message, last_resources, require_trained
+from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import job_pb2
@@ -24,6 +27,7 @@ _QUEUED = "waits for the scheduler"
 class Queueing:
     """Puts jobs into the store and tells the scheduler."""
 
+    config: Config
     store: Store
     runtime: Runtime
     catalog: Catalog
@@ -37,11 +41,26 @@ class Queueing:
         resources: Resources,
         request_id: str | None,
         new_learner: Learner | None = None,
+        terms: Terms | None = None,
     ) -> job_pb2.Job:
         """The queued job; of a repeated request, the job it made first. `new_learner` is made with it."""
         now = datetime.now(UTC)
+        terms = terms or default_terms(self.config)
         job = Job(
-            names.new_id(), learner_id, kind, work, resources, JobState.QUEUED, _QUEUED, now, now, request_id=request_id
+            names.new_id(),
+            learner_id,
+            kind,
+            work,
+            resources,
+            JobState.QUEUED,
+            _QUEUED,
+            now,
+            now,
+            request_id=request_id,
+            tenant=current_tenant(),
+            priority=terms.priority,
+            retry_policy=terms.retry_policy,
+            deadline=now + timedelta(seconds=terms.timeout_s) if terms.timeout_s else None,
         )
         stored = await asyncio.to_thread(
             self.store.create_job, job, learner=new_learner, fingerprint=fingerprint(request)

@@ -67,6 +67,7 @@ def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRo
     padding = PADDING_MODES.get(message.padding_mode)
     found.check(policy is not None, f"{field}.bad_image_policy", f"{message.bad_image_policy} is no BadImagePolicy")
     found.check(padding is not None, f"{field}.padding_mode", f"{message.padding_mode} is no PaddingMode")
+    found.check(not message.dataset, f"{field}.dataset", "data sets cannot be named yet; name a folder of the server")
     source = read_source(message, field, found, roots)
     labels = read_labels(message, field, found)
     if source is None or resize is None or policy is None or padding is None or labels is None:

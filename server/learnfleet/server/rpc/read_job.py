@@ -35,6 +35,8 @@ def read_resources(
     gpus = message.gpus_per_worker if message.num_workers or message.gpus_per_worker else default.gpus_per_worker
     found.number(f"{field}.num_workers", workers, 1, _MAX_WORKERS)
     found.number(f"{field}.gpus_per_worker", gpus, 0, 1)
+    for name in ("min_workers", "max_workers"):
+        found.check(not getattr(message, name), f"{field}.{name}", "the number of workers is fixed; leave it out")
     kind, slots = ("GPU", capacity.gpu_slots) if gpus else ("CPU", capacity.cpu_slots)
     if not capacity.elastic and workers > slots:
         found.add(

@@ -62,7 +62,7 @@ def build_server(
 ) -> RpcServer:
     """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
     server = grpc.aio.server(options=_OPTIONS)
-    queueing, targets = Queueing(store, runtime, catalog), Targets(store, catalog, roots)
+    queueing, targets = Queueing(config, store, runtime, catalog), Targets(store, catalog, roots)
     servicers: list[tuple[object, ServiceDescriptor]] = [
         (
             TrainingServicer(config, store, runtime, queueing, targets),

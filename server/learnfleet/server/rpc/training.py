@@ -10,7 +10,7 @@ from learnfleet.server import names
 from learnfleet.server.checkpoints import load_state_of, save_checkpoint
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, TrainWork, ValidateWork
-from learnfleet.server.errors import FailedPrecondition
+from learnfleet.server.errors import FailedPrecondition, Unimplemented
 from learnfleet.server.rpc.check_fit import check_stages
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
@@ -24,6 +24,7 @@ from learnfleet.server.rpc.read_job import (
     read_resources,
 )
 from learnfleet.server.rpc.read_stage import read_stages
+from learnfleet.server.rpc.read_terms import read_terms
 from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, require_trained
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
@@ -61,6 +62,7 @@ class TrainingServicer:
         )
         policy = read_checkpoint_policy(request.checkpoint_policy, found)
         request_id = read_request_id(request.request_id, found)
+        terms = read_terms(request, found, self.config)
         if target is not None:
             check_monitor(policy, target.learner.spec.metrics, found)
             await self.targets.check(target, resources, found)
@@ -68,8 +70,12 @@ class TrainingServicer:
                 await check_stages(stages, target.learner, found, self.store, self.queueing.catalog)
         found.raise_if_any()
         assert target is not None, "a target that cannot be read is a violation"
+        if request.validate_only:
+            raise Unimplemented("a dry run cannot say yet where the job would run; leave validate_only out")
         work, new = TrainWork(stages, policy), target.learner if target.is_new else None
-        return await self.queueing.put(request, target.learner.id, JobKind.TRAIN, work, resources, request_id, new)
+        return await self.queueing.put(
+            request, target.learner.id, JobKind.TRAIN, work, resources, request_id, new, terms
+        )
 
     async def validate(self, request: pb.ValidateRequest) -> job_pb2.Job:
         found = Violations()

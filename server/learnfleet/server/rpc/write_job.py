@@ -10,12 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from learnfleet.server import names
 from learnfleet.server.domain import (
+    Cause,
     Checkpoint,
     Job,
     JobKind,
     JobState,
     Json,
     Learner,
+    Resources,
     StoredEvent,
     TrainWork,
 )
@@ -26,6 +28,7 @@ from learnfleet.v1 import job_pb2 as pb
 from learnfleet.v1 import learner_pb2
 
 JOB_STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
+CAUSES = {cause: pb.Cause.Value(f"CAUSE_{cause.name}") for cause in Cause}
 JOB_KINDS = {kind: pb.JobKind.Value(f"JOB_KIND_{kind.name}") for kind in JobKind}
 _SEVERITIES = {name: pb.LogLine.Severity.Value(f"SEVERITY_{name.upper()}") for name in ("info", "warning", "error")}
 
@@ -56,6 +59,7 @@ def learner_to_proto(learner: Learner, *, warm: bool, active_job: str | None) ->
         create_time=timestamp(learner.created_at),
         update_time=timestamp(learner.updated_at),
         etag=str(learner.revision),
+        tenant=learner.tenant,
     )
 
 
@@ -79,13 +83,21 @@ def job_to_proto(job: Job, checkpoint: Checkpoint | None = None) -> pb.Job:
         learner=names.learner_name(job.learner_id),
         state=JOB_STATES[job.state],
         state_reason=job.reason,
-        resources=pb.Resources(num_workers=job.resources.num_workers, gpus_per_worker=job.resources.gpus_per_worker),
+        resources=_resources_to_proto(job.resources),
         attempt=job.attempt,
         last_sequence=job.last_sequence,
         create_time=timestamp(job.created_at),
         update_time=timestamp(job.updated_at),
         request_id=job.request_id or "",
+        tenant=job.tenant,
+        priority=job.priority,
+        retry_policy=pb.RetryPolicy(**job.retry_policy.to_json()),
+        retries_used=dict(job.retries),
+        workers=job.workers or 0,
+        cause=CAUSES[job.cause] if job.cause else pb.CAUSE_UNSPECIFIED,
     )
+    if job.deadline:
+        message.deadline.CopyFrom(timestamp(job.deadline))
     if isinstance(job.work, TrainWork):
         message.stages.extend(stage_to_proto(stage) for stage in job.work.stages)
     if job.started_at:
@@ -99,6 +111,15 @@ def job_to_proto(job: Job, checkpoint: Checkpoint | None = None) -> pb.Job:
     if job.tracking is not None:
         message.tracking_run.CopyFrom(pb.TrackingRun(**job.tracking))
     return message
+
+
+def _resources_to_proto(resources: Resources) -> pb.Resources:
+    return pb.Resources(
+        num_workers=resources.num_workers,
+        gpus_per_worker=resources.gpus_per_worker,
+        min_workers=resources.min_workers or 0,
+        max_workers=resources.max_workers or 0,
+    )
 
 
 def _progress_to_proto(data: Json) -> pb.Progress:
@@ -149,7 +170,10 @@ def event_to_proto(stored: StoredEvent) -> pb.Event:
 
 
 def _state(message: pb.Event, data: Json) -> None:
-    message.state_changed.CopyFrom(pb.StateChanged(state=JOB_STATES[JobState(data["state"])], reason=data["reason"]))
+    changed = pb.StateChanged(state=JOB_STATES[JobState(data["state"])], reason=data["reason"])
+    if "cause" in data:
+        changed.cause = CAUSES[Cause(data["cause"])]
+    message.state_changed.CopyFrom(changed)
 
 
 def _data(message: pb.Event, data: Json) -> None:

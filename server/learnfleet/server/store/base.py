@@ -6,7 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from learnfleet.server.domain import Checkpoint, Group, Job, JobBrief, JobState, Json, Learner, NewEvent, StoredEvent
+from learnfleet.server.domain import (
+    Cause,
+    Checkpoint,
+    Group,
+    Job,
+    JobBrief,
+    JobKind,
+    JobState,
+    Json,
+    Learner,
+    NewEvent,
+    StoredEvent,
+    Wanted,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,8 @@ class JobFilter:
 
     learner_id: str | None = None
     states: tuple[JobState, ...] = ()
+    kinds: tuple[JobKind, ...] = ()
+    tenant: str | None = None
 
 
 class Store(ABC):
@@ -98,14 +113,27 @@ class Store(ABC):
         result: Json | None = None,
         learner: Learner | None = None,
         checkpoint: Checkpoint | None = None,
+        cause: Cause | None = None,
+        retries: Mapping[str, int] | None = None,
+        workers: int | None = None,
+        exact: bool | None = None,
     ) -> Job:
         """Move a job on by the table in domain.py, with its `state` event, and with it whatever else is given.
 
-        `attempt`, `start_checkpoint_id` and `result` are written to the job; `learner` as by update_learner and
+        `attempt`, `start_checkpoint_id`, `result`, `cause` (which its event tells, too), `retries`, `workers` and
+        `exact` are written to the job; `learner` as by update_learner and
         `checkpoint` as by put_checkpoint, in the same transaction. Sets started_at on the first RUNNING and ended_at
         on a final state. Moving to the state it is in already changes nothing but `reason`. Raises IllegalTransition,
         NotFound.
         """
+
+    @abstractmethod
+    def set_wanted(self, job_id: str, wanted: Wanted) -> Job:
+        """Say what is asked of a job that has not ended. Raises FailedPrecondition if it has, NotFound."""
+
+    @abstractmethod
+    def delete_job(self, job_id: str) -> None:
+        """Forget a job that has ended, with its events. Raises FailedPrecondition if it has not, NotFound."""
 
     @abstractmethod
     def set_reasons(self, reasons: Mapping[str, str]) -> None:

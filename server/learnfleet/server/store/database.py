@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from learnfleet.server.store.schema import metadata
 
-HEAD = "0001"  # the newest migration; a test compares it with the migrations folder
+HEAD = "0002"  # the newest migration; a test compares it with the migrations folder
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_TIMEOUT_S = 30
 

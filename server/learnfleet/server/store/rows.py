@@ -10,12 +10,14 @@ from typing import Any, TypeAlias
 from sqlalchemy import RowMapping
 
 from learnfleet.server.domain import (
+    Cause,
     Checkpoint,
     CheckpointPolicy,
     ExportWork,
     Group,
     InterpretWork,
     Job,
+    JobBrief,
     JobKind,
     JobState,
     Json,
@@ -23,10 +25,12 @@ from learnfleet.server.domain import (
     NewEvent,
     PredsWork,
     Resources,
+    RetryPolicy,
     ShowWork,
     StoredEvent,
     TrainWork,
     ValidateWork,
+    Wanted,
     Work,
 )
 from learnfleet.server.text import utf8_json
@@ -40,6 +44,7 @@ def learner_row(learner: Learner) -> dict[str, Any]:
         "id": learner.id,
         "spec": json.dumps(learner.spec.to_json()),
         "created_at": learner.created_at.isoformat(),
+        "tenant": learner.tenant,
         "revision": learner.revision,
         **learner_state_row(learner),
     }
@@ -69,6 +74,7 @@ def learner_of(row: Row) -> Learner:
         epochs=row["epochs"],
         steps=row["steps"],
         revision=row["revision"],
+        tenant=row["tenant"],
     )
 
 
@@ -80,6 +86,13 @@ def job_row(job: Job, fingerprint: str) -> dict[str, Any]:
         "work": json.dumps(work_to_json(job.work)),
         "num_workers": job.resources.num_workers,
         "gpus_per_worker": job.resources.gpus_per_worker,
+        "min_workers": job.resources.min_workers,
+        "max_workers": job.resources.max_workers,
+        "tenant": job.tenant,
+        "priority": job.priority,
+        "retry_policy": json.dumps(job.retry_policy.to_json()),
+        "deadline": job.deadline.isoformat() if job.deadline else None,
+        "wanted": str(job.wanted),
         "state": str(job.state),
         "reason": job.reason,
         "attempt": job.attempt,
@@ -98,7 +111,7 @@ def job_of(row: Row) -> Job:
         learner_id=row["learner_id"],
         kind=JobKind(row["kind"]),
         work=work_from_json(json.loads(row["work"])),
-        resources=Resources(row["num_workers"], row["gpus_per_worker"]),
+        resources=resources_of(row),
         state=JobState(row["state"]),
         reason=row["reason"],
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -112,7 +125,38 @@ def job_of(row: Row) -> Job:
         result=_json(row["result"]),
         tracking=_json(row["tracking"]),
         last_sequence=row["last_sequence"],
+        tenant=row["tenant"],
+        priority=row["priority"],
+        retry_policy=RetryPolicy.from_json(json.loads(row["retry_policy"])),
+        deadline=_time(row["deadline"]),
+        wanted=Wanted(row["wanted"]),
+        retries=json.loads(row["retries"]),
+        workers=row["workers"],
+        cause=Cause(row["cause"]) if row["cause"] else None,
+        exact=row["exact"],
     )
+
+
+def brief_of(row: Row) -> JobBrief:
+    return JobBrief(
+        id=row["id"],
+        learner_id=row["learner_id"],
+        kind=JobKind(row["kind"]),
+        resources=resources_of(row),
+        state=JobState(row["state"]),
+        reason=row["reason"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        tenant=row["tenant"],
+        priority=row["priority"],
+        wanted=Wanted(row["wanted"]),
+        attempt=row["attempt"],
+        workers=row["workers"],
+        deadline=_time(row["deadline"]),
+    )
+
+
+def resources_of(row: Row) -> Resources:
+    return Resources(row["num_workers"], row["gpus_per_worker"], row["min_workers"], row["max_workers"])
 
 
 _PLAIN_WORK: dict[str, type[InterpretWork | PredsWork | ShowWork]] = {

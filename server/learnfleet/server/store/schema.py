@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    true,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -30,6 +43,7 @@ learners = Table(
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("created_at", String(40), nullable=False),
     Column("updated_at", String(40), nullable=False),
+    Column("tenant", String(63), nullable=False, server_default="default", index=True),
 )
 
 jobs = Table(
@@ -56,6 +70,17 @@ jobs = Table(
     Column("updated_at", String(40), nullable=False),
     Column("started_at", String(40)),
     Column("ended_at", String(40)),
+    Column("tenant", String(63), nullable=False, server_default="default", index=True),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("retry_policy", Text, nullable=False, server_default="{}"),
+    Column("deadline", String(40)),
+    Column("wanted", String(16), nullable=False, server_default="run"),
+    Column("retries", Text, nullable=False, server_default="{}"),
+    Column("min_workers", Integer),
+    Column("max_workers", Integer),
+    Column("workers", Integer),
+    Column("cause", String(16)),
+    Column("exact", Boolean, nullable=False, server_default=true()),
 )
 
 events = Table(
@@ -102,4 +127,66 @@ groups = Table(
     Column("gpus_per_worker", Integer, nullable=False),
     Column("namespace", Text, nullable=False),
     Column("idle_since", String(40)),
+)
+
+# Use of slots by tenant in slot-seconds, of which the older counts for less.
+usage = Table(
+    "usage",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("slot_seconds", Float, nullable=False),
+    Column("updated_at", String(40), nullable=False),
+)
+
+# Who does what only one server may do. `beat` moves while the holder lives, `term` with every new holder: clocks of
+# different machines are never compared.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", String(63)),
+    Column("beat", BigInteger, nullable=False),
+    Column("term", BigInteger, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(63), nullable=False, unique=True),
+    Column("tenant", String(63), nullable=False, index=True),
+    Column("created_at", String(40), nullable=False),
+    Column("updated_at", String(40), nullable=False),
+)
+
+dataset_versions = Table(
+    "dataset_versions",
+    metadata,
+    Column("dataset_id", String(63), ForeignKey("datasets.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("source_uri", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64)),
+    Column("files", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("summary", Text),
+    Column("request_id", String(64), unique=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("created_at", String(40), nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("dataset_id", String(63), nullable=False),
+    Column("tenant", String(63), nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("received_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64)),
+    Column("created_at", String(40), nullable=False),
+    Column("updated_at", String(40), nullable=False),
 )

@@ -9,7 +9,19 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Select, Table, delete, insert, select, update
 
-from learnfleet.server.domain import Checkpoint, Group, Job, JobBrief, JobState, Json, Learner, NewEvent, StoredEvent
+from learnfleet.server.domain import (
+    Cause,
+    Checkpoint,
+    Group,
+    Job,
+    JobBrief,
+    JobState,
+    Json,
+    Learner,
+    NewEvent,
+    StoredEvent,
+    Wanted,
+)
 from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, Page, Store
@@ -17,7 +29,15 @@ from learnfleet.server.store.database import open_database
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, write_checkpoint
 from learnfleet.server.store.sql_events import append
-from learnfleet.server.store.sql_jobs import by_request_id, find_job, same_request, unfinished, write_reasons
+from learnfleet.server.store.sql_jobs import (
+    by_request_id,
+    delete_rows,
+    find_job,
+    same_request,
+    unfinished,
+    write_reasons,
+    write_wanted,
+)
 from learnfleet.server.store.sql_learners import find_learner, insert_learner, write_learner
 from learnfleet.server.store.sql_tables import find
 from learnfleet.server.store.sql_transition import Transition, apply_transition
@@ -95,6 +115,10 @@ class SqlStore(Store):
             query = query.where(schema.jobs.c.learner_id == where.learner_id)
         if where.states:
             query = query.where(schema.jobs.c.state.in_([str(state) for state in where.states]))
+        if where.kinds:
+            query = query.where(schema.jobs.c.kind.in_([str(kind) for kind in where.kinds]))
+        if where.tenant is not None:
+            query = query.where(schema.jobs.c.tenant == where.tenant)
         rows, token = self._page(query, schema.jobs, page)
         return [job_of(row) for row in rows], token
 
@@ -113,16 +137,29 @@ class SqlStore(Store):
         result: Json | None = None,
         learner: Learner | None = None,
         checkpoint: Checkpoint | None = None,
+        cause: Cause | None = None,
+        retries: Mapping[str, int] | None = None,
+        workers: int | None = None,
+        exact: bool | None = None,
     ) -> Job:
         now = self._clock()
         with self._writing() as connection:
-            change = Transition(to, utf8(reason), attempt, start_checkpoint_id, result)
+            change = Transition(to, utf8(reason), attempt, start_checkpoint_id, result, cause, retries, workers, exact)
             apply_transition(connection, find_job(connection, job_id), change, now)
             if checkpoint is not None:
                 write_checkpoint(connection, checkpoint)
             if learner is not None:
                 write_learner(connection, learner, now)
             return find_job(connection, job_id)
+
+    def set_wanted(self, job_id: str, wanted: Wanted) -> Job:
+        with self._writing() as connection:
+            write_wanted(connection, find_job(connection, job_id), wanted, self._clock())
+            return find_job(connection, job_id)
+
+    def delete_job(self, job_id: str) -> None:
+        with self._writing() as connection:
+            delete_rows(connection, find_job(connection, job_id))
 
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
         if reasons:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
-from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Resources
-from learnfleet.server.errors import AlreadyExists, NotFound
+from learnfleet.server.domain import Job, JobBrief, JobState, Wanted
+from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound
 from learnfleet.server.store import schema
-from learnfleet.server.store.rows import Row, job_of
+from learnfleet.server.store.rows import Row, brief_of, job_of
 from learnfleet.server.store.sql_tables import find
 from learnfleet.server.text import utf8
 
 _UNFINISHED = [str(state) for state in JobState if not state.final]
+_BRIEF = (
+    *("id", "learner_id", "kind", "num_workers", "gpus_per_worker", "min_workers", "max_workers", "state", "reason"),
+    *("created_at", "tenant", "priority", "wanted", "attempt", "workers", "deadline"),
+)
 _WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
@@ -44,20 +48,27 @@ def same_request(earlier: Row, fingerprint: str) -> Job:
 def unfinished(connection: Connection) -> list[JobBrief]:
     """In the order of their numbers: clocks jump."""
     table = schema.jobs.c
-    columns = (
-        table.id,
-        table.learner_id,
-        table.kind,
-        table.num_workers,
-        table.gpus_per_worker,
-        table.state,
-        table.reason,
-    )
-    query = select(*columns).where(table.state.in_(_UNFINISHED)).order_by(table.number)
-    return [
-        JobBrief(job_id, learner_id, JobKind(kind), Resources(workers, gpus), JobState(state), reason)
-        for job_id, learner_id, kind, workers, gpus, state, reason in connection.execute(query)
-    ]
+    query = select(*(table[name] for name in _BRIEF)).where(table.state.in_(_UNFINISHED)).order_by(table.number)
+    return [brief_of(row) for row in connection.execute(query).mappings()]
+
+
+def delete_rows(connection: Connection, job: Job) -> None:
+    """Raises FailedPrecondition while the job has not ended."""
+    if not job.state.final:
+        name = f"jobs/{job.id}"
+        raise FailedPrecondition(name, f"{name} is {job.state.name}; cancel it first, or wait until it has ended")
+    for table in (schema.events, schema.cursors):
+        connection.execute(delete(table).where(table.c.job_id == job.id))
+    connection.execute(delete(schema.jobs).where(schema.jobs.c.id == job.id))
+
+
+def write_wanted(connection: Connection, job: Job, wanted: Wanted, now: datetime) -> None:
+    """Raises FailedPrecondition if the job has ended."""
+    if job.state.final:
+        name = f"jobs/{job.id}"
+        raise FailedPrecondition(name, f"{name} is {job.state.name} already")
+    here = schema.jobs.c.id == job.id
+    connection.execute(update(schema.jobs).where(here).values(wanted=str(wanted), updated_at=now.isoformat()))
 
 
 def write_reasons(connection: Connection, reasons: Mapping[str, str], now: datetime) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, update
 
-from learnfleet.server.domain import TRANSITIONS, IllegalTransition, Job, JobState, Json, NewEvent
+from learnfleet.server.domain import TRANSITIONS, Cause, IllegalTransition, Job, JobState, Json, NewEvent
 from learnfleet.server.store.schema import jobs
 from learnfleet.server.store.sql_events import append
 
@@ -23,6 +24,10 @@ class Transition:
     attempt: int | None
     start_checkpoint_id: str | None
     result: Json | None
+    cause: Cause | None = None
+    retries: Mapping[str, int] | None = None
+    workers: int | None = None
+    exact: bool | None = None
 
 
 def apply_transition(connection: Connection, job: Job, change: Transition, now: datetime) -> None:
@@ -34,6 +39,8 @@ def apply_transition(connection: Connection, job: Job, change: Transition, now: 
     if not stays:
         attempt = job.attempt if change.attempt is None else change.attempt
         data = {"state": str(change.to), "reason": change.reason}
+        if change.cause is not None:
+            data["cause"] = str(change.cause)
         # The place in the log makes the id unique: a job may restart, and be queued again, any number of times.
         event_id = f"state/{job.last_sequence + 1}/{change.to}"
         append(connection, job.id, [NewEvent(event_id, "state", data, now, attempt)])
@@ -45,8 +52,14 @@ def _values(job: Job, change: Transition, now: datetime) -> dict[str, Any]:
         values["attempt"] = change.attempt
     if change.start_checkpoint_id is not None:
         values["start_checkpoint_id"] = change.start_checkpoint_id
-    if change.result is not None:
-        values["result"] = json.dumps(change.result)
+    for name in ("result", "retries"):
+        if getattr(change, name) is not None:
+            values[name] = json.dumps(getattr(change, name))
+    for name in ("workers", "exact"):
+        if getattr(change, name) is not None:
+            values[name] = getattr(change, name)
+    if change.cause is not None:
+        values["cause"] = str(change.cause)
     if change.to is JobState.RUNNING and job.started_at is None:
         values["started_at"] = now.isoformat()
     if change.to.final and job.ended_at is None:

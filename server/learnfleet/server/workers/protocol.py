@@ -24,6 +24,8 @@ class ErrorKind(StrEnum):
     USER = "user"  # the same request would fail again
     STALE = "stale"  # a later attempt has taken over
     INTERNAL = "internal"  # anything else: worth another attempt
+    OUT_OF_MEMORY = "out_of_memory"
+    HANG = "hang"  # no progress for too long
     LOST = "lost"  # the worker died or does not answer
 
 
