@@ -62,9 +62,8 @@ $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
-bench: $(BENCH_STAMP)  ## the benchmarks, each a ratio measured side by side (about 40 minutes); writes docs/benchmarks.md
+bench: $(BENCH_STAMP)  ## the benchmarks, each a ratio measured side by side (about an hour); writes docs/benchmarks.md
 	$(BIN)/python tests/benchmarks/run_all.py
-	$(BIN)/python tests/benchmarks/warm_start.py
 
 clean:  ## remove the virtual environment and everything made here
 	rm -rf $(VENV) build dist demo-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/run_all.py [--quick] [--only loop_overhead,epoch]
 
---quick takes fewer rounds (about 15 minutes on 2 cores instead of 40). With --only the page is left as it is.
+--quick takes fewer rounds (about 20 minutes on 2 cores instead of 60). With --only the page is left as it is.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ BENCHES = (
     Bench("options", (), ("--rounds", "3")),
     Bench("checkpoint_block"),
     Bench("memory"),
+    Bench("warm_start"),
+    Bench("remote_overhead", (), ("--rounds", "3")),
+    Bench("watch_fanout", (), ("--rounds", "1")),
+    Bench("client_import", (), ("--rounds", "7")),
 )
 
 _INTRO = """# Benchmarks

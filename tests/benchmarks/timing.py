@@ -47,6 +47,11 @@ def rows_of(case: str, unit: str, found: Mapping[str, Sequence[float]], own: str
     ]
 
 
+def row_of(case: str, name: str, unit: str, values: Sequence[float], ratio: float | None = None) -> Row:
+    """A row of what was counted, or measured with no contestant."""
+    return Row(case, name, unit, statistics.median(values), min(values), max(values), ratio)
+
+
 def median_ratio(own: Sequence[float], other: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(own, other, strict=True))
 

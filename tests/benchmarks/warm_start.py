@@ -1,15 +1,20 @@
-"""Time from `fit` to the first training step: with warm workers, against a cold start. One server, one run.
+"""Time from `fit` to the end of the first training step: with warm workers, against a cold start.
 
-Usage: python tests/benchmarks/warm_start.py [repetitions]
+    python tests/benchmarks/warm_start.py [--rounds 7] [--json FILE]
+
+One real server and two workers, by the clock that workers and caller share. Cold: the first call after the server
+started, once. Warm: the calls after it. The ratio is that of the warm median to each.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+
+from timing import report, row_of
 
 from learnfleet.client import Client, ImageDataBunch, RemoteLearner
 from learnfleet.server.commands.digits import write_digits
@@ -17,7 +22,7 @@ from learnfleet.server.commands.local_server import local_server
 
 
 def first_step_s(learn: RemoteLearner) -> float:
-    """Seconds from the call to the end of the first step, by the clock that worker and caller share."""
+    """Seconds from the call to the end of the first step."""
     began = datetime.now(UTC).replace(tzinfo=None)
     job = learn.fit(1, 1e-3, wait=False)
     first = next(event for event in job.watch() if event.kind == "batch_finished")
@@ -26,7 +31,10 @@ def first_step_s(learn: RemoteLearner) -> float:
 
 
 def main() -> None:
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_digits(folder / "digits", limit=300)
@@ -37,11 +45,11 @@ def main() -> None:
             data = ImageDataBunch.from_folder("digits", size=32, bs=32)
             learn = client.cnn_learner(data, "resnet18", pretrained=False, num_workers=2, silent=True)
             cold = first_step_s(learn)
-            warm = [first_step_s(learn) for _ in range(repetitions)]
-    median = statistics.median(warm)
-    print(f"cold start, server just started: {cold:.2f} s")
-    print(f"warm: median {median:.3f} s, least {min(warm):.3f} s, most {max(warm):.3f} s of {repetitions}")
-    print(f"warm / cold: {median / cold:.3f}")
+            warm = [first_step_s(learn) for _ in range(args.rounds)]
+    case, unit = "fit to the first step, 2 workers", "s"
+    ratio = statistics.median(warm) / cold
+    rows = [row_of(case, "warm workers", unit, warm, 1.0), row_of(case, "cold start", unit, [cold], ratio)]
+    report("Starting to train through the service", rows, args.json)
 
 
 if __name__ == "__main__":

@@ -175,6 +175,26 @@ def test_events_are_numbered_without_gaps_and_repeats_are_dropped(store: Store) 
         store.read_events("nobody", 0)
 
 
+def test_a_page_of_a_log_says_whether_it_is_the_end(store: Store) -> None:
+    create(store)
+    store.append_events("one", [an_event("a"), an_event("b")])
+    page = store.read_log("one", after=1, limit=10)
+    assert (page.events, page.is_over) == (store.read_events("one", 1), False)
+    store.transition("one", JobState.CANCELLED)
+    assert [store.read_log("one", after, limit=2).is_over for after in (0, 1, 2, 4, 9)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert [stored.sequence for stored in store.read_log("one", 2, 2).events] == [3, 4]
+    assert store.last_sequences(["one", "nobody"]) == {"one": 4}
+    assert store.last_sequences([]) == {}
+    with pytest.raises(NotFound):
+        store.read_log("nobody", 0, 10)
+
+
 def test_threads_that_append_at_the_same_time_lose_and_repeat_nothing(store: Store) -> None:
     create(store)
 

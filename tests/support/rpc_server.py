@@ -113,6 +113,8 @@ class RunningServer:
     runtime: FakeRuntime
     hub: EventHub
     loop: asyncio.AbstractEventLoop
+    stopping: asyncio.Event
+    thread: threading.Thread
 
     @property
     def training(self) -> training_service_pb2_grpc.TrainingServiceStub:
@@ -132,6 +134,11 @@ class RunningServer:
 
     def notify(self, job_id: str) -> None:
         self.loop.call_soon_threadsafe(self.hub.notify, job_id)
+
+    def stop(self) -> None:
+        """End it now, as a server that is told to stop ends."""
+        self.loop.call_soon_threadsafe(self.stopping.set)
+        self.thread.join(START_TIMEOUT_S)
 
     # test controls: what workers would have done
 
@@ -177,7 +184,7 @@ class RunningServer:
 def running_server(folder: Path, root: Path) -> Iterator[RunningServer]:
     """A server on a free port whose data root is `root`."""
     config = Config(folder / "data", listen="127.0.0.1:0", data_roots=(root,))
-    config.data_dir.mkdir(parents=True)
+    config.data_dir.mkdir(parents=True, exist_ok=True)
     store = SqlStore(config.store_url)
     runtime, hub = FakeRuntime(store), EventHub()
     loop = asyncio.new_event_loop()
@@ -194,6 +201,7 @@ def running_server(folder: Path, root: Path) -> Iterator[RunningServer]:
             raise
         started.set_result(server.port)
         await stop.wait()
+        hub.close()
         await server.grpc.stop(None)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
@@ -201,7 +209,7 @@ def running_server(folder: Path, root: Path) -> Iterator[RunningServer]:
     try:
         address = f"127.0.0.1:{started.result(START_TIMEOUT_S)}"
         with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
-            yield RunningServer(address, channel, config, store, runtime, hub, loop)
+            yield RunningServer(address, channel, config, store, runtime, hub, loop, stop, thread)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(START_TIMEOUT_S)

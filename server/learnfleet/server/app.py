@@ -48,6 +48,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         print("stopping: running jobs save their state", flush=True)  # noqa: T201
         warm_up.cancel()
         await rpc.set_serving(False)
+        hub.close()  # the grace is for calls that end by themselves
         await rpc.grpc.stop(_GRACE_S)
         await asyncio.to_thread(runtime.stop)
         store.close()

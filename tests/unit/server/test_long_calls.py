@@ -15,6 +15,7 @@ from learnfleet.server.errors import NotFound, Unavailable
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.jobs import JobServicer
 from learnfleet.server.rpc.ports import PredictOptions
+from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.workers.catalog import WorkerCatalog
@@ -54,7 +55,7 @@ def _is_answered_during(make_calls: Callable[[], Calls], store: SqlStore, releas
     asking = job_service_pb2.GetJobRequest(name="jobs/unknown")
 
     async def main() -> None:
-        jobs = JobServicer(Config(Path()), store, FakeRuntime(store), EventHub())
+        jobs = JobServicer(Config(Path()), store, FakeRuntime(store), Watch(store, EventHub()))
         waiting = [asyncio.create_task(call) for call in make_calls()]
         try:
             with pytest.raises(NotFound):

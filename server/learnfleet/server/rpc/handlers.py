@@ -23,7 +23,7 @@ from learnfleet.server.rpc.status import message_of, status_code, trailing_metad
 _log = logging.getLogger(__name__)
 
 Unary = Callable[[Any], Awaitable[Message]]
-Streaming = Callable[[Any], AsyncGenerator[Message, None]]
+Streaming = Callable[[Any], AsyncGenerator[Message | bytes, None]]  # bytes: of a message that is encoded already
 
 
 def handlers_of(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
@@ -58,8 +58,8 @@ def _unary(call: Unary, method: MethodDescriptor) -> Callable[..., Awaitable[Mes
     return handle
 
 
-def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message]]:
-    async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
+def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message | bytes]]:
+    async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message | bytes]:
         try:
             tenants.enter(context.invocation_metadata())
             # Closed at once when the caller goes away, not when it happens to be collected.
@@ -82,8 +82,8 @@ def _parse(content: bytes, method: MethodDescriptor) -> Message:
     return message
 
 
-def _serialize(message: Message) -> bytes:
-    return bytes(message.SerializeToString())
+def _serialize(message: Message | bytes) -> bytes:
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())
 
 
 async def _abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext) -> NoReturn:

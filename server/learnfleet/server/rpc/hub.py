@@ -8,17 +8,15 @@ from collections.abc import Iterator
 
 
 class EventHub:
-    """Tells watchers that a job has new events. Holds no events: each watcher reads the store from its own place.
+    """Tells watchers that a job has new events. Holds no events: each watcher reads from its own place.
 
     So a slow watcher costs nothing but the place it remembers, and one that missed a wake-up loses nothing.
     """
 
-    # Events that another process appended come with no wake-up here.
-    POLL_S = 1.0
-
     def __init__(self) -> None:
         self._changed: dict[str, asyncio.Event] = {}
         self._watchers: dict[str, int] = {}
+        self.is_closed = False
 
     def notify(self, job_id: str) -> None:
         """Wake the watchers of a job. From the event loop's thread."""
@@ -26,6 +24,12 @@ class EventHub:
         if event is not None:
             event.set()
             self._changed[job_id] = asyncio.Event()
+
+    def close(self) -> None:
+        """Let all watchers go: the server is stopping. From the event loop's thread."""
+        self.is_closed = True
+        for event in self._changed.values():
+            event.set()
 
     @contextlib.contextmanager
     def watching(self, job_id: str) -> Iterator[None]:
@@ -39,11 +43,13 @@ class EventHub:
             if not self._watchers[job_id]:
                 del self._watchers[job_id], self._changed[job_id]
 
+    def watched(self) -> list[str]:
+        """Jobs that somebody watches."""
+        return list(self._watchers)
+
+    def is_watched(self, job_id: str) -> bool:
+        return job_id in self._watchers
+
     def ticket(self, job_id: str) -> asyncio.Event:
         """Take it before reading the store and wait on it after: a notification in between is not lost."""
         return self._changed[job_id]
-
-    async def wait(self, ticket: asyncio.Event) -> None:
-        """Until the job has news, at most POLL_S."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ticket.wait(), self.POLL_S)

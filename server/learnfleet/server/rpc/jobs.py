@@ -12,13 +12,13 @@ from google.protobuf import empty_pb2
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Json
-from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound, Unimplemented
-from learnfleet.server.rpc.hub import EventHub
+from learnfleet.server.errors import NotFound, Unimplemented
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.reading import job_message
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.server.rpc.write_job import JOB_KINDS, JOB_STATES, event_to_proto
+from learnfleet.server.rpc.watch import Watch
+from learnfleet.server.rpc.write_job import JOB_KINDS, JOB_STATES
 from learnfleet.server.store.base import JobFilter, Store
 from learnfleet.server.workers.run import INTERPRETATION_DIR, PICTURES_DIR
 from learnfleet.v1 import job_pb2
@@ -36,7 +36,7 @@ class JobServicer:
     config: Config
     store: Store
     runtime: Runtime
-    hub: EventHub
+    watch: Watch
 
     async def get_job(self, request: pb.GetJobRequest) -> job_pb2.Job:
         job = await asyncio.to_thread(self.store.get_job, names.parse_job(request.name))
@@ -62,24 +62,8 @@ class JobServicer:
         messages = [await job_message(self.store, job) for job in jobs]
         return pb.ListJobsResponse(jobs=messages, next_page_token=token)
 
-    async def watch_job(self, request: pb.WatchJobRequest) -> AsyncGenerator[pb.WatchJobResponse, None]:
-        job_id = names.parse_job(request.name)
-        after = request.after_sequence
-        if after < 0:
-            raise InvalidArgument([FieldViolation("after_sequence", f"is {after}; must be 0 or greater")])
-        with self.hub.watching(job_id):
-            while True:
-                ticket = self.hub.ticket(job_id)
-                # The job is read before its events: if it had ended by then, all of them are there.
-                job = await asyncio.to_thread(self.store.get_job, job_id)
-                events = await asyncio.to_thread(self.store.read_events, job_id, after)
-                if events:
-                    yield pb.WatchJobResponse(events=[event_to_proto(event) for event in events])
-                    after = events[-1].sequence
-                    continue
-                if job.state.final:
-                    return
-                await self.hub.wait(ticket)
+    def watch_job(self, request: pb.WatchJobRequest) -> AsyncGenerator[bytes, None]:
+        return self.watch.messages(request)
 
     async def cancel_job(self, request: pb.CancelJobRequest) -> job_pb2.Job:
         job = await self.runtime.cancel(names.parse_job(request.name))

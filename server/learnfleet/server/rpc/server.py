@@ -20,6 +20,7 @@ from learnfleet.server.rpc.prediction import PredictionServicer
 from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.training import TrainingServicer
+from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import (
     interpretation_service_pb2,
@@ -68,7 +69,7 @@ def build_server(
             TrainingServicer(config, store, runtime, queueing, targets),
             _service(training_service_pb2, "TrainingService"),
         ),
-        (JobServicer(config, store, runtime, hub), _service(job_service_pb2, "JobService")),
+        (JobServicer(config, store, runtime, Watch(store, hub)), _service(job_service_pb2, "JobService")),
         (PredictionServicer(config, store, runtime, queueing), _service(prediction_service_pb2, "PredictionService")),
         (
             InterpretationServicer(config, store, queueing, targets),

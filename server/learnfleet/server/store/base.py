@@ -40,6 +40,14 @@ class JobFilter:
     tenant: str | None = None
 
 
+@dataclass(frozen=True)
+class LogPage:
+    """Some events of a job, in order, and whether it has ended and these are its last."""
+
+    events: list[StoredEvent]
+    is_over: bool
+
+
 class Store(ABC):
     """The only truth about learners, jobs and events.
 
@@ -156,6 +164,14 @@ class Store(ABC):
     @abstractmethod
     def read_events(self, job_id: str, after: int, limit: int = 500) -> list[StoredEvent]:
         """The next events after sequence number `after`, in order. Raises NotFound."""
+
+    @abstractmethod
+    def read_log(self, job_id: str, after: int, limit: int) -> LogPage:
+        """As read_events, with what a watcher wants to know at the same moment. Raises NotFound."""
+
+    @abstractmethod
+    def last_sequences(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """The number of each job's last event. Jobs that do not exist are left out."""
 
     # -- exporters: consumers of the event log with a durable place in it
 

@@ -24,11 +24,11 @@ from learnfleet.server.domain import (
 )
 from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.store import schema
-from learnfleet.server.store.base import JobFilter, Page, Store
+from learnfleet.server.store.base import JobFilter, LogPage, Page, Store
 from learnfleet.server.store.database import open_database
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, write_checkpoint
-from learnfleet.server.store.sql_events import append
+from learnfleet.server.store.sql_events import append, last_sequences, log_page
 from learnfleet.server.store.sql_jobs import (
     by_request_id,
     delete_rows,
@@ -191,6 +191,14 @@ class SqlStore(Store):
             if not found and find(connection, schema.jobs, job_id) is None:
                 raise NotFound(f"jobs/{job_id}")
         return found
+
+    def read_log(self, job_id: str, after: int, limit: int) -> LogPage:
+        with self._reading() as connection:
+            return log_page(connection, job_id, after, limit)
+
+    def last_sequences(self, job_ids: Sequence[str]) -> dict[str, int]:
+        with self._reading() as connection:
+            return last_sequences(connection, job_ids)
 
     # -- exporters
 

@@ -1,4 +1,4 @@
-"""Appending to a job's event log."""
+"""A job's event log, within a transaction."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from learnfleet.server.domain import NewEvent
-from learnfleet.server.store.rows import event_row
+from learnfleet.server.domain import JobState, NewEvent
+from learnfleet.server.errors import NotFound
+from learnfleet.server.store.base import LogPage
+from learnfleet.server.store.rows import event_of, event_row
 from learnfleet.server.store.schema import events, jobs
 from learnfleet.server.text import utf8, utf8_json
 
@@ -48,3 +50,31 @@ def _without_repeats(connection: Connection, job_id: str, new: Sequence[NewEvent
         for event_id in connection.execute(known).scalars().all():
             del by_id[event_id]
     return list(by_id.values())
+
+
+def log_page(connection: Connection, job_id: str, after: int, limit: int) -> LogPage:
+    """`Store.read_log`. One query, as each watcher asks it at every step."""
+    on = (events.c.job_id == jobs.c.id) & (events.c.sequence > after)
+    query = (
+        select(events, jobs.c.state, jobs.c.last_sequence)
+        .select_from(jobs.outerjoin(events, on))
+        .where(jobs.c.id == job_id)
+        .order_by(events.c.sequence)
+        .limit(limit)
+    )
+    rows = connection.execute(query).mappings().all()
+    if not rows:
+        raise NotFound(f"jobs/{job_id}")
+    found = [event_of(row) for row in rows if row["sequence"] is not None]
+    last = found[-1].sequence if found else after
+    return LogPage(found, JobState(rows[0]["state"]).final and last >= rows[0]["last_sequence"])
+
+
+def last_sequences(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
+    """`Store.last_sequences`."""
+    found: dict[str, int] = {}
+    for start in range(0, len(job_ids), _IDS_A_QUERY):
+        some = job_ids[start : start + _IDS_A_QUERY]
+        query = select(jobs.c.id, jobs.c.last_sequence).where(jobs.c.id.in_(some))
+        found |= dict(connection.execute(query).tuples().all())
+    return found
