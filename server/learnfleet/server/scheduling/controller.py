@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-from learnfleet.server.domain import Job, JobKind, JobState, NewEvent, TrainWork
+from learnfleet.server.domain import Cause, Job, JobKind, JobState, NewEvent, TrainWork
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.failpoints import fp
 from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
@@ -43,6 +43,7 @@ _POLL_S = 0.1
 _FIRST_POLL_S = 0.02  # the first batch of a warm learner comes soon
 _CANCEL_TIMEOUT_S = 1.5
 _SHUTDOWN_TIMEOUT_S = 10.0
+_PREEMPT_TIMEOUT_S = 30.0  # the end of a batch is worth more than the other job's wait
 _BLAME_TIMEOUT_S = 2.0
 
 _T = TypeVar("_T")
@@ -58,6 +59,8 @@ class JobController:
     job_id: str
     cancel_requested: Event = field(default_factory=Event)
     shutdown_requested: Event = field(default_factory=Event)
+    preempt_requested: Event = field(default_factory=Event)  # to save its state, give up its slots and queue again
+    preempted_for: str = ""  # why, said before it is requested
     _restarts: int = 0
     _is_handed_back: bool = False
     _told: tuple[int, ...] = ()  # events of each rank that the store has, of this attempt
@@ -134,7 +137,8 @@ class JobController:
         return unless(self._is_late, call)
 
     def _is_to_stop(self) -> bool:
-        return self.cancel_requested.is_set() or self.shutdown_requested.is_set()
+        asked = (self.cancel_requested, self.shutdown_requested, self.preempt_requested)
+        return any(event.is_set() for event in asked)
 
     def _is_late(self) -> bool:
         """Whether what was asked to stop has had its time for it, which begins when it is asked about first."""
@@ -142,7 +146,9 @@ class JobController:
         if self.cancel_requested.is_set():
             self._stop_by_s = min(self._stop_by_s or math.inf, now_s + _CANCEL_TIMEOUT_S)
         elif self.shutdown_requested.is_set():
-            self._stop_by_s = self._stop_by_s or now_s + _SHUTDOWN_TIMEOUT_S
+            self._stop_by_s = min(self._stop_by_s or math.inf, now_s + _SHUTDOWN_TIMEOUT_S)
+        elif self.preempt_requested.is_set():
+            self._stop_by_s = self._stop_by_s or now_s + _PREEMPT_TIMEOUT_S
         return self._stop_by_s is not None and now_s > self._stop_by_s
 
     def _follow(self, job: Job, group: GroupHandle) -> Job:
@@ -196,12 +202,19 @@ class JobController:
         if outcome["stopped"] and self.cancel_requested.is_set():
             return self._cancelled(job)
         if outcome["stopped"]:
-            return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
+            return self._stopped(job)
         fp("job.done")
         finish = finish_train if job.kind is JobKind.TRAIN else finish_examine
         done = finish(self._store, job, outcome)
         self.services.notify(job.id)
         return done
+
+    def _stopped(self, job: Job) -> Job:
+        """By the server, or for another job: neither is a fault, and it goes on from where it was."""
+        self._is_handed_back = True
+        if self.preempt_requested.is_set() and not self.shutdown_requested.is_set():
+            return self._move(job, JobState.QUEUED, self.preempted_for, cause=Cause.PREEMPTED)
+        return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
 
     def _handed_back(self, job: Job, reason: str) -> Job:
         """No workers can be had now, which is no fault of the job's: the scheduler starts it again when they can."""
@@ -225,8 +238,8 @@ class JobController:
         self._append(job, list(unread_events(folder, job.attempt, self._told)), job.attempt)
         if job.state is JobState.CANCELLING or self.cancel_requested.is_set():
             return self._cancelled(job)
-        if self.shutdown_requested.is_set():
-            return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
+        if self.shutdown_requested.is_set() or self.preempt_requested.is_set():
+            return self._stopped(job)
         if decide(error, self._restarts, self.services.config.max_restarts) is Decision.FAIL:
             return self._move(job, JobState.FAILED, error.message)
         self._restarts += 1
@@ -263,9 +276,17 @@ class JobController:
     # -- the store
 
     def _move(
-        self, job: Job, to: JobState, reason: str, attempt: int | None = None, start_checkpoint_id: str | None = None
+        self,
+        job: Job,
+        to: JobState,
+        reason: str,
+        attempt: int | None = None,
+        start_checkpoint_id: str | None = None,
+        cause: Cause | None = None,
     ) -> Job:
-        moved = self._store.transition(job.id, to, reason, attempt=attempt, start_checkpoint_id=start_checkpoint_id)
+        moved = self._store.transition(
+            job.id, to, reason, attempt=attempt, start_checkpoint_id=start_checkpoint_id, cause=cause
+        )
         self.services.notify(job.id)
         return moved
 
