@@ -1,14 +1,16 @@
-"""What every store promises (store/base.py). New stores join by a line in `STORES`."""
+"""What every store promises (store/base.py). New stores join by a line in `store_url`."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.postgres import PostgresServer
 
 from learnfleet.server.domain import (
     TRANSITIONS,
@@ -24,21 +26,28 @@ from learnfleet.server.domain import (
     Resources,
     TrainWork,
 )
-from learnfleet.server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from learnfleet.server.errors import AlreadyExists, Deposed, FailedPrecondition, InvalidArgument, NotFound
 from learnfleet.server.store.base import JobFilter, Page, Store
+from learnfleet.server.store.lease import Lease
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.trainer.keep_policy import KeepBest
 from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-STORES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda folder: SqlStore(f"sqlite:///{folder / 'store.db'}", lambda: NOW)
-}
 
 
-@pytest.fixture(params=list(STORES))
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    return lambda: STORES[request.param](tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_schema()
+
+
+@pytest.fixture
+def opened(store_url: str) -> Callable[[], Store]:
+    return lambda: SqlStore(store_url, lambda: NOW)
 
 
 @pytest.fixture
@@ -113,17 +122,17 @@ def test_a_learner_id_is_taken_once_and_a_job_needs_a_learner(store: Store) -> N
 
 
 @pytest.mark.parametrize("now", list(JobState))
-@pytest.mark.parametrize("to", list(JobState))
-def test_only_the_transitions_of_the_table_are_made(store: Store, now: JobState, to: JobState) -> None:
-    create(store)
-    for step in _way_to(now):
-        store.transition("one", step)
-    if to is now or to in TRANSITIONS[now]:
-        assert store.transition("one", to, "because").state is to
-    else:
-        with pytest.raises(IllegalTransition):
-            store.transition("one", to)
-        assert store.get_job("one").state is now
+def test_only_the_transitions_of_the_table_are_made(store: Store, now: JobState) -> None:
+    for to in JobState:
+        create(store, a_job(str(to), str(to)))
+        for step in _way_to(now):
+            store.transition(to, step)
+        if to is now or to in TRANSITIONS[now]:
+            assert store.transition(to, to, "because").state is to
+        else:
+            with pytest.raises(IllegalTransition):
+                store.transition(to, to)
+            assert store.get_job(to).state is now
 
 
 def _way_to(state: JobState) -> list[JobState]:
@@ -307,3 +316,86 @@ def test_reasons_are_written_to_those_that_wait_and_to_no_others(store: Store) -
         "restarting": "needs 2 CPU slots",
         "untold": "waits",
     }
+
+
+def test_of_requests_with_one_id_at_the_same_time_one_makes_the_job_and_the_others_get_it(
+    opened: Callable[[], Store],
+) -> None:
+    stores = [opened() for _ in range(4)]  # of servers of their own
+    barrier = threading.Barrier(len(stores))
+
+    def ask(number: int) -> str:
+        barrier.wait()
+        return create(stores[number], a_job(f"job-{number}", f"learner-{number}", request_id="r")).id
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        given = set(threads.map(ask, range(len(stores))))
+    assert given == {job.id for job in stores[0].unfinished_jobs()}
+    assert len(given) == len(stores[0].list_learners(Page())[0]) == 1
+    for store in stores:
+        store.close()
+
+
+def test_of_changes_to_a_learner_at_the_same_time_one_is_made_and_the_others_are_told(
+    opened: Callable[[], Store],
+) -> None:
+    stores = [opened() for _ in range(4)]
+    create(stores[0])
+    learner = stores[0].get_learner("pets")
+    barrier = threading.Barrier(len(stores))
+
+    def change(number: int) -> bool:
+        barrier.wait()
+        try:
+            stores[number].update_learner(dataclasses.replace(learner, steps=number))
+        except FailedPrecondition:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        made = list(threads.map(change, range(len(stores))))
+    assert sum(made) == 1
+    assert stores[0].get_learner("pets").steps == made.index(True)
+    for store in stores:
+        store.close()
+
+
+def test_long_and_strange_ids_and_texts_are_kept_and_repeats_of_them_are_dropped(store: Store) -> None:
+    create(store)
+    events = [an_event("bad_image/" + "/".join(["folder"] * 700) + name) for name in ("one", "two")]
+    assert store.append_events("one", events) == store.append_events("one", events) == 3
+    store.transition("one", JobState.FAILED, "a NUL \0 in a message")
+    assert store.get_job("one").reason == "a NUL \\x00 in a message"
+
+
+def test_a_lease_changes_hands_once_for_each_look_at_it(store: Store) -> None:
+    assert store.get_lease("l") is None
+    first = store.take_lease("l", "one", None)
+    assert first == store.get_lease("l") == Lease("l", "one", beat=1, term=1)
+    assert store.take_lease("l", "two", None) is None
+    assert store.renew_lease(first)
+    assert store.take_lease("l", "two", first) is None
+    second = store.take_lease("l", "two", store.get_lease("l"))
+    assert second == Lease("l", "two", beat=3, term=2)
+    assert not store.renew_lease(first)
+    store.give_back_lease(first)
+    assert store.get_lease("l") == second
+    store.give_back_lease(second)
+    assert store.get_lease("l") == Lease("l", None, beat=4, term=2)
+
+
+def test_what_is_written_under_a_lease_is_refused_once_another_has_it_or_it_was_given_back(store: Store) -> None:
+    create(store)
+    lease = store.take_lease("l", "one", None)
+    assert lease is not None
+    fenced = store.fenced(lease)
+    assert store.renew_lease(lease)
+    fenced.transition("one", JobState.STARTING)
+    store.give_back_lease(lease)
+    with pytest.raises(Deposed):
+        fenced.append_events("one", [an_event("a")])
+    assert store.take_lease("l", "one", store.get_lease("l")) is not None
+    with pytest.raises(Deposed):
+        fenced.transition("one", JobState.FAILED)
+    assert store.get_job("one").state is JobState.STARTING
+    assert fenced.read_events("one", 0) == store.read_events("one", 0)

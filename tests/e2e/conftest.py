@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.ray_head import Head, ray_head
 
 from learnfleet.client import Client
 from learnfleet.server.commands.digits import write_digits
@@ -33,3 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator
 def client(server: LocalServer) -> Iterator[Client]:
     with Client.connect(server.address) as connected:
         yield connected
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[Head]:
+    with ray_head(tmp_path) as running:
+        yield running

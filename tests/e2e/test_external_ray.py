@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import pytest
+from support.ray_head import Head
 
 from learnfleet.client import Client, ImageDataBunch
 from learnfleet.server.commands.local_server import start_server, stop_server
 
 EPOCHS = 6
-
-
-@dataclass(frozen=True)
-class Head:
-    """A Ray head node in a process group of its own."""
-
-    address: str
-    environment: dict[str, str]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def head(tmp_path: Path) -> Iterator[Head]:
-    token = tmp_path / "token"
-    token.write_text(secrets.token_hex(32))
-    environment = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    port = _free_port()
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2"]
-    command += ["--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false"]
-    command += ["--object-store-memory=100000000"]
-    with (tmp_path / "ray.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    yield Head(f"127.0.0.1:{port}", environment)
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_workers_on_another_ray_are_taken_over_by_the_next_server(head: Head, tmp_path: Path, pictures: Path) -> None:

@@ -39,12 +39,12 @@ class FaultyStore(SqlStore):
         self.transactions = 0  # that write
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, what: str) -> Iterator[Connection]:
         if self.is_full:
             self.refused.set()
             raise OperationalError("INSERT", {}, Exception("database or disk is full"))
         self.transactions += 1
-        with super()._writing() as connection:
+        with super()._writing(what) as connection:
             yield connection
 
 
@@ -108,6 +108,10 @@ class FakeCluster:
 
     def __post_init__(self) -> None:
         self.answers.set()
+
+    def supervise(self) -> None: ...
+
+    def close(self) -> None: ...
 
     def wait(self) -> None:
         if not self.is_reachable:

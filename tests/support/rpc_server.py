@@ -90,7 +90,7 @@ class FakeRuntime:
     async def cancel(self, job_id: str) -> Job:
         return self.store.transition(job_id, JobState.CANCELLED, "cancelled")
 
-    def is_warm(self, learner_id: str) -> bool:
+    async def is_warm(self, learner_id: str) -> bool:
         return learner_id == "warm"
 
     async def release_workers(self, learner_id: str) -> None:

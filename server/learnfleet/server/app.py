@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import logging
 import signal
@@ -12,8 +13,11 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.names import new_id
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.server import RpcServer, build_server
 from learnfleet.server.runtime import ServerRuntime
@@ -30,10 +34,16 @@ class DataDirInUse(RuntimeError):
 
 
 async def serve(config: Config, port_file: Path | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then stop in order. Raises DataDirInUse, RuntimeError for an address in use."""
+    """Serve until SIGTERM or SIGINT, then stop in order.
+
+    Raises DataDirInUse, StoreUnavailable, RuntimeError for an address in use.
+    """
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    with _alone_in(config.data_dir):
-        store = SqlStore(config.store_url)
+    config = dataclasses.replace(config, server_id=config.server_id or new_id())
+    with contextlib.ExitStack() as held:
+        if config.is_alone:
+            held.enter_context(_alone_in(config.data_dir))
+        store = SqlStore(config.store_url, server_id=config.server_id)
         loop, hub = asyncio.get_running_loop(), EventHub()
         runtime = ServerRuntime(config, store, _notifier(loop, hub))
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
@@ -88,6 +98,8 @@ def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, port_file:
         f"Ray {runtime.cluster.describe()}",
         f"MLflow {config.tracking_uri}",
     ]
+    if not config.is_alone:
+        lines.append(f"server {config.server_id} of those on {make_url(config.store_url).render_as_string()}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
     if port_file is not None:

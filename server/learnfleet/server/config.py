@@ -35,6 +35,11 @@ class Config:
         return self.store or f"sqlite:///{self.data_dir / 'learnfleet.db'}"
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other server may work on the store and the data directory."""
+        return self.store_url.startswith("sqlite")
+
+    @property
     def tracking_uri(self) -> str:
         return self.mlflow_uri or f"sqlite:///{self.data_dir / 'mlflow' / 'mlflow.db'}"
 

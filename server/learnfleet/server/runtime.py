@@ -1,19 +1,21 @@
-"""Everything behind the RPCs: cluster, scheduler, predictions, MLflow."""
+"""Everything behind the RPCs: cluster, scheduler, predictions, MLflow. And which of several servers schedules."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from threading import Thread
 
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Job
+from learnfleet.server.domain import Job, Wanted
+from learnfleet.server.duties import Duties, Exporter
+from learnfleet.server.errors import Deposed
+from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.ports import PredictionResult, PredictOptions
-from learnfleet.server.scheduling.pool import GroupPool
-from learnfleet.server.scheduling.scheduler import Scheduler
-from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.base import Store
+from learnfleet.server.store.notices import Listener, Notice, Topic
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
@@ -24,46 +26,95 @@ _CONCURRENT_RELEASES = 2
 
 
 class ServerRuntime:
-    """The `Runtime` of the control server. `start` returns at once; Ray and MLflow come up in threads."""
+    """The `Runtime` of the control server. `start` returns at once; Ray and MLflow come up in threads.
 
-    def __init__(self, config: Config, store: Store, notify: Callable[[str], None]) -> None:
-        self.cluster = RayCluster(config)
-        self._exporter = MlflowExporter(config, store)
-        self._pool = GroupPool(config, store, self.cluster)
-        registry = ModelRegistry(config, store)
+    On a store that servers share (PostgreSQL) one of them schedules, and the others write to the store what is asked
+    of a job: it is carried out by the one that does.
+    """
 
-        def told(job_id: str) -> None:
-            notify(job_id)
-            self._exporter.wake(job_id)
-
-        services = Services(config, store, self._pool, told, self.cluster.is_local)
-        self._scheduler = Scheduler(services, self.cluster, registry)
-        self._predictions = PredictionPool(config, store, self.cluster, registry)
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        notify: Callable[[str], None],
+        cluster: RayCluster | None = None,
+        exporter: Callable[[Config, Store], Exporter] = MlflowExporter,
+    ) -> None:
+        self._config, self._store, self._notify = config, store, notify
+        self.cluster = cluster or RayCluster(config)
+        self._duties = Duties(config, store, self.cluster, notify, exporter)
+        self._leadership: Leadership | None = None
+        self._listener: Listener | None = None
+        self._predictions = PredictionPool(config, store, self.cluster, ModelRegistry(config, store))
         self._predicting = LongCalls("predict", _CONCURRENT_PREDICTIONS)
         self._releasing = LongCalls("release", _CONCURRENT_RELEASES)
 
     def start(self) -> None:
         Thread(target=self.cluster.supervise, name="ray-supervisor", daemon=True).start()
-        self._scheduler.start()
-        self._exporter.start()
+        if not self._store.is_shared:
+            self._duties.begin(self._store)
+            return
+        self._listener = Listener(self._config.store_url, self._config.server_id, self._heard, self._wake)
+        self._leadership = Leadership(self._store, self._duties, self._config.server_id, self._config.lease_s)
+        self._listener.start()
+        self._leadership.start()
 
     def stop(self) -> None:
         """Jobs save their state, MLflow is brought up to date, a local Ray ends. Blocks, for a bounded time."""
-        self._scheduler.stop()
-        self._exporter.stop()
+        if self._leadership is not None:
+            self._leadership.stop()
+        else:
+            self._duties.finish()
+        if self._listener is not None:
+            self._listener.stop()
         self.cluster.close()
 
+    # -- what other servers say
+
+    def _heard(self, notice: Notice) -> None:
+        office = self._duties.office
+        if notice.topic is Topic.EVENTS:
+            self._notify(notice.subject)
+            if office is not None:
+                office.exporter.wake(notice.subject)
+        elif notice.topic is Topic.WORK:
+            self._wake()
+        elif notice.topic is Topic.RELEASE and office is not None:
+            Thread(target=office.pool.give_up_if_idle, args=(notice.subject,), name="release", daemon=True).start()
+
+    def _wake(self) -> None:
+        office = self._duties.office
+        if office is not None:
+            office.scheduler.wake()
+
+    # -- Runtime
+
     def job_queued(self, job: Job) -> None:
-        self._scheduler.wake()
+        self._wake()  # of another server the store has told
 
     async def cancel(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._scheduler.cancel, job_id)
+        return await asyncio.to_thread(self._cancel, job_id)
 
-    def is_warm(self, learner_id: str) -> bool:
-        return self._pool.is_warm(learner_id)
+    def _cancel(self, job_id: str) -> Job:
+        office = self._duties.office
+        if office is not None:
+            with contextlib.suppress(Deposed):
+                return office.scheduler.cancel(job_id)
+        return self._store.set_wanted(job_id, Wanted.CANCEL)
+
+    async def is_warm(self, learner_id: str) -> bool:
+        office = self._duties.office
+        if office is not None:
+            return office.pool.is_warm(learner_id)
+        groups = await asyncio.to_thread(self._store.list_groups)
+        return any(group.learner_id == learner_id for group in groups)
 
     async def release_workers(self, learner_id: str) -> None:
-        await self._releasing.run(self._pool.give_up_if_idle, learner_id)
+        office = self._duties.office
+        if office is not None:
+            await self._releasing.run(office.pool.give_up_if_idle, learner_id)
+        else:
+            await asyncio.to_thread(self._store.tell, Topic.RELEASE, learner_id)
 
     async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
         return await self._predicting.run(self._predictions.predict, model, image, options)

@@ -6,8 +6,10 @@ from typing import Any
 
 
 def utf8(value: str) -> str:
-    """`value` with escapes (`\\udcff`) for what has no UTF-8 form: bytes of file names in another encoding."""
-    return value.encode("utf-8", "backslashreplace").decode()
+    """`value` with escapes (`\\udcff`) for what has no UTF-8 form, as bytes of file names in another encoding, and for
+    the NUL character, which PostgreSQL cannot hold.
+    """
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def utf8_json(value: Any) -> Any:

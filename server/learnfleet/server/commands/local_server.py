@@ -54,9 +54,9 @@ def start_server(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> LocalServer:
-    """As `local_server`, for callers that end it themselves."""
+    """As `local_server`, for callers that end it themselves. Servers that share a folder need logs of their own."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    port_file = data_dir / "address"
+    port_file = data_dir / f"{log.stem}.address"
     port_file.unlink(missing_ok=True)
     roots = [argument for root in data_roots for argument in ("--data-root", str(root))]
     command = [str(Path(sys.executable).with_name("learnfleet")), "serve", "--data-dir", str(data_dir)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,10 @@ from learnfleet.server.app import DataDirInUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.commands.shares import read_quota, read_weight
 from learnfleet.server.config import Config
+from learnfleet.server.errors import StoreUnavailable
+
+_STORES = ("postgresql://", "sqlite:///")
+_SERVER_ID = re.compile(r"[A-Za-z0-9._-]{0,63}")
 
 
 def serve(
@@ -68,6 +73,7 @@ def serve(
     """Run a control server until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _check_address(listen, insecure)
+    _check_store(store, server_id)
     config = Config(
         data_dir=data_dir.resolve(),
         listen=listen,
@@ -91,7 +97,7 @@ def serve(
     )
     try:
         asyncio.run(run_server(config, port_file))
-    except (DataDirInUse, RuntimeError) as error:
+    except (DataDirInUse, StoreUnavailable, RuntimeError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
@@ -106,6 +112,13 @@ def _check_address(listen: str, insecure: bool) -> None:
         why = f"{host} is not a loopback address, and there is neither TLS nor authentication yet; add --insecure"
         raise typer.BadParameter(f"{why} if everyone who can reach it may use it", param_hint="--listen")
     typer.echo(f"warning: {listen} is open to everyone who can reach it: no TLS, no authentication", err=True)
+
+
+def _check_store(store: str | None, server_id: str) -> None:
+    if store is not None and not store.startswith(_STORES):
+        raise typer.BadParameter(f"must begin with {' or '.join(_STORES)}", param_hint="--store")
+    if not _SERVER_ID.fullmatch(server_id):
+        raise typer.BadParameter("must be at most 63 letters, digits, '.', '_' and '-'", param_hint="--server-id")
 
 
 def _is_loopback(host: str) -> bool:

@@ -85,7 +85,7 @@ class Runtime(Protocol):
         """Begin to stop a job and return it as it then is. Raises NotFound, FailedPrecondition if it has ended."""
         ...
 
-    def is_warm(self, learner_id: str) -> bool:
+    async def is_warm(self, learner_id: str) -> bool:
         """Whether a worker group holds the learner ready."""
         ...
 

@@ -40,7 +40,7 @@ async def job_message(store: Store, job: Job) -> job_pb2.Job:
 async def learner_message(store: Store, runtime: Runtime, learner: Learner) -> learner_pb2.Learner:
     """A learner with what is being done to it."""
     active = await asyncio.to_thread(active_job, store, learner.id)
-    return learner_to_proto(learner, warm=runtime.is_warm(learner.id), active_job=active.id if active else None)
+    return learner_to_proto(learner, warm=await runtime.is_warm(learner.id), active_job=active.id if active else None)
 
 
 def active_job(store: Store, learner_id: str) -> Job | None:

@@ -35,6 +35,26 @@ class GroupPool:
         self._lock = Lock()
         self._entries: dict[str, _Entry] = {}
 
+    def handed_on(self, store: Store) -> GroupPool:
+        """The same workers in the care of a pool that writes to `store`; this one is to be used no longer."""
+        with self._lock:
+            kept = {learner_id: entry for learner_id, entry in self._entries.items() if entry.workers is not None}
+            self._entries = {}
+        pool = GroupPool(self._config, store, self._cluster, self._clock_s)
+        now_s = self._clock_s()
+        pool._entries = {
+            learner_id: _Entry(entry.resources, entry.workers, now_s) for learner_id, entry in kept.items()
+        }
+        return pool
+
+    def abandon(self) -> None:
+        """End all workers, of which the store knows nothing any more."""
+        with self._lock:
+            entries, self._entries = self._entries, {}
+        for entry in entries.values():
+            if entry.workers is not None:
+                entry.workers.kill()
+
     def held(self) -> list[Held]:
         """What is occupied, by whom."""
         with self._lock:

@@ -20,6 +20,8 @@ from learnfleet.server.domain import (
     StoredEvent,
     Wanted,
 )
+from learnfleet.server.store.lease import Lease
+from learnfleet.server.store.notices import Topic
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Store(ABC):
     """The only truth about learners, jobs and events.
 
     Methods block and are safe to call from several threads. Each is one transaction: all of it is durable when it
-    returns, or none of it happened. Times are timezone-aware UTC.
+    returns, or none of it happened. Times are timezone-aware UTC. All may raise StoreUnavailable, after which a
+    write may have happened nevertheless.
     """
 
     # -- learners and jobs are created together, so that a refused job leaves no learner behind
@@ -204,6 +207,40 @@ class Store(ABC):
     @abstractmethod
     def list_groups(self) -> list[Group]:
         """All groups."""
+
+    # -- several servers on one store
+
+    @property
+    @abstractmethod
+    def is_shared(self) -> bool:
+        """Whether other servers may work on it at the same time."""
+
+    @abstractmethod
+    def get_lease(self, name: str) -> Lease | None:
+        """None: nobody has ever had it."""
+
+    @abstractmethod
+    def take_lease(self, name: str, holder: str, seen: Lease | None) -> Lease | None:
+        """Take it for a new term from whoever has it, if it still is as it was `seen`; else None.
+
+        Waits for writes that are under way in the term before; later ones are refused.
+        """
+
+    @abstractmethod
+    def renew_lease(self, lease: Lease) -> bool:
+        """Move its beat on; False if it is another's by now."""
+
+    @abstractmethod
+    def give_back_lease(self, lease: Lease) -> None:
+        """Let others take it at once. Nothing happens if it is another's by now."""
+
+    @abstractmethod
+    def fenced(self, lease: Lease) -> Store:
+        """This store, whose writes raise Deposed, and change nothing, once somebody else has taken the lease."""
+
+    @abstractmethod
+    def tell(self, topic: Topic, subject: str) -> None:
+        """Announce something to the other servers (notices.py). They may miss it."""
 
     @abstractmethod
     def close(self) -> None:

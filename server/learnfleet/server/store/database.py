@@ -1,12 +1,14 @@
-"""Opening the database: SQLite settings, and migrations."""
+"""Opening the database: its settings, and migrations."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 
+from learnfleet.server.store import postgres
+from learnfleet.server.store.outage import told_as_unavailable
 from learnfleet.server.store.schema import metadata
 
 HEAD = "0002"  # the newest migration; a test compares it with the migrations folder
@@ -18,43 +20,56 @@ def open_database(url: str) -> Engine:
     """An engine on the database at `url`, with all migrations applied.
 
     A new database is made from the schema at once and an up-to-date one is left alone: neither needs alembic, whose
-    import would be a good part of the time a server takes to listen.
+    import would be a good part of the time a server takes to listen. Of several servers that start together one
+    does it and the others wait. Raises StoreUnavailable, RuntimeError for a database of a newer version.
     """
-    engine = create_engine(url, connect_args=_connect_args(url))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    with engine.connect() as connection:
-        tables = inspect(connection).get_table_names()
-        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if tables else None
-    if not tables:
-        _create(engine)
-    elif version != HEAD:
-        migrate(engine)
+    engine = _engine(make_url(url))
+    with told_as_unavailable(), engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            postgres.lock_schema(connection)
+        _bring_up_to_date(connection)
     return engine
 
 
-def migrate(engine: Engine) -> None:
-    """Apply the migrations that the database has not seen."""
+def _bring_up_to_date(connection: Connection) -> None:
+    if not inspect(connection).get_table_names():
+        _create(connection)
+        return
+    version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+    if version > HEAD:
+        raise RuntimeError(f"the store has version {version} and this server knows {HEAD}: run a newer learnfleet")
+    if version != HEAD:
+        migrate(connection)
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() in ("postgresql", "postgres"):
+        return postgres.engine(url)
+    settings: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite":
+        settings["connect_args"] = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+    engine = create_engine(url, **settings)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def migrate(connection: Connection) -> None:
+    """Apply the migrations that the database has not seen, as a part of the connection's transaction."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
-def _create(engine: Engine) -> None:
-    with engine.begin() as connection:
-        metadata.create_all(connection)
-        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
-
-
-def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False} if url.startswith("sqlite") else {}
+def _create(connection: Connection) -> None:
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

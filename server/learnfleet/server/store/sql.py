@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Select, Table, delete, insert, select, update
+from sqlalchemy import Select, Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from learnfleet.server.domain import (
     Cause,
@@ -24,9 +23,10 @@ from learnfleet.server.domain import (
 )
 from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.store import schema
-from learnfleet.server.store.base import JobFilter, LogPage, Page, Store
-from learnfleet.server.store.database import open_database
+from learnfleet.server.store.base import JobFilter, LogPage, Page
+from learnfleet.server.store.notices import Topic
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
+from learnfleet.server.store.sql_base import SqlBase
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, write_checkpoint
 from learnfleet.server.store.sql_events import append, last_sequences, log_page
 from learnfleet.server.store.sql_jobs import (
@@ -39,31 +39,25 @@ from learnfleet.server.store.sql_jobs import (
     write_wanted,
 )
 from learnfleet.server.store.sql_learners import find_learner, insert_learner, write_learner
-from learnfleet.server.store.sql_tables import find
+from learnfleet.server.store.sql_tables import find, upsert
 from learnfleet.server.store.sql_transition import Transition, apply_transition
 from learnfleet.server.text import utf8
 
-Clock = Callable[[], datetime]
 
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class SqlStore(Store):
-    """A store in SQLite (or another database that SQLAlchemy knows, by URL)."""
-
-    def __init__(self, url: str, clock: Clock = utc_now) -> None:
-        self._engine = open_database(url)
-        self._clock = clock
-
-    def close(self) -> None:
-        self._engine.dispose()
+class SqlStore(SqlBase):
+    """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
 
     # -- learners
 
     def create_job(self, job: Job, *, learner: Learner | None, fingerprint: str) -> Job:
-        with self._writing() as connection:
+        try:
+            return self._create_job(job, learner, fingerprint)
+        except IntegrityError:
+            # Somebody else was faster with the request id, the learner's id, or its deletion: now it is there to see.
+            return self._create_job(job, learner, fingerprint)
+
+    def _create_job(self, job: Job, learner: Learner | None, fingerprint: str) -> Job:
+        with self._writing("create_job") as connection:
             earlier = by_request_id(connection, job.request_id)
             if earlier is not None:
                 return same_request(earlier, fingerprint)
@@ -74,6 +68,7 @@ class SqlStore(Store):
             connection.execute(insert(schema.jobs).values(job_row(job, fingerprint)))
             state = {"state": str(job.state), "reason": job.reason}
             append(connection, job.id, [NewEvent("state/queued", "state", state, job.created_at, job.attempt)])
+            self._announce(connection, Topic.WORK, job.id)
             return find_job(connection, job.id)
 
     def get_learner(self, learner_id: str) -> Learner:
@@ -85,13 +80,13 @@ class SqlStore(Store):
         return [learner_of(row) for row in rows], token
 
     def update_learner(self, learner: Learner) -> Learner:
-        with self._writing() as connection:
+        with self._writing("update_learner") as connection:
             return write_learner(connection, learner, self._clock())
 
     # -- checkpoints
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
-        with self._writing() as connection:
+        with self._writing("put_checkpoint") as connection:
             write_checkpoint(connection, checkpoint)
 
     def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:
@@ -143,39 +138,42 @@ class SqlStore(Store):
         exact: bool | None = None,
     ) -> Job:
         now = self._clock()
-        with self._writing() as connection:
+        with self._writing(f"transition.{to}") as connection:
             change = Transition(to, utf8(reason), attempt, start_checkpoint_id, result, cause, retries, workers, exact)
-            apply_transition(connection, find_job(connection, job_id), change, now)
+            apply_transition(connection, find_job(connection, job_id, for_change=True), change, now)
             if checkpoint is not None:
                 write_checkpoint(connection, checkpoint)
             if learner is not None:
                 write_learner(connection, learner, now)
+            self._announce(connection, Topic.EVENTS, job_id)
             return find_job(connection, job_id)
 
     def set_wanted(self, job_id: str, wanted: Wanted) -> Job:
-        with self._writing() as connection:
-            write_wanted(connection, find_job(connection, job_id), wanted, self._clock())
+        with self._writing("set_wanted") as connection:
+            write_wanted(connection, find_job(connection, job_id, for_change=True), wanted, self._clock())
+            self._announce(connection, Topic.WORK, job_id)
             return find_job(connection, job_id)
 
     def delete_job(self, job_id: str) -> None:
-        with self._writing() as connection:
-            delete_rows(connection, find_job(connection, job_id))
+        with self._writing("delete_job") as connection:
+            delete_rows(connection, find_job(connection, job_id, for_change=True))
 
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
         if reasons:
-            with self._writing() as connection:
+            with self._writing("set_reasons") as connection:
                 write_reasons(connection, reasons, self._clock())
 
     def set_tracking(self, job_id: str, tracking: Json) -> None:
-        with self._writing() as connection:
+        with self._writing("set_tracking") as connection:
             here = schema.jobs.c.id == job_id
             connection.execute(update(schema.jobs).where(here).values(tracking=json.dumps(tracking)))
 
     # -- events
 
     def append_events(self, job_id: str, events: Sequence[NewEvent]) -> int:
-        with self._writing() as connection:
-            find_job(connection, job_id)
+        with self._writing("append_events") as connection:
+            find_job(connection, job_id, for_change=True)
+            self._announce(connection, Topic.EVENTS, job_id)
             return append(connection, job_id, events)
 
     def read_events(self, job_id: str, after: int, limit: int = 500) -> list[StoredEvent]:
@@ -210,14 +208,9 @@ class SqlStore(Store):
 
     def advance_cursor(self, consumer: str, job_id: str, sequence: int) -> None:
         table = schema.cursors
-        with self._writing() as connection:
-            here = (table.c.consumer == consumer) & (table.c.job_id == job_id)
-            now = connection.execute(select(table.c.sequence).where(here)).scalar()
-            if now is None:
-                row = {"consumer": consumer, "job_id": job_id, "sequence": sequence}
-                connection.execute(insert(table).values(row))
-            elif now < sequence:
-                connection.execute(update(table).where(here).values(sequence=sequence))
+        with self._writing("advance_cursor") as connection:
+            row = {"consumer": consumer, "job_id": job_id, "sequence": sequence}
+            upsert(connection, table, row, ("consumer", "job_id"), only_if=table.c.sequence < sequence)
 
     def jobs_behind(self, consumer: str, limit: int = 100) -> list[str]:
         jobs, cursors = schema.jobs, schema.cursors
@@ -236,19 +229,18 @@ class SqlStore(Store):
 
     def next_generation(self, learner_id: str) -> int:
         table = schema.learners
-        with self._writing() as connection:
+        with self._writing("next_generation") as connection:
             find_learner(connection, learner_id)
             here = table.c.id == learner_id
             connection.execute(update(table).where(here).values(generation=table.c.generation + 1))
             return int(connection.execute(select(table.c.generation).where(here)).scalar_one())
 
     def put_group(self, group: Group) -> None:
-        with self._writing() as connection:
-            connection.execute(delete(schema.groups).where(schema.groups.c.learner_id == group.learner_id))
-            connection.execute(insert(schema.groups).values(group_row(group)))
+        with self._writing("put_group") as connection:
+            upsert(connection, schema.groups, group_row(group), ("learner_id",))
 
     def delete_group(self, learner_id: str) -> None:
-        with self._writing() as connection:
+        with self._writing("delete_group") as connection:
             connection.execute(delete(schema.groups).where(schema.groups.c.learner_id == learner_id))
 
     def list_groups(self) -> list[Group]:
@@ -256,16 +248,6 @@ class SqlStore(Store):
             return [group_of(row) for row in connection.execute(select(schema.groups)).mappings()]
 
     # -- how
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._engine.connect().execution_options(read_only=True) as connection:
-            yield connection
 
     def _page(self, query: Select[tuple[object, ...]], table: Table, page: Page) -> tuple[list[Row], str]:
         """Newest first; the token is the number of the last row that the page before had."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from learnfleet.server.domain import Checkpoint
 from learnfleet.server.errors import NotFound
 from learnfleet.server.store.rows import checkpoint_of, checkpoint_row
 from learnfleet.server.store.schema import checkpoints
+from learnfleet.server.store.sql_tables import upsert
 
 
 def find_checkpoint(connection: Connection, learner_id: str, checkpoint_id: str) -> Checkpoint:
@@ -28,6 +29,4 @@ def checkpoints_of(connection: Connection, learner_id: str) -> list[Checkpoint]:
 
 def write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
     """`Store.put_checkpoint`."""
-    same = (checkpoints.c.learner_id == checkpoint.learner_id) & (checkpoints.c.id == checkpoint.id)
-    connection.execute(delete(checkpoints).where(same))
-    connection.execute(insert(checkpoints).values(checkpoint_row(checkpoint)))
+    upsert(connection, checkpoints, checkpoint_row(checkpoint), ("learner_id", "id"))

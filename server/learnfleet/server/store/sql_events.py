@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +19,14 @@ from learnfleet.server.text import utf8, utf8_json
 
 _PROGRESS = ("batch", "epoch")
 _IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
+_LONGEST_ID = 1000  # bytes; PostgreSQL's indexes take 2.7 kB, and ids hold paths of files
 
 
 def append(connection: Connection, job_id: str, new: Sequence[NewEvent]) -> int:
-    """Append those of `new` that the job does not have, and return the number of its last event."""
+    """Append those of `new` that the job does not have, and return the number of its last event.
+
+    The job's row is locked before: its numbers are given one after the other.
+    """
     here = jobs.c.id == job_id
     last = int(connection.execute(select(jobs.c.last_sequence).where(here)).scalar_one())
     fresh = _without_repeats(connection, job_id, new)
@@ -41,7 +46,7 @@ def _without_repeats(connection: Connection, job_id: str, new: Sequence[NewEvent
     by_id: dict[str, NewEvent] = {}
     for event in new:
         # Events name files, whose names need not be UTF-8: neither a database nor a message could hold them.
-        event = dataclasses.replace(event, id=utf8(event.id), data=utf8_json(event.data))
+        event = dataclasses.replace(event, id=_bounded(utf8(event.id)), data=utf8_json(event.data))
         by_id.setdefault(event.id, event)
     ids = list(by_id)
     for start in range(0, len(ids), _IDS_A_QUERY):
@@ -78,3 +83,12 @@ def last_sequences(connection: Connection, job_ids: Sequence[str]) -> dict[str, 
         query = select(jobs.c.id, jobs.c.last_sequence).where(jobs.c.id.in_(some))
         found |= dict(connection.execute(query).tuples().all())
     return found
+
+
+def _bounded(event_id: str) -> str:
+    """A long id as its beginning and a digest of all of it: the same things still have the same one."""
+    content = event_id.encode()
+    if len(content) <= _LONGEST_ID:
+        return event_id
+    digest = hashlib.sha256(content).hexdigest()
+    return content[: _LONGEST_ID - len(digest)].decode(errors="ignore") + digest

@@ -22,9 +22,9 @@ _BRIEF = (
 _WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
-def find_job(connection: Connection, job_id: str) -> Job:
+def find_job(connection: Connection, job_id: str, *, for_change: bool = False) -> Job:
     """Raises NotFound."""
-    row = find(connection, schema.jobs, job_id)
+    row = find(connection, schema.jobs, job_id, for_change=for_change)
     if row is None:
         raise NotFound(f"jobs/{job_id}")
     return job_of(row)
@@ -80,4 +80,4 @@ def write_reasons(connection: Connection, reasons: Mapping[str, str], now: datet
         .where(table.id == bindparam("job"), waits)
         .values(reason=bindparam("why"), updated_at=now.isoformat())
     )
-    connection.execute(change, [{"job": job_id, "why": utf8(reason)} for job_id, reason in reasons.items()])
+    connection.execute(change, [{"job": job_id, "why": utf8(reason)} for job_id, reason in sorted(reasons.items())])

@@ -13,9 +13,9 @@ from learnfleet.server.store.rows import learner_of, learner_row, learner_state_
 from learnfleet.server.store.sql_tables import find
 
 
-def find_learner(connection: Connection, learner_id: str) -> Learner:
+def find_learner(connection: Connection, learner_id: str, *, for_change: bool = False) -> Learner:
     """Raises NotFound."""
-    row = find(connection, schema.learners, learner_id)
+    row = find(connection, schema.learners, learner_id, for_change=for_change)
     if row is None:
         raise NotFound(f"learners/{learner_id}")
     return learner_of(row)
@@ -32,7 +32,7 @@ def insert_learner(connection: Connection, learner: Learner) -> None:
 def write_learner(connection: Connection, learner: Learner, now: datetime) -> Learner:
     """`Store.update_learner`."""
     table = schema.learners
-    present = find_learner(connection, learner.id)
+    present = find_learner(connection, learner.id, for_change=True)
     if present.revision != learner.revision:
         name = f"learners/{learner.id}"
         raise FailedPrecondition(name, f"{name} has changed since it was read; read it again and repeat")

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table, select
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from learnfleet.server.store.rows import Row
 
 
-def find(connection: Connection, table: Table, row_id: str) -> Row | None:
-    """The row with this `id`."""
-    return connection.execute(select(table).where(table.c.id == row_id)).mappings().first()
+def find(connection: Connection, table: Table, row_id: str, *, for_change: bool = False) -> Row | None:
+    """The row with this `id`.
+
+    `for_change`: nobody else changes it until the transaction ends. Rows may still be added that refer to it. (Of
+    SQLite the transaction has the whole database.)
+    """
+    query = select(table).where(table.c.id == row_id)
+    if for_change:
+        query = query.with_for_update(key_share=True)
+    return connection.execute(query).mappings().first()
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    row: Mapping[str, Any],
+    keys: Sequence[str],
+    only_if: ColumnElement[bool] | None = None,
+) -> None:
+    """Insert the row or, where its `keys` are there, overwrite it; in the latter case `only_if` that is true."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    others = {name: value for name, value in row.items() if name not in keys}
+    statement = insert(table).values(**row)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others, where=only_if))

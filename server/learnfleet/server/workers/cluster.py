@@ -207,7 +207,9 @@ class HostedGroup:
 def _own_token(data_dir: Path) -> Path:
     path = data_dir / _TOKEN_FILE
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with tempfile.NamedTemporaryFile("w", dir=data_dir, prefix=_TOKEN_FILE) as file:  # for this user only
             file.write(secrets.token_hex(32))
+            file.flush()
+            with contextlib.suppress(FileExistsError):  # by another server that shares the folder
+                os.link(file.name, path)
     return path
