@@ -82,6 +82,28 @@ def test_a_job_goes_on_when_the_process_that_talks_to_ray_is_killed(
     assert (job.result.checkpoint.model_sha256, job.result.checkpoint.optimizer_sha256) == digests
 
 
+def test_a_job_that_is_paused_and_resumed_ends_with_the_same_tensors_and_says_so_in_its_log(
+    client: Client, server: LocalServer, digests: tuple[str, str]
+) -> None:
+    job = a_job(client, "paused")
+    first_batch_of_epoch(job, 1)
+    job.pause()
+    states = (event.payload.state for event in job.watch() if isinstance(event.payload, StateChanged))
+    assert "PAUSED" in states
+    before = {process.pid for process in train_workers_of(server)}
+    assert job.refresh().state == "PAUSED"
+    job.resume().wait()
+    assert job.attempt == 2
+    assert {process.pid for process in train_workers_of(server)} == before
+    assert (job.result.checkpoint.model_sha256, job.result.checkpoint.optimizer_sha256) == digests
+    log = list(job.logs())
+    assert [int(entry.position) for entry in log] == list(range(1, len(log) + 1))
+    assert {(entry.attempt, entry.rank) for entry in log} == {(1, 0), (1, 1), (2, 0), (2, 1)}
+    assert sum("was stopped" in entry.message for entry in log) == 2
+    assert list(job.logs(after=log[4].position)) == log[5:]
+    assert list(job.logs(min_severity="error")) == []
+
+
 @pytest.fixture
 def own_server(tmp_path: Path, pictures: Path) -> Iterator[list[LocalServer]]:
     """A server that the test may kill and start again; the last of the list is stopped at the end."""

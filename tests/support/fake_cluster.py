@@ -65,6 +65,7 @@ class FakeGroup:
 
     def start(self, request: RunRequest) -> None:
         self._must_live()
+        self.is_stopped = False
         self.requests.append(request)
         self.cluster.started.set()
 
@@ -72,13 +73,16 @@ class FakeGroup:
         self._must_live()
         if self.is_stopped:
             return self._all(WorkerStatus(Phase.DONE, 1, 0, (), {**OUTCOME, "stopped": True}))
-        if not self.cluster.finishes.is_set():
+        if not self.cluster.finishes.is_set() and job_id not in self.cluster.finished:
             return self._all(WorkerStatus(Phase.RUNNING, 1, 0, ()))
         event = WorkerEvent(f"end/{len(self.requests)}", "data", {}, NOW.timestamp())
         return self._all(WorkerStatus(Phase.DONE, 1, 0, (event,), OUTCOME))
 
     def stop(self, job_id: str) -> None:
-        self.is_stopped = True
+        self.is_stopped = not self.cluster.ignores_stops
+
+    def write_stacks(self, job_id: str) -> None:
+        self._must_live()
 
     def kill(self) -> None:
         self.is_alive = False
@@ -102,12 +106,16 @@ class FakeCluster:
     refuses: int = 0  # so many groups, as if Ray had just been lost
     groups: list[FakeGroup] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
-    finishes: threading.Event = field(default_factory=threading.Event)
+    finishes: threading.Event = field(default_factory=threading.Event)  # every job
+    finished: set[str] = field(default_factory=set)  # jobs, by id
+    ignores_stops: bool = False  # in the middle of a batch that does not end
+    boots: threading.Event = field(default_factory=threading.Event)  # workers come up
     asked: threading.Event = field(default_factory=threading.Event)  # for its size
     answers: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.answers.set()
+        self.boots.set()
 
     def supervise(self) -> None: ...
 
@@ -128,8 +136,13 @@ class FakeCluster:
         if self.refuses > 0:
             self.refuses -= 1
             raise Unavailable("Ray cannot be reached")
+        self.boots.wait(_TIMEOUT_S)
         self.groups.append(FakeGroup(self, group))
         return self.groups[-1]
+
+    def workers_of(self, learner_id: str) -> FakeGroup:
+        """The living ones."""
+        return next(made for made in self.groups if made.group.learner_id == learner_id and made.is_alive)
 
 
 @dataclass
@@ -144,17 +157,37 @@ class Fleet:
         self.store = FaultyStore(config.store_url)
         self.told = threading.Condition()
         self.pool = GroupPool(config, self.store, self.cluster)  # type: ignore[arg-type]
-        services = Services(config, self.store, self.pool, self._notify, self.cluster.is_local)
+        services = Services(config, self.store, self.pool, self._notify, self.cluster.is_local, backoff_s=lambda _: 0.0)
         self.scheduler = Scheduler(services, self.cluster, None, idle_check_s=0.05)  # type: ignore[arg-type]
 
     def _notify(self, job_id: str) -> None:
         with self.told:
             self.told.notify_all()
 
-    def queue(self, job_id: str, learner_id: str = "", resources: Resources = Resources(), at: datetime = NOW) -> Job:  # noqa: B008
+    def queue(
+        self,
+        job_id: str,
+        learner_id: str = "",
+        resources: Resources = Resources(),  # noqa: B008
+        at: datetime = NOW,
+        deadline: datetime | None = None,
+        request_id: str | None = None,
+    ) -> Job:
         """A job that draws pictures, on a learner of its own unless one is named that there is."""
         learner = None if learner_id else Learner(job_id, LearnerSpec(DataSpec("/data"), "resnet18"), NOW, NOW)
-        job = Job(job_id, learner_id or job_id, JobKind.SHOW, ShowWork(), resources, JobState.QUEUED, "", at, at)
+        job = Job(
+            job_id,
+            learner_id or job_id,
+            JobKind.SHOW,
+            ShowWork(),
+            resources,
+            JobState.QUEUED,
+            "",
+            at,
+            at,
+            deadline=deadline,
+            request_id=request_id,
+        )
         stored = self.store.create_job(job, learner=learner, fingerprint="f")
         self.scheduler.wake()
         return stored

@@ -21,6 +21,7 @@ class FakeGroup:
     started: Event = field(default_factory=Event)
     stop_heard: Event = field(default_factory=Event)
     killed: Event = field(default_factory=Event)
+    stacks_asked: Event = field(default_factory=Event)
     outcome: Json | None = None
     events: list[WorkerEvent] = field(default_factory=list)
     acknowledged: list[tuple[int, ...]] = field(default_factory=list)  # of each poll
@@ -50,6 +51,9 @@ class FakeGroup:
         self.stop_heard.set()
         if self.heeds_stop:
             self.outcome = {"stopped": True}
+
+    def write_stacks(self, job_id: str) -> None:
+        self.stacks_asked.set()
 
     def kill(self) -> None:
         self.killed.set()

@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
-from learnfleet.server.domain import Checkpoint, Job, JobState
+from learnfleet.server.domain import Checkpoint, Job, JobState, Wanted
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.ports import Argument, Capacity, PredictionResult, PredictOptions
 from learnfleet.server.rpc.server import build_server
@@ -87,8 +87,9 @@ class FakeRuntime:
     def job_queued(self, job: Job) -> None:
         self.queued.append(job.id)
 
-    async def cancel(self, job_id: str) -> Job:
-        return self.store.transition(job_id, JobState.CANCELLED, "cancelled")
+    async def ask(self, job_id: str, wanted: Wanted) -> Job:
+        job = self.store.set_wanted(job_id, wanted)
+        return self.store.transition(job_id, JobState.CANCELLED, "cancelled") if wanted is Wanted.CANCEL else job
 
     async def is_warm(self, learner_id: str) -> bool:
         return learner_id == "warm"

@@ -10,6 +10,7 @@ import grpc
 from learnfleet.client.connection import Connection, is_unavailable, pauses
 from learnfleet.client.errors import DeadlineExceededError, JobCancelledError, JobFailedError, from_rpc
 from learnfleet.client.events import Event
+from learnfleet.client.log_lines import LogEntry, severity_number
 from learnfleet.client.recorder import Recorder
 from learnfleet.client.results import JobInfo, JobResult, TrackingRun
 from learnfleet.v1 import job_service_pb2 as pb
@@ -62,6 +63,53 @@ class Job:
         message = self._connection.call(self._connection.jobs.CancelJob, pb.CancelJobRequest(name=self.name))
         self.info = JobInfo.from_proto(message)
         return self
+
+    def pause(self) -> Job:
+        """Have it save its state at the next batch and wait; it holds nothing but its place.
+
+        Training goes on from that state after `resume`, to the same result as without a pause; jobs of other kinds
+        start anew. Raises FailedPreconditionError if it has ended or is being cancelled.
+        """
+        message = self._connection.call(self._connection.jobs.PauseJob, pb.PauseJobRequest(name=self.name))
+        self.info = JobInfo.from_proto(message)
+        return self
+
+    def resume(self) -> Job:
+        """Queue it again; one that is not paused goes on as it is. Raises as `pause`."""
+        message = self._connection.call(self._connection.jobs.ResumeJob, pb.ResumeJobRequest(name=self.name))
+        self.info = JobInfo.from_proto(message)
+        return self
+
+    def delete(self) -> None:
+        """Forget it, its events, log, pictures and results, and its checkpoints that nothing else needs.
+
+        The learner stays as it is, and so does the run in MLflow. Raises FailedPreconditionError until it has ended.
+        """
+        self._connection.call(self._connection.jobs.DeleteJob, pb.DeleteJobRequest(name=self.name))
+
+    def logs(self, follow: bool = False, min_severity: str = "info", after: str = "") -> Iterator[LogEntry]:
+        """What its workers and the server have logged of it, in the order it came in.
+
+        Args:
+            follow: go on until the job has ended, through dropped connections as `watch`.
+            min_severity: "info", "warning" or "error".
+            after: only entries after the one with this `position`.
+        """
+        severity = severity_number(min_severity)
+        last, pause, lost_at = after, pauses(), 0.0
+        while True:
+            request = pb.GetJobLogsRequest(name=self.name, after_position=last, min_severity=severity, follow=follow)
+            try:
+                for answer in self._connection.stream(self._connection.jobs.GetJobLogs, request):
+                    for entry in map(LogEntry.from_proto, answer.entries):
+                        last, pause, lost_at = entry.position, pauses(), 0.0
+                        yield entry
+                return
+            except grpc.RpcError as error:
+                lost_at = lost_at or time.monotonic()
+                if not is_unavailable(error) or time.monotonic() - lost_at > self._connection.retry_s:
+                    raise from_rpc(error) from None
+            time.sleep(next(pause))
 
     def watch(self, after_sequence: int = 0) -> Iterator[Event]:
         """Its events after number `after_sequence`, those of the past first, to the last of a job that has ended.

@@ -47,6 +47,11 @@ class JobState(StrEnum):
     def final(self) -> bool:
         return not TRANSITIONS[self]
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a job in it has workers, or is about to."""
+        return self in (JobState.STARTING, JobState.RUNNING, JobState.PAUSING, JobState.CANCELLING)
+
 
 _S = JobState
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {

@@ -92,15 +92,15 @@ class ServerRuntime:
     def job_queued(self, job: Job) -> None:
         self._wake()  # of another server the store has told
 
-    async def cancel(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._cancel, job_id)
+    async def ask(self, job_id: str, wanted: Wanted) -> Job:
+        return await asyncio.to_thread(self._ask, job_id, wanted)
 
-    def _cancel(self, job_id: str) -> Job:
+    def _ask(self, job_id: str, wanted: Wanted) -> Job:
         office = self._duties.office
         if office is not None:
             with contextlib.suppress(Deposed):
-                return office.scheduler.cancel(job_id)
-        return self._store.set_wanted(job_id, Wanted.CANCEL)
+                return office.scheduler.ask(job_id, wanted)
+        return self._store.set_wanted(job_id, wanted)
 
     async def is_warm(self, learner_id: str) -> bool:
         office = self._duties.office

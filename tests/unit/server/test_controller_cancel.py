@@ -27,6 +27,7 @@ from learnfleet.server.domain import (
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.services import Services
+from learnfleet.server.scheduling.stopping import Stop
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.workers.journal import Journal, journal_path
 from learnfleet.server.workers.protocol import RunRequest, WorkerEvent
@@ -59,7 +60,7 @@ class RunningJob:
     def cancel(self) -> float:
         """Seconds until it is over."""
         began_s = time.monotonic()
-        self.controller.cancel_requested.set()
+        self.controller.stops.ask(Stop.CANCEL)
         self.thread.join(TIMEOUT_S)
         assert not self.thread.is_alive()
         return time.monotonic() - began_s

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
-
 from learnfleet.server.domain import JobBrief, JobKind, JobState, Resources
 from learnfleet.server.rpc.ports import Capacity
-from learnfleet.server.scheduling.policy import Decision, Held, admit, decide
-from learnfleet.server.workers.protocol import ErrorKind, RunError
+from learnfleet.server.scheduling.policy import Held, admit
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 FOUR = Capacity(cpu_slots=4, gpu_slots=0, elastic=False)
@@ -73,17 +70,3 @@ def test_an_export_needs_no_slot() -> None:
 def test_a_job_larger_than_the_cluster_says_so() -> None:
     (admission,) = admit([a_job("a", "x", 5)], [], [], FOUR)
     assert admission.waits_for == "needs 5 CPU slots, the cluster has 4"
-
-
-@pytest.mark.parametrize(
-    ("kind", "used", "expected"),
-    [
-        (ErrorKind.USER, 0, Decision.FAIL),
-        (ErrorKind.STALE, 0, Decision.FAIL),
-        (ErrorKind.LOST, 2, Decision.RETRY),
-        (ErrorKind.LOST, 3, Decision.FAIL),
-        (ErrorKind.INTERNAL, 0, Decision.RETRY),
-    ],
-)
-def test_only_what_may_go_otherwise_is_tried_again(kind: ErrorKind, used: int, expected: Decision) -> None:
-    assert decide(RunError(kind, "why"), used, 3) is expected

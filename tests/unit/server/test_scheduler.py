@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.fake_cluster import NOW, Fleet
 
-from learnfleet.server.domain import JobState
+from learnfleet.server.domain import JobState, Wanted
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_job_is_cancelled_while_ray_does_not_answer_the_scheduler(fleet: Fleet
     fleet.queue("one")
     fleet.scheduler.start()
     fleet.cluster.asked.wait()
-    cancelling = ThreadPoolExecutor().submit(fleet.scheduler.cancel, "one")
+    cancelling = ThreadPoolExecutor().submit(fleet.scheduler.ask, "one", Wanted.CANCEL)
     try:
         assert cancelling.result(timeout=5).state is JobState.CANCELLED
     finally:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from learnfleet.trainer import manifest, tensor_file
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.heartbeat import HEARTBEAT
 from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CheckpointName, CorruptCheckpoint
 from learnfleet.trainer.pruning import prune, remove_leftovers
@@ -180,7 +181,8 @@ class CheckpointWriter:
     def _write(self, snapshot: Snapshot) -> CheckpointInfo:
         manifest.check_attempt(self._root, self._job_id, self._attempt)
         folder = self._root / str(CheckpointName(self._job_id, snapshot.step, self._attempt))
-        written = write(snapshot, folder, job_id=self._job_id, attempt=self._attempt)
+        with HEARTBEAT.long_work():
+            written = write(snapshot, folder, job_id=self._job_id, attempt=self._attempt)
         prune(self._root, self._job_id, self._keep)
         if self._on_written is not None:
             self._on_written(written, snapshot)

@@ -14,6 +14,7 @@ from learnfleet.trainer.data_spec import BadImagePolicy, ResizeMethod
 from learnfleet.trainer.dataset import ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.following import FollowingTargets, Moves
+from learnfleet.trainer.heartbeat import HEARTBEAT
 from learnfleet.trainer.images import BadImage, Chooser, Window
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import Stats, normalized
@@ -97,6 +98,7 @@ class ChunkMaker:
             keys: what is drawn for each is a function of (seed, epoch, key).
             drawn: what `draw` gives for these keys, if it is there already.
         """
+        HEARTBEAT.beat()
         drawn = self.draw(epoch, keys) if drawn is None else drawn
         choosers = self._choosers(drawn, len(keys))
         opened = (self._open(epoch, *one) for one in zip(wanted, keys, choosers, strict=True))

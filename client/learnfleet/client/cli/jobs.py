@@ -1,4 +1,4 @@
-"""`learnfleet jobs`, `watch`, `cancel`."""
+"""`learnfleet jobs`, `watch`, `logs`, `cancel`, `pause`, `resume`, `delete`."""
 
 from __future__ import annotations
 
@@ -50,3 +50,44 @@ def cancel(
     with reported(), connect(server) as client:
         stopped = client.job(job).cancel()
         emit(stopped.info) if as_json else typer.echo(f"{stopped.name} is {stopped.state}")
+
+
+def pause(job: Annotated[str, typer.Argument(help="jobs/...")], as_json: AsJson = False, server: Server = None) -> None:
+    """Have a job save its state and wait for `resume`. Its slots are others' meanwhile."""
+    with reported(), connect(server) as client:
+        paused = client.job(job).pause()
+        emit(paused.info) if as_json else typer.echo(f"{paused.name} is {paused.state}")
+
+
+def resume(
+    job: Annotated[str, typer.Argument(help="jobs/...")], as_json: AsJson = False, server: Server = None
+) -> None:
+    """Queue a paused job again. Training goes on where it was."""
+    with reported(), connect(server) as client:
+        resumed = client.job(job).resume()
+        emit(resumed.info) if as_json else typer.echo(f"{resumed.name} is {resumed.state}")
+
+
+def delete(job: Annotated[str, typer.Argument(help="jobs/...")], server: Server = None) -> None:
+    """Forget a job that has ended, with its events and files. Its learner and its MLflow run stay."""
+    with reported(), connect(server) as client:
+        client.job(job).delete()
+        typer.echo(f"{job} is deleted")
+
+
+def logs(
+    job: Annotated[str, typer.Argument(help="jobs/...")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    severity: Annotated[str, typer.Option(help="Only from this on: info, warning or error.")] = "info",
+    after: Annotated[str, typer.Option(help="Only entries after this `position` (--json has it).")] = "",
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Print what a job's workers and the server have logged of it."""
+    with reported(), connect(server) as client:
+        for entry in client.job(job).logs(follow, severity, after):
+            if as_json:
+                emit(entry)
+            else:
+                by = f"rank {entry.rank}" if entry.rank >= 0 else "server"
+                typer.echo(f"{entry.time:%H:%M:%S} {entry.attempt} {by} {entry.severity} {entry.message}")

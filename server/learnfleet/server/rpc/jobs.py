@@ -11,8 +11,10 @@ from google.protobuf import empty_pb2
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Json
-from learnfleet.server.errors import NotFound, Unimplemented
+from learnfleet.server.deleting import delete_job
+from learnfleet.server.domain import Json, Wanted
+from learnfleet.server.errors import NotFound
+from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.reading import job_message
@@ -31,12 +33,13 @@ _MAX_STATES = 100
 
 @dataclass(frozen=True)
 class JobServicer:
-    """Looks at jobs and stops them."""
+    """Looks at jobs, and stops, pauses, resumes and deletes them."""
 
     config: Config
     store: Store
     runtime: Runtime
     watch: Watch
+    logs: JobLogs
 
     async def get_job(self, request: pb.GetJobRequest) -> job_pb2.Job:
         job = await asyncio.to_thread(self.store.get_job, names.parse_job(request.name))
@@ -66,21 +69,23 @@ class JobServicer:
         return self.watch.messages(request)
 
     async def cancel_job(self, request: pb.CancelJobRequest) -> job_pb2.Job:
-        job = await self.runtime.cancel(names.parse_job(request.name))
-        return await job_message(self.store, job)
+        return await self._ask(request.name, Wanted.CANCEL)
 
     async def pause_job(self, request: pb.PauseJobRequest) -> job_pb2.Job:
-        raise Unimplemented("jobs cannot be paused yet")
+        return await self._ask(request.name, Wanted.PAUSE)
 
     async def resume_job(self, request: pb.ResumeJobRequest) -> job_pb2.Job:
-        raise Unimplemented("jobs cannot be paused yet, so there is none to resume")
+        return await self._ask(request.name, Wanted.RUN)
+
+    async def _ask(self, name: str, wanted: Wanted) -> job_pb2.Job:
+        return await job_message(self.store, await self.runtime.ask(names.parse_job(name), wanted))
 
     async def delete_job(self, request: pb.DeleteJobRequest) -> empty_pb2.Empty:
-        raise Unimplemented("jobs cannot be deleted yet")
+        await asyncio.to_thread(delete_job, self.config, self.store, names.parse_job(request.name))
+        return empty_pb2.Empty()
 
-    async def get_job_logs(self, request: pb.GetJobLogsRequest) -> AsyncGenerator[pb.GetJobLogsResponse, None]:
-        raise Unimplemented("logs of jobs are not kept yet")
-        yield pb.GetJobLogsResponse()
+    def get_job_logs(self, request: pb.GetJobLogsRequest) -> AsyncGenerator[pb.GetJobLogsResponse, None]:
+        return self.logs.messages(request)
 
     async def get_picture(self, request: pb.GetPictureRequest) -> job_pb2.Picture:
         job_id, name = names.parse_picture(request.name)

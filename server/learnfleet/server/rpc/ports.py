@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from learnfleet.server.domain import Job
+from learnfleet.server.domain import Job, Wanted
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.data_spec import LabelKind
 
@@ -81,8 +81,11 @@ class Runtime(Protocol):
     def job_queued(self, job: Job) -> None:
         """A job was put into the store."""
 
-    async def cancel(self, job_id: str) -> Job:
-        """Begin to stop a job and return it as it then is. Raises NotFound, FailedPrecondition if it has ended."""
+    async def ask(self, job_id: str, wanted: Wanted) -> Job:
+        """Write down what somebody wants of a job, begin to do it, and return the job as it then is.
+
+        Raises NotFound, FailedPrecondition if it has ended, or is being cancelled and something else is wanted.
+        """
         ...
 
     async def is_warm(self, learner_id: str) -> bool:

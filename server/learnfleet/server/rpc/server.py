@@ -14,6 +14,7 @@ from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.rpc.handlers import handlers_of
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
+from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.prediction import PredictionServicer
@@ -69,7 +70,10 @@ def build_server(
             TrainingServicer(config, store, runtime, queueing, targets),
             _service(training_service_pb2, "TrainingService"),
         ),
-        (JobServicer(config, store, runtime, Watch(store, hub)), _service(job_service_pb2, "JobService")),
+        (
+            JobServicer(config, store, runtime, Watch(store, hub), JobLogs(config, store, hub)),
+            _service(job_service_pb2, "JobService"),
+        ),
         (PredictionServicer(config, store, runtime, queueing), _service(prediction_service_pb2, "PredictionService")),
         (
             InterpretationServicer(config, store, queueing, targets),

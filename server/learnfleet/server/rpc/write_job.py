@@ -30,7 +30,9 @@ from learnfleet.v1 import learner_pb2
 JOB_STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
 CAUSES = {cause: pb.Cause.Value(f"CAUSE_{cause.name}") for cause in Cause}
 JOB_KINDS = {kind: pb.JobKind.Value(f"JOB_KIND_{kind.name}") for kind in JobKind}
-_SEVERITIES = {name: pb.LogLine.Severity.Value(f"SEVERITY_{name.upper()}") for name in ("info", "warning", "error")}
+SEVERITY_NUMBERS = {
+    name: pb.LogLine.Severity.Value(f"SEVERITY_{name.upper()}") for name in ("info", "warning", "error")
+}
 
 
 def timestamp(time: datetime) -> Timestamp:
@@ -237,7 +239,7 @@ def _lr_found(message: pb.Event, data: Json) -> None:
 
 
 def _log(message: pb.Event, data: Json) -> None:
-    message.log.CopyFrom(pb.LogLine(severity=_SEVERITIES[data["severity"]], message=utf8(data["message"])))
+    message.log.CopyFrom(pb.LogLine(severity=SEVERITY_NUMBERS[data["severity"]], message=utf8(data["message"])))
 
 
 _PAYLOADS: dict[str, Callable[[pb.Event, Json], None]] = {

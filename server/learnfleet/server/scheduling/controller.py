@@ -1,315 +1,271 @@
-"""One job from admission to its end: start workers, poll them, and decide what follows what they say."""
+"""One job from admission to its end: start workers, follow them, and decide what comes after what they say."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
-from typing import TypeVar
+from typing import Any
 
-from learnfleet.server.domain import Cause, Job, JobKind, JobState, NewEvent, TrainWork
+from learnfleet.server.domain import Cause, Job, JobKind, JobState, Json, NewEvent
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.failpoints import fp
-from learnfleet.server.scheduling.finish import finish_examine, finish_train, keep_last_checkpoint
+from learnfleet.server.scheduling.attempt import next_attempt, run_request
+from learnfleet.server.scheduling.finish import finish_examine, finish_train
+from learnfleet.server.scheduling.following import Following, LeftRunning, RunFailed, died
+from learnfleet.server.scheduling.job_log import JobLog
+from learnfleet.server.scheduling.liveness import Liveness
 from learnfleet.server.scheduling.patience import GivenUp, unless
-from learnfleet.server.scheduling.policy import Decision, decide
+from learnfleet.server.scheduling.retries import judge
 from learnfleet.server.scheduling.services import Services
+from learnfleet.server.scheduling.stopped import STOPPING, settle
+from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
 from learnfleet.server.store.base import Store
-from learnfleet.server.store.rows import work_to_json
 from learnfleet.server.workers.journal import journals, read_journal, unread_events
-from learnfleet.server.workers.protocol import (
-    ErrorKind,
-    ExamineRun,
-    GroupHandle,
-    Phase,
-    RunError,
-    RunRequest,
-    StartState,
-    TrainRun,
-    WorkerDied,
-    WorkerEvent,
-    WorkerStatus,
-    state_token,
-)
-from learnfleet.trainer import manifest
-from learnfleet.trainer.spec import stage_to_json
+from learnfleet.server.workers.protocol import ErrorKind, GroupHandle, RunError, WorkerDied, WorkerEvent
 
-_POLL_S = 0.1
-_FIRST_POLL_S = 0.02  # the first batch of a warm learner comes soon
-_CANCEL_TIMEOUT_S = 1.5
-_SHUTDOWN_TIMEOUT_S = 10.0
-_PREEMPT_TIMEOUT_S = 30.0  # the end of a batch is worth more than the other job's wait
-_BLAME_TIMEOUT_S = 2.0
-
-_T = TypeVar("_T")
+_STACKS_TIMEOUT_S = 5.0
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class JobController:
-    """Runs one job of the store in a thread of its own (`run`). All but EXPORT."""
+    """Runs one job of the store in a thread of its own (`run`). All but EXPORT.
+
+    What is asked of it by `stops` it does at once; what was asked of the job before (`Job.wanted`) it finds in the
+    store.
+    """
 
     services: Services
     job_id: str
-    cancel_requested: Event = field(default_factory=Event)
-    shutdown_requested: Event = field(default_factory=Event)
-    preempt_requested: Event = field(default_factory=Event)  # to save its state, give up its slots and queue again
-    preempted_for: str = ""  # why, said before it is requested
-    _restarts: int = 0
-    _is_handed_back: bool = False
-    _told: tuple[int, ...] = ()  # events of each rank that the store has, of this attempt
-    _stop_by_s: float | None = None  # monotonic; None: nobody has asked for a stop yet
+    stops: StopRequests = field(default_factory=StopRequests)
+    job: Job = field(init=False)  # as the store has it
+    _is_handed_back: bool = field(default=False, init=False)
+    _told: tuple[int, ...] = field(default=(), init=False)  # events of each rank that the store has, of this attempt
 
     @property
     def _store(self) -> Store:
         return self.services.store
 
+    @property
+    def _folder(self) -> Path:
+        return self.services.config.job_dir(self.job.learner_id, self.job.id)
+
     def run(self) -> None:
-        """Until the job is over, given back to the scheduler, or the server shuts down."""
-        job = self._store.get_job(self.job_id)
-        adopted = job.state in (JobState.STARTING, JobState.RUNNING, JobState.CANCELLING)
-        self._ingest_journals(job)
-        while not (job.state.final or self._is_handed_back or self.shutdown_requested.is_set()):
-            if self.cancel_requested.is_set() and not adopted:
-                job = self._cancelled(job)
+        """Until the job is over, paused, given back to the scheduler, or the server shuts down."""
+        self.job = self._store.get_job(self.job_id)
+        self._log = JobLog(self._folder)
+        heed_wanted(self.job, self.stops)
+        self._take_in_leftovers()
+        if self.job.state.at_work:  # by a server before this one
+            self._attempt()
+        while self.job.state in (JobState.QUEUED, JobState.RESTARTING) and not self._is_handed_back:
+            if self.stops.first is not None:
+                self._stopped(self.stops.first)
                 break
-            if not adopted:
-                job = self._begin_attempt(job)
-                if job.state.final:
-                    break
-            adopted = False
-            job = self._attempt(job)
-        self.services.notify(job.id)
+            if self._begin_attempt():
+                self._attempt()
+        self.services.notify(self.job_id)
 
     # -- an attempt
 
-    def _begin_attempt(self, job: Job) -> Job:
+    def _begin_attempt(self) -> bool:
+        """Whether there is anything to attempt."""
         fp("job.admitted")
-        start = job.start_checkpoint_id
+        job, start = self.job, self.job.start_checkpoint_id
         if job.attempt == 0:
-            learner = self._store.get_learner(job.learner_id)
-            start = learner.checkpoint_id
+            start = self._store.get_learner(job.learner_id).checkpoint_id
             if job.kind is JobKind.INTERPRET and start is None:
                 why = f"learners/{job.learner_id} has not been trained, as the job before this one did not succeed"
-                return self._move(job, JobState.FAILED, why)
+                self._move(JobState.FAILED, why, cause=Cause.USER)
+                return False
         why = "" if job.attempt == 0 else job.reason
-        written = manifest.newest_attempt(self.services.config.checkpoint_root(job.learner_id), job.id)
-        # Checkpoints may be ahead of the store: a restored backup must not be fenced out by its own future.
-        attempt = max(job.attempt, written) + 1
-        return self._move(job, JobState.STARTING, why, attempt=attempt, start_checkpoint_id=start)
+        attempt = next_attempt(self.services.config, job)
+        self._move(JobState.STARTING, why, attempt=attempt, start_checkpoint_id=start)
+        return True
 
-    def _attempt(self, job: Job) -> Job:
-        """One attempt to its end; the job as it is then: over, or RESTARTING."""
-        self._told = (0,) * job.resources.num_workers
+    def _attempt(self) -> None:
+        """One attempt to its end; the job is then over, paused, or to be tried again."""
+        self._told = (0,) * self.job.resources.num_workers
+        group: GroupHandle | None = None
         try:
-            group = self._obtain(job)
+            group = self._obtain()
             fp("job.workers_obtained")
-            self._in_time(lambda: group.start(self._request(job)))
-            fp("job.told_to_workers")
-            if job.state is JobState.STARTING:
-                job = self._move(job, JobState.RUNNING, "")
-            return self._follow(job, group)
+            outcome = self._follow(group)
+        except LeftRunning:
+            self._is_handed_back = True
         except GivenUp:
-            return self._failed(job, RunError(ErrorKind.LOST, "the workers did not stop in time"))
+            self._given_up()
+        except RunFailed as failed:
+            self._failed(failed.error, group)
         except WorkerDied as error:
-            return self._failed(job, RunError(ErrorKind.LOST, str(error)))
+            self._failed(died(error), group)
         except StoreUnavailable:
             raise  # the workers go on; the job is taken up again when the store is back
         except Unavailable as error:
-            return self._handed_back(job, str(error))
+            self._handed_back(str(error))
         except Exception as error:
-            _log.exception("jobs/%s, attempt %s failed in the server", job.id, job.attempt)
-            return self._failed(job, RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}"))
-
-    def _obtain(self, job: Job) -> GroupHandle:
-        """The workers. Those that come up when the job is not wanted any more are ended. Raises GivenUp."""
-        pool = self.services.pool
-        return unless(self._is_to_stop, lambda: pool.obtain(job.learner_id), unwanted=lambda group: group.kill())
-
-    def _in_time(self, call: Callable[[], _T]) -> _T:
-        """What workers say, who may hang just when they are asked to stop. Raises GivenUp."""
-        return unless(self._is_late, call)
-
-    def _is_to_stop(self) -> bool:
-        asked = (self.cancel_requested, self.shutdown_requested, self.preempt_requested)
-        return any(event.is_set() for event in asked)
-
-    def _is_late(self) -> bool:
-        """Whether what was asked to stop has had its time for it, which begins when it is asked about first."""
-        now_s = time.monotonic()
-        if self.cancel_requested.is_set():
-            self._stop_by_s = min(self._stop_by_s or math.inf, now_s + _CANCEL_TIMEOUT_S)
-        elif self.shutdown_requested.is_set():
-            self._stop_by_s = min(self._stop_by_s or math.inf, now_s + _SHUTDOWN_TIMEOUT_S)
-        elif self.preempt_requested.is_set():
-            self._stop_by_s = self._stop_by_s or now_s + _PREEMPT_TIMEOUT_S
-        return self._stop_by_s is not None and now_s > self._stop_by_s
-
-    def _follow(self, job: Job, group: GroupHandle) -> Job:
-        is_stopping = False
-        failed_at_s = 0.0
-        pause_s = _FIRST_POLL_S
-        while True:
-            statuses = self._poll(job, group)
-            self._append(job, [event for status in statuses for event in status.events], job.attempt)
-            self._told = tuple(status.first_event + len(status.events) for status in statuses)
-            errors = [status.error for status in statuses if status.phase is Phase.FAILED and status.error]
-            if errors:
-                failed_at_s = failed_at_s or time.monotonic()
-                if _tells_enough(errors, statuses) or time.monotonic() - failed_at_s > _BLAME_TIMEOUT_S:
-                    return self._failed(job, min(errors, key=lambda error: error.kind is not ErrorKind.USER))
-            if all(status.phase is Phase.DONE for status in statuses):
-                return self._done(job, statuses)
-            if self.services.deposed.is_set():
-                return job
-            if self.shutdown_requested.is_set() and not self.services.cluster_is_local:
-                return job  # the workers outlive this server, and the next one takes them over
-            if not is_stopping and self._is_to_stop():
-                job, is_stopping = self._stop(job, group), True
-            if self._is_late():
-                raise GivenUp
-            if not any(status.events for status in statuses):
-                pause_s = min(pause_s * 1.5, _POLL_S)
-            self._wait(pause_s, is_stopping=is_stopping)
-
-    def _poll(self, job: Job, group: GroupHandle) -> tuple[WorkerStatus, ...]:
-        return self._in_time(lambda: group.poll(job.id, self._told))
-
-    def _wait(self, pause_s: float, *, is_stopping: bool) -> None:
-        if is_stopping:
-            time.sleep(pause_s)
+            _log.exception("jobs/%s, attempt %s failed in the server", self.job_id, self.job.attempt)
+            self._failed(RunError(ErrorKind.SERVER, f"{type(error).__name__}: {error}"), group)
         else:
-            self.cancel_requested.wait(pause_s)
+            self._done(outcome)
 
-    def _stop(self, job: Job, group: GroupHandle) -> Job:
-        if self.cancel_requested.is_set() and job.state is JobState.RUNNING:
-            job = self._move(job, JobState.CANCELLING, "stops at the next batch")
-        self._in_time(lambda: group.stop(job.id))
-        fp("job.stop_asked")
-        return job
+    def _obtain(self) -> GroupHandle:
+        """The workers. Those that come up when the job is not wanted any more are ended. Raises GivenUp."""
+        pool, learner_id = self.services.pool, self.job.learner_id
+        return unless(self.stops.is_asked, lambda: pool.obtain(learner_id), unwanted=lambda group: group.kill())
 
-    # -- its end
+    def _follow(self, group: GroupHandle) -> Json:
+        following = Following(
+            self.job_id,
+            group,
+            self.stops,
+            Liveness(self.services.config.hang_timeout_s),
+            self._append,
+            self._say_stopping,
+            self._is_to_leave,
+            self._gather_log,
+            self._told,
+        )
+        try:
+            request = run_request(self.services, self.job)
+            following.in_time(lambda: group.start(request))
+            fp("job.told_to_workers")
+            if self.job.state is JobState.STARTING:
+                self._move(JobState.RUNNING, "")
+            return following.to_end()
+        finally:
+            self._told = following.told
 
-    def _done(self, job: Job, statuses: Sequence[WorkerStatus]) -> Job:
-        outcome = statuses[0].outcome
-        assert outcome is not None, "a run that is done has an outcome"
-        if outcome["stopped"] and self.cancel_requested.is_set():
-            return self._cancelled(job)
+    def _is_to_leave(self) -> bool:
+        """Whether the workers go on without this server, and the next one takes them over."""
+        return self.services.deposed.is_set() or (
+            self.stops.first is Stop.SHUTDOWN and not self.services.cluster_is_local
+        )
+
+    def _say_stopping(self) -> None:
+        stop = self.stops.first
+        state = STOPPING.get(stop) if stop is not None else None
+        if state is not None and state is not self.job.state:
+            self._move(state, "stops at the next batch")
+
+    # -- what comes after it
+
+    def _done(self, outcome: Json) -> None:
         if outcome["stopped"]:
-            return self._stopped(job)
+            self._stopped(self.stops.first or Stop.SHUTDOWN)
+            return
         fp("job.done")
-        finish = finish_train if job.kind is JobKind.TRAIN else finish_examine
-        done = finish(self._store, job, outcome)
-        self.services.notify(job.id)
-        return done
+        finish = finish_train if self.job.kind is JobKind.TRAIN else finish_examine
+        self._gather_log(at_once=True)
+        self.job = finish(self._store, self.job, outcome)
+        self.services.notify(self.job_id)
 
-    def _stopped(self, job: Job) -> Job:
-        """By the server, or for another job: neither is a fault, and it goes on from where it was."""
-        self._is_handed_back = True
-        if self.preempt_requested.is_set() and not self.shutdown_requested.is_set():
-            return self._move(job, JobState.QUEUED, self.preempted_for, cause=Cause.PREEMPTED)
-        return self._move(job, JobState.RESTARTING, "the server was stopped; goes on from its last checkpoint")
+    def _given_up(self) -> None:
+        """Asked to stop, and not done with it in time, or not even begun."""
+        if self.services.deposed.is_set():
+            self._is_handed_back = True
+            return
+        self._end_workers()
+        self._stopped(self.stops.first or Stop.SHUTDOWN)
 
-    def _handed_back(self, job: Job, reason: str) -> Job:
+    def _handed_back(self, reason: str) -> None:
         """No workers can be had now, which is no fault of the job's: the scheduler starts it again when they can."""
         self._is_handed_back = True
-        if job.state is JobState.CANCELLING or self.cancel_requested.is_set():
-            return self._cancelled(job)
-        return self._move(job, JobState.RESTARTING, reason)
-
-    def _cancelled(self, job: Job) -> Job:
-        keep_last_checkpoint(self._store, self.services.config, job)
-        if job.state not in (JobState.CANCELLING, JobState.QUEUED):
-            job = self._move(job, JobState.CANCELLING, "")
-        return self._move(job, JobState.CANCELLED, "cancelled by request")
-
-    def _failed(self, job: Job, error: RunError) -> Job:
-        # The others wait for the rank that failed, in a collective: none of them can be kept.
-        self.services.pool.discard_workers(job.learner_id)
-        fp("job.failed")
-        folder = self.services.config.job_dir(job.learner_id, job.id)
-        # Only what is new: of a job of many hours, all that it has ever told would take longer than a cancellation may.
-        self._append(job, list(unread_events(folder, job.attempt, self._told)), job.attempt)
-        if job.state is JobState.CANCELLING or self.cancel_requested.is_set():
-            return self._cancelled(job)
-        if self.shutdown_requested.is_set() or self.preempt_requested.is_set():
-            return self._stopped(job)
-        if decide(error, self._restarts, self.services.config.max_restarts) is Decision.FAIL:
-            return self._move(job, JobState.FAILED, error.message)
-        self._restarts += 1
-        return self._move(job, JobState.RESTARTING, error.message)
-
-    # -- what is asked of the workers
-
-    def _request(self, job: Job) -> RunRequest:
-        config = self.services.config
-        root = config.checkpoint_root(job.learner_id)
-        resume = manifest.newest_valid(root, job.id) if isinstance(job.work, TrainWork) else None
-        work: TrainRun | ExamineRun
-        if isinstance(job.work, TrainWork):
-            work = TrainRun(tuple(stage_to_json(stage) for stage in job.work.stages), job.work.checkpoint_policy)
+        stop = self.stops.first
+        if stop is None:
+            self._move(JobState.RESTARTING, reason)
         else:
-            work = ExamineRun(work_to_json(job.work))
-        return RunRequest(
-            job.id,
-            job.attempt,
-            work,
-            self._store.get_learner(job.learner_id).spec.to_json(),
-            self._start_state(job),
-            str(resume.path) if resume else None,
-            str(root),
-            str(config.job_dir(job.learner_id, job.id)),
-        )
+            self._stopped(stop)
 
-    def _start_state(self, job: Job) -> StartState | None:
-        if job.start_checkpoint_id is None:
-            return None
-        found = self._store.get_checkpoint(job.learner_id, job.start_checkpoint_id)
-        return StartState(found.path, state_token(found.id, found.model_sha256, found.optimizer_sha256))
+    def _failed(self, error: RunError, group: GroupHandle | None) -> None:
+        if self.services.deposed.is_set():
+            self._is_handed_back = True
+            return
+        if error.kind is ErrorKind.HANG and group is not None:
+            self._write_stacks(group)
+        self._end_workers()
+        if self._is_superseded(error):
+            return
+        verdict, stop = judge(error, self.job.retries, self.job.retry_policy), self.stops.first
+        self._log.say(self.job.attempt, "error", f"attempt {self.job.attempt} failed: {error.message}")
+        # A failure on the way to a stop is as good as the stop, but for one that a later attempt would meet, too.
+        if stop is not None and (verdict.cause is not Cause.USER or stop in (Stop.CANCEL, Stop.DEADLINE)):
+            self._stopped(stop)
+        elif verdict.is_final:
+            self._move(JobState.FAILED, verdict.reason, cause=verdict.cause)
+        else:
+            self._move(JobState.RESTARTING, verdict.reason, cause=verdict.cause, retries=verdict.retries)
+            self.stops.wait(self.services.backoff_s(verdict.retry))
 
-    # -- the store
+    def _end_workers(self) -> None:
+        # The others wait for the rank that failed, in a collective: none of them can be kept.
+        self.services.pool.discard_workers(self.job.learner_id)
+        fp("job.failed")
+        # Only what is new: of a job of many hours, all that it has ever told would take longer than a cancellation may.
+        self._append(list(unread_events(self._folder, self.job.attempt, self._told)))
 
-    def _move(
-        self,
-        job: Job,
-        to: JobState,
-        reason: str,
-        attempt: int | None = None,
-        start_checkpoint_id: str | None = None,
-        cause: Cause | None = None,
-    ) -> Job:
-        moved = self._store.transition(
-            job.id, to, reason, attempt=attempt, start_checkpoint_id=start_checkpoint_id, cause=cause
-        )
-        self.services.notify(job.id)
-        return moved
+    def _is_superseded(self, error: RunError) -> bool:
+        """Whether a later attempt, of another server, has the job by now."""
+        if error.kind is ErrorKind.STALE and self._store.get_job(self.job_id).attempt != self.job.attempt:
+            self._is_handed_back = True
+        return self._is_handed_back
 
-    def _append(self, job: Job, events: Sequence[WorkerEvent], attempt: int) -> None:
+    def _stopped(self, stop: Stop) -> None:
+        """The job has no run any more, or never had one, because of `stop`."""
+        self._is_handed_back = True
+        if self.services.deposed.is_set():
+            return
+        self._gather_log(at_once=True)
+        self.job = settle(self.services, self.job, stop, self.stops.why(stop))
+        self.services.notify(self.job_id)
+
+    # -- the store, and the job's folder
+
+    def _move(self, to: JobState, reason: str, **more: Any) -> None:
+        if to.final:
+            self._gather_log(at_once=True)
+        self.job = self._store.transition(self.job_id, to, reason, **more)
+        self.services.notify(self.job_id)
+
+    def _append(self, events: Sequence[WorkerEvent], attempt: int | None = None) -> None:
         if not events:
             return
         fp("events.fetched")
+        attempt = self.job.attempt if attempt is None else attempt
         new = [
             NewEvent(event.id, event.kind, event.data, datetime.fromtimestamp(event.time_s, UTC), attempt)
             for event in events
         ]
-        self._store.append_events(job.id, new)
-        self.services.notify(job.id)
+        self._store.append_events(self.job_id, new)
+        self.services.notify(self.job_id)
+        if self.job.retries.get(Cause.SERVER) and any(event.kind == "checkpoint" for event in new):
+            self._forget_interruptions()
 
-    def _ingest_journals(self, job: Job) -> None:
-        """Events that workers told of but nobody fetched before they, or the server, died. Repeats are dropped."""
-        folder = self.services.config.job_dir(job.learner_id, job.id)
-        for attempt, path in journals(Path(folder)):
-            self._append(job, list(read_journal(path)), attempt)
+    def _forget_interruptions(self) -> None:
+        """The job has got on since: only interruptions in a row count (`stopped.interrupted`)."""
+        retries = {cause: count for cause, count in self.job.retries.items() if cause != Cause.SERVER}
+        self.job = self._store.transition(self.job_id, self.job.state, self.job.reason, retries=retries)
 
+    def _take_in_leftovers(self) -> None:
+        """What workers told but nobody fetched before they, or the server, died. Repeats are dropped."""
+        for attempt, path in journals(self._folder):
+            self._append(list(read_journal(path)), attempt)
+        self._log.collect_all()
 
-def _tells_enough(errors: Sequence[RunError], statuses: Sequence[WorkerStatus]) -> bool:
-    """Whether it is clear why a group failed. All ranks fail when one does, and the one to blame may be slower to
-    say so than those that only lost it: who knows a reason of its own is waited for.
-    """
-    return any(error.kind is ErrorKind.USER for error in errors) or len(errors) == len(statuses)
+    def _gather_log(self, *, at_once: bool = False) -> None:
+        if self._log.collect(self.job.attempt, self.job.resources.num_workers, at_once=at_once):
+            self.services.notify(self.job_id)
+
+    def _write_stacks(self, group: GroupHandle) -> None:
+        """Have workers that can still speak write where their threads stand."""
+        try:
+            give_up_at_s = time.monotonic() + _STACKS_TIMEOUT_S
+            unless(lambda: time.monotonic() > give_up_at_s, lambda: group.write_stacks(self.job_id))
+        except (GivenUp, WorkerDied):
+            _log.warning("the workers of jobs/%s do not tell where they stand", self.job_id)
+        self._gather_log(at_once=True)

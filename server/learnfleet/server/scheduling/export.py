@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from threading import Event
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from learnfleet.server.domain import ExportWork, Job, JobState
 from learnfleet.server.failpoints import fp
+from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.services import Services
+from learnfleet.server.scheduling.stopped import settle
+from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.predictor import make_export
 
@@ -24,27 +27,35 @@ class ExportController:
     services: Services
     registry: ModelRegistry
     job_id: str
-    cancel_requested: Event
-    shutdown_requested: Event
+    stops: StopRequests = field(default_factory=StopRequests)
 
     def run(self) -> None:
-        """Until the job is over, or the server shuts down."""
-        job = self._started(self.services.store.get_job(self.job_id))
+        """Until the job is over or paused, or the server shuts down."""
+        job = self.services.store.get_job(self.job_id)
+        heed_wanted(job, self.stops)
+        if not self.stops.is_asked():
+            job = self._started(job)
+            if not job.state.final:
+                job = self._tried(job)
+        stop = self.stops.first
+        if stop is not None and not job.state.final:
+            settle(self.services, job, stop)
+            self.services.notify(job.id)
+
+    def _tried(self, job: Job) -> Job:
+        """Export it, again where the registry does not take it; as it is then: over, or asked to stop."""
         for pause_s in (*_PAUSES_S, None):
-            if self.cancel_requested.is_set() or job.state.final:
-                break
             try:
-                self._export(job)
-                return
+                return self._export(job)
+            except GivenUp:
+                return job
             except Exception as error:
                 _log.warning("jobs/%s: the export failed", job.id, exc_info=True)
                 if pause_s is None:
-                    self._move(job, JobState.FAILED, f"the model registry did not take it: {error}")
-                    return
-            if self.shutdown_requested.wait(pause_s):
-                return
-        if not job.state.final:
-            self._move(self._move(job, JobState.CANCELLING, ""), JobState.CANCELLED, "cancelled by request")
+                    return self._move(job, JobState.FAILED, f"the model registry did not take it: {error}")
+            if self.stops.wait(pause_s):
+                return job
+        raise AssertionError("unreachable: the last try decides")
 
     def _started(self, job: Job) -> Job:
         if job.state.final:
@@ -59,20 +70,33 @@ class ExportController:
             )
         return self._move(job, JobState.RUNNING, "") if job.state is JobState.STARTING else job
 
-    def _export(self, job: Job) -> None:
+    def _export(self, job: Job) -> Job:
+        """Raises GivenUp when it is asked to stop: MLflow may take minutes to answer, or not at all."""
         assert isinstance(job.work, ExportWork)
-        assert job.start_checkpoint_id is not None
-        store, config = self.services.store, self.services.config
-        checkpoint = store.get_checkpoint(job.learner_id, job.start_checkpoint_id)
-        folder = config.job_dir(job.learner_id, job.id) / "export"
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        make_export(checkpoint, folder, store)
+        work, folder = job.work, self.services.config.job_dir(job.learner_id, job.id) / "export"
+        unless(self.stops.is_asked, lambda: self._write(job, folder))
         fp("export.made")
-        version = self.registry.register(job, folder, job.work)
+        version = unless(
+            self.stops.is_asked,
+            lambda: self.registry.register(job, folder, work),
+            unwanted=lambda version: self._take_back(work, version),
+        )
         fp("export.registered")
-        result = {"model_version": f"models/{job.work.model_id}/versions/{version}", "exact": True}
-        store.transition(job.id, JobState.SUCCEEDED, "", result=result)
+        result = {"model_version": f"models/{work.model_id}/versions/{version}", "exact": True}
+        done = self.services.store.transition(job.id, JobState.SUCCEEDED, "", result=result)
         self.services.notify(job.id)
+        return done
+
+    def _write(self, job: Job, folder: Path) -> None:
+        assert job.start_checkpoint_id is not None
+        store = self.services.store
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_export(store.get_checkpoint(job.learner_id, job.start_checkpoint_id), folder, store)
+
+    def _take_back(self, work: ExportWork, version: str) -> None:
+        """A version that came to be after its job was cancelled. Of one that goes on later it is the very version."""
+        if self.stops.has(Stop.CANCEL) or self.stops.has(Stop.DEADLINE):
+            self.registry.remove(work.model_id, version)
 
     def _move(self, job: Job, to: JobState, reason: str) -> Job:
         moved = self.services.store.transition(job.id, to, reason)

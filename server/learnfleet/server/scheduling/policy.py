@@ -1,28 +1,12 @@
-"""Decisions as pure functions: what to do about a failure, and which job runs next."""
+"""Which job runs next, as pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Resources
 from learnfleet.server.rpc.ports import Capacity
-from learnfleet.server.workers.protocol import ErrorKind, RunError
-
-
-class Decision(Enum):
-    """What follows a failed attempt."""
-
-    FAIL = "fail"
-    RETRY = "retry"
-
-
-def decide(error: RunError, restarts_used: int, max_restarts: int) -> Decision:
-    """Say what to do about a failed attempt. What the user asked for would fail again; all else is tried again."""
-    if error.kind in (ErrorKind.USER, ErrorKind.STALE):
-        return Decision.FAIL
-    return Decision.RETRY if restarts_used < max_restarts else Decision.FAIL
 
 
 @dataclass(frozen=True)
@@ -139,4 +123,4 @@ def is_waiting(job: Job | JobBrief, controlled: set[str]) -> bool:
 
 def is_orphaned(job: Job | JobBrief, controlled: set[str]) -> bool:
     """Whether a job is at work by its state, and nobody sees to it."""
-    return job.id not in controlled and job.state in (JobState.STARTING, JobState.RUNNING, JobState.CANCELLING)
+    return job.id not in controlled and job.state.at_work

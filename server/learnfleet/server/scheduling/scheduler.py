@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
-from learnfleet.server.domain import Job, JobBrief, JobKind, JobState
-from learnfleet.server.errors import FailedPrecondition, Unavailable
+from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Wanted
+from learnfleet.server.errors import Unavailable
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
-from learnfleet.server.scheduling.finish import keep_last_checkpoint
 from learnfleet.server.scheduling.policy import Admission, admit, is_orphaned, is_waiting, needs_workers
 from learnfleet.server.scheduling.services import Services
+from learnfleet.server.scheduling.stopped import interrupted, settle
+from learnfleet.server.scheduling.stopping import Stop, StopRequests, stop_wanted
+from learnfleet.server.scheduling.wishes import Deadlines, Wishes
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
@@ -40,6 +42,7 @@ class Scheduler:
     cluster: RayCluster
     registry: ModelRegistry
     idle_check_s: float = 5.0  # how often it looks when nothing tells it to
+    deadlines: Deadlines = field(default_factory=Deadlines)
     _running: dict[str, _Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,7 @@ class Scheduler:
         self._stopping = Event()
         self._has_adopted = False
         self._lock = Lock()
+        self._wishes = Wishes(self.services, self._lock, self._stops, self.deadlines)
         self._thread = Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -60,7 +64,7 @@ class Scheduler:
         with self._lock:
             running = list(self._running.values())
         for item in running:
-            item.controller.shutdown_requested.set()
+            item.controller.stops.ask(Stop.SHUTDOWN)
         until_s = time.monotonic() + _ABANDON_S  # those that take longer can do no harm: the store refuses them
         for item in running:
             item.thread.join(max(0.0, until_s - time.monotonic()))
@@ -69,26 +73,15 @@ class Scheduler:
         """Something has changed: a job was queued or is over."""
         self._changed.set()
 
-    def cancel(self, job_id: str) -> Job:
-        """Begin to stop a job. Raises NotFound, FailedPrecondition if it has ended."""
-        store = self.services.store
-        with self._lock:
-            job = store.get_job(job_id)
-            if job.state.final:
-                name = f"jobs/{job_id}"
-                raise FailedPrecondition(name, f"{name} is {job.state.name} already: there is nothing to cancel")
-            running = self._running.get(job_id)
-            if running is not None:
-                running.controller.cancel_requested.set()
-            elif job.state is JobState.QUEUED:
-                job = store.transition(job_id, JobState.CANCELLED, "cancelled by request")
-            elif job.state is not JobState.RESTARTING and self.services.pool.is_warm(job.learner_id):
-                job = store.transition(job_id, JobState.CANCELLING, "")  # taken up soon, and its workers stopped
-            else:
-                keep_last_checkpoint(store, self.services.config, job)
-                store.transition(job_id, JobState.CANCELLING, "")
-                job = store.transition(job_id, JobState.CANCELLED, "cancelled by request")
-        self.services.notify(job_id)
+    def ask(self, job_id: str, wanted: Wanted) -> Job:
+        """Write down what somebody wants of a job, and begin to do it if this server schedules.
+
+        Raises NotFound, FailedPrecondition if the job has ended, or is being cancelled and something else is wanted.
+        """
+        job = self.services.store.set_wanted(job_id, wanted)
+        if self._thread.is_alive():
+            self._wishes.carry_out(job_id)
+            job = self.services.store.get_job(job_id)
         self.wake()
         return job
 
@@ -99,7 +92,7 @@ class Scheduler:
         with self._lock:
             running = list(self._running.values())
         for item in running:
-            item.controller.shutdown_requested.set()
+            item.controller.stops.ask(Stop.SHUTDOWN)
         for item in running:
             item.thread.join(_SHUTDOWN_S)
 
@@ -116,12 +109,22 @@ class Scheduler:
                 self._say_to_all(str(error))
             except Exception:
                 _log.exception("the scheduler stumbled; it goes on")
-            self._changed.wait(self.idle_check_s)
+            self._changed.wait(self._pause_s())
+
+    def _stops(self) -> dict[str, StopRequests]:
+        """What may be asked to stop, by job. Under the lock."""
+        return {job_id: item.controller.stops for job_id, item in self._running.items()}
+
+    def _pause_s(self) -> float:
+        """Until the next look, where nothing happens before."""
+        next_s = self.deadlines.next_in_s()
+        return self.idle_check_s if next_s is None else min(self.idle_check_s, next_s)
 
     def _adopt_groups(self) -> None:
         """Take over the workers that a server before this one has left. Raises Unavailable; may then be repeated."""
         if self._has_adopted:
             return
+        self._wishes.look(self.services.store.unfinished_jobs())  # which need not wait for Ray
         self.cluster.wait()
         for group in self.services.store.list_groups():
             self.services.pool.adopt(group)
@@ -143,6 +146,8 @@ class Scheduler:
         with self._lock:
             controlled = set(self._running)  # before the jobs are read: one that ends in between is not an orphan
         unfinished = self.services.store.unfinished_jobs()
+        if self._wishes.look(unfinished):
+            unfinished = self.services.store.unfinished_jobs()
         self._take_up([job for job in unfinished if is_orphaned(job, controlled)])
         waiting = [job for job in unfinished if is_waiting(job, controlled)]
         if waiting:
@@ -185,23 +190,20 @@ class Scheduler:
             return
         if needs_workers(brief) and self.services.pool.is_warm(job.learner_id):
             self.services.pool.reserve(job.learner_id, job.resources)
-            self._launch(brief, is_cancelled=job.state is JobState.CANCELLING)
-        elif job.state is JobState.CANCELLING:
-            keep_last_checkpoint(store, self.services.config, job)
-            store.transition(job.id, JobState.CANCELLED, "cancelled by request")
+            self._launch(brief)
+            return
+        stop = stop_wanted(job.state, job.wanted)
+        if stop is not None:
+            settle(self.services, job, stop)
         else:
-            store.transition(
-                job.id, JobState.RESTARTING, "the server was interrupted; goes on from its last checkpoint"
-            )
+            interrupted(store, job)
 
-    def _launch(self, job: JobBrief, *, is_cancelled: bool = False) -> None:
+    def _launch(self, job: JobBrief) -> None:
         controller: JobController | ExportController
         if job.kind is JobKind.EXPORT:
-            controller = ExportController(self.services, self.registry, job.id, Event(), Event())
+            controller = ExportController(self.services, self.registry, job.id)
         else:
             controller = JobController(self.services, job.id)
-        if is_cancelled:
-            controller.cancel_requested.set()
         thread = threading.Thread(target=self._control, args=(job, controller), name=f"job-{job.id}", daemon=True)
         self._running[job.id] = _Running(job, controller, thread)
         thread.start()

@@ -8,6 +8,7 @@ from threading import Event
 
 from learnfleet.server.config import Config
 from learnfleet.server.scheduling.pool import GroupPool
+from learnfleet.server.scheduling.retries import backoff_s
 from learnfleet.server.store.base import Store
 
 
@@ -21,3 +22,4 @@ class Services:
     notify: Callable[[str], None]  # a job has new events; from any thread
     cluster_is_local: bool
     deposed: Event = field(default_factory=Event)  # another server schedules: leave all as it is
+    backoff_s: Callable[[int], float] = backoff_s  # pause before the n-th retry of one cause

@@ -140,11 +140,18 @@ class Store(ABC):
 
     @abstractmethod
     def set_wanted(self, job_id: str, wanted: Wanted) -> Job:
-        """Say what is asked of a job that has not ended. Raises FailedPrecondition if it has, NotFound."""
+        """Say what is asked of a job that has not ended.
+
+        Raises FailedPrecondition if it has, or if it is being cancelled, from which there is no way back; NotFound.
+        """
 
     @abstractmethod
     def delete_job(self, job_id: str) -> None:
-        """Forget a job that has ended, with its events. Raises FailedPrecondition if it has not, NotFound."""
+        """Forget a job that has ended, with its events, and the checkpoint of its name unless that is still needed.
+
+        Needed is one that the learner stands on, that an unfinished job started from, or that the job's policy keeps.
+        Raises FailedPrecondition if the job has not ended, NotFound.
+        """
 
     @abstractmethod
     def set_reasons(self, reasons: Mapping[str, str]) -> None:

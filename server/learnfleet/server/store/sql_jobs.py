@@ -19,6 +19,7 @@ _BRIEF = (
     *("id", "learner_id", "kind", "num_workers", "gpus_per_worker", "min_workers", "max_workers", "state", "reason"),
     *("created_at", "tenant", "priority", "wanted", "attempt", "workers", "deadline"),
 )
+_VERBS = {Wanted.RUN: "resume", Wanted.PAUSE: "pause", Wanted.CANCEL: "cancel"}
 _WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
@@ -59,14 +60,34 @@ def delete_rows(connection: Connection, job: Job) -> None:
         raise FailedPrecondition(name, f"{name} is {job.state.name}; cancel it first, or wait until it has ended")
     for table in (schema.events, schema.cursors):
         connection.execute(delete(table).where(table.c.job_id == job.id))
+    if not _is_state_needed(connection, job):
+        states = schema.checkpoints.c
+        mine = (states.learner_id == job.learner_id) & (states.id == job.id)
+        connection.execute(delete(schema.checkpoints).where(mine))
     connection.execute(delete(schema.jobs).where(schema.jobs.c.id == job.id))
 
 
+def _is_state_needed(connection: Connection, job: Job) -> bool:
+    """Whether the state that a job has left under its name is the learner's, another job's start, or to be kept."""
+    learner = find(connection, schema.learners, job.learner_id)
+    if learner is not None and learner["checkpoint_id"] == job.id:
+        return True
+    if job.id in (job.result or {}).get("kept_checkpoint_ids", ()):
+        return True
+    table = schema.jobs.c
+    started = select(table.id).where(
+        table.learner_id == job.learner_id, table.start_checkpoint_id == job.id, table.state.in_(_UNFINISHED)
+    )
+    return connection.execute(started.limit(1)).first() is not None
+
+
 def write_wanted(connection: Connection, job: Job, wanted: Wanted, now: datetime) -> None:
-    """Raises FailedPrecondition if the job has ended."""
+    """Raises FailedPrecondition if the job has ended, or is being cancelled and something else is wanted."""
+    name = f"jobs/{job.id}"
     if job.state.final:
-        name = f"jobs/{job.id}"
-        raise FailedPrecondition(name, f"{name} is {job.state.name} already")
+        raise FailedPrecondition(name, f"{name} is {job.state.name} already: there is nothing to {_VERBS[wanted]}")
+    if job.wanted is Wanted.CANCEL and wanted is not Wanted.CANCEL:
+        raise FailedPrecondition(name, f"{name} is being cancelled: it is too late to {_VERBS[wanted]} it")
     here = schema.jobs.c.id == job.id
     connection.execute(update(schema.jobs).where(here).values(wanted=str(wanted), updated_at=now.isoformat()))
 

@@ -41,6 +41,10 @@ class ModelRegistry:
                 client.set_registered_model_alias(work.model_id, alias, version)
         return version
 
+    def remove(self, model_id: str, version: str) -> None:
+        """Take a version back; the files of its run stay."""
+        mlflow_client(self._config).delete_model_version(model_id, version)
+
     def _ensure_model(self, model_id: str) -> None:
         from mlflow.exceptions import MlflowException
 

@@ -102,7 +102,11 @@ class RayCluster:
         process = self._start_process(Path(self._folder) / f"ray-host-{number}", self._environment())
         self._process = process
         settings = RaySettings(
-            self._config.ray_address, self._config.ray_namespace, self._num_cpus(), _OBJECT_STORE_BYTES
+            self._config.ray_address,
+            self._config.ray_namespace,
+            self._num_cpus(),
+            _OBJECT_STORE_BYTES,
+            self._config.hang_timeout_s,
         )
         try:
             if not self._closing.is_set():
@@ -195,6 +199,9 @@ class HostedGroup:
     def stop(self, job_id: str) -> None:
         with contextlib.suppress(HostLost):
             self.host.stop(self.group, job_id)
+
+    def write_stacks(self, job_id: str) -> None:
+        self.host.write_stacks(self.group, job_id)
 
     def kill(self) -> None:
         """By the host process there is now: workers of somebody else's Ray outlive the one that started them."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.domain import Group, Resources
-from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+from learnfleet.server.workers.failures import death_of, oom_kills
+from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.train_worker import TrainWorker, WorkerConfig
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT_S = 120.0
 _CALL_TIMEOUT_S = 30.0
-_POLL_TIMEOUT_S = 15.0
+_STACKS_TIMEOUT_S = 4.0
+_EXCHANGE_MORE_S = 30.0  # that an exchange between ranks may take more than a hang: the beats are to tell of it first
 _CONCURRENT_CALLS = 8
 
 _log = logging.getLogger(__name__)
@@ -29,6 +32,8 @@ class RayGroup:
     group: Group
     actors: list[ActorHandle[TrainWorker]]
     placement: Any  # ray.util.placement_group.PlacementGroup
+    answer_timeout_s: float = 15.0  # a worker that does not answer a poll in it hangs
+    oom_kills: int = field(default_factory=oom_kills)
 
     @property
     def generation(self) -> int:
@@ -39,11 +44,17 @@ class RayGroup:
 
     def poll(self, job_id: str, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
         calls = [actor.poll.remote(job_id, ack) for actor, ack in zip(self.actors, acknowledged, strict=True)]
-        return tuple(_get(calls, _POLL_TIMEOUT_S))
+        return tuple(self._get(calls, self.answer_timeout_s, ErrorKind.HANG))
 
     def stop(self, job_id: str) -> None:
         for actor in self.actors:
             actor.stop.remote(job_id)
+
+    def write_stacks(self, job_id: str) -> None:
+        import ray
+
+        calls: list[Any] = [actor.write_stacks.remote(job_id) for actor in self.actors]
+        ray.wait(calls, num_returns=len(calls), timeout=_STACKS_TIMEOUT_S)
 
     def pids(self) -> list[int]:
         """Raises WorkerDied."""
@@ -60,22 +71,26 @@ class RayGroup:
             remove_placement_group(self.placement)
 
     def _all(self, method: str, *arguments: object, timeout_s: float) -> list[Any]:
-        return _get([getattr(actor, method).remote(*arguments) for actor in self.actors], timeout_s)
+        return self._get([getattr(actor, method).remote(*arguments) for actor in self.actors], timeout_s)
+
+    def _get(self, calls: list[Any], timeout_s: float, if_silent: ErrorKind = ErrorKind.LOST) -> list[Any]:
+        """What the ranks answer, all in the same time. Raises WorkerDied for the first that does not."""
+        import ray
+        from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError
+
+        until_s = time.monotonic() + timeout_s
+        answers = []
+        for rank, call in enumerate(calls):
+            try:
+                answers.append(ray.get(call, timeout=max(0.0, until_s - time.monotonic())))
+            except (RayActorError, OutOfMemoryError) as error:
+                raise death_of(rank, error, oom_killed=oom_kills() > self.oom_kills) from error
+            except GetTimeoutError as error:
+                raise WorkerDied(f"rank {rank} did not answer within {timeout_s:g} s", if_silent) from error
+        return answers
 
 
-def _get(calls: list[Any], timeout_s: float) -> list[Any]:
-    import ray
-    from ray.exceptions import GetTimeoutError, RayActorError
-
-    try:
-        return list(ray.get(calls, timeout=timeout_s))
-    except RayActorError as error:
-        raise WorkerDied(f"a worker process died: {str(error).splitlines()[0]}") from error
-    except GetTimeoutError as error:
-        raise WorkerDied(f"a worker did not answer within {timeout_s:g} s") from error
-
-
-def start_group(group: Group, *, detached: bool) -> RayGroup:
+def start_group(group: Group, *, detached: bool, hang_timeout_s: float) -> RayGroup:
     """Place and start all workers, and let them meet. Raises WorkerDied if they do not come up together."""
     import ray
     from ray.util import placement_group
@@ -85,7 +100,7 @@ def start_group(group: Group, *, detached: bool) -> RayGroup:
     bundle = {"GPU": 1, "CPU": 1} if resources.gpus_per_worker else {"CPU": 1}
     lifetime = "detached" if detached else None
     placement = placement_group([bundle] * resources.num_workers, strategy="PACK", name=_name(group), lifetime=lifetime)
-    made = RayGroup(group, [], placement)
+    made = RayGroup(group, [], placement, _answer_timeout_s(hang_timeout_s))
     try:
         if not placement.wait(_START_TIMEOUT_S):
             raise WorkerDied(f"{resources.num_workers} workers could not be placed within {_START_TIMEOUT_S:g} s")
@@ -100,8 +115,8 @@ def start_group(group: Group, *, detached: bool) -> RayGroup:
                 max_restarts=0,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(placement, rank),
             )
-            made.actors.append(actor_class.remote(_config(rank, resources)))  # type: ignore[arg-type]
-        address = _get([made.actors[0].address.remote()], _START_TIMEOUT_S)[0]
+            made.actors.append(actor_class.remote(_config(rank, resources, hang_timeout_s)))  # type: ignore[arg-type]
+        address = made._get([made.actors[0].address.remote()], _START_TIMEOUT_S)[0]
         made._all("setup", f"tcp://{address}", timeout_s=_START_TIMEOUT_S)
     except BaseException:
         made.kill()
@@ -109,7 +124,7 @@ def start_group(group: Group, *, detached: bool) -> RayGroup:
     return made
 
 
-def find_group(group: Group) -> RayGroup | None:
+def find_group(group: Group, hang_timeout_s: float) -> RayGroup | None:
     """The group's living workers, where all of them are there; else None, and what is left of them is ended."""
     import ray
     from ray.util import get_placement_group
@@ -121,7 +136,7 @@ def find_group(group: Group) -> RayGroup | None:
     placement = None
     with contextlib.suppress(ValueError):
         placement = get_placement_group(_name(group))
-    found = RayGroup(group, actors, placement)
+    found = RayGroup(group, actors, placement, _answer_timeout_s(hang_timeout_s))
     try:
         if len(actors) == group.resources.num_workers:
             found.pids()
@@ -136,5 +151,12 @@ def _name(group: Group) -> str:
     return f"learner/{group.learner_id}/{group.generation}"
 
 
-def _config(rank: int, resources: Resources) -> WorkerConfig:
-    return WorkerConfig(rank, resources.num_workers, "cuda" if resources.gpus_per_worker else "cpu")
+def _config(rank: int, resources: Resources, hang_timeout_s: float) -> WorkerConfig:
+    device = "cuda" if resources.gpus_per_worker else "cpu"
+    exchange_s = max(WorkerConfig.collective_timeout_s, hang_timeout_s + _EXCHANGE_MORE_S)
+    return WorkerConfig(rank, resources.num_workers, device, collective_timeout_s=exchange_s)
+
+
+def _answer_timeout_s(hang_timeout_s: float) -> float:
+    """Polls are answered by a thread of their own: one that is not, is a process that is stopped or that swaps."""
+    return min(RayGroup.answer_timeout_s, hang_timeout_s)

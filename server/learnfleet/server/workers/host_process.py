@@ -136,6 +136,9 @@ class SafeHost:
     def stop(self, group: Group, job_id: str) -> None:
         self._ask(self._host.stop, group, job_id)
 
+    def write_stacks(self, group: Group, job_id: str) -> None:
+        self._ask(self._host.write_stacks, group, job_id)
+
     def kill(self, group: Group) -> None:
         self._ask(self._host.kill, group)
 

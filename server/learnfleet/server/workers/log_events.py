@@ -34,8 +34,8 @@ class _LogEvents(logging.Handler):
         super().__init__(logging.WARNING)
         self._emit, self._attempt, self._rank = emit, attempt, rank
         self._numbers = count(1)
-        # It speaks while it notes an event, and would wait for itself.
-        self.addFilter(lambda record: record.name != journal.__name__)
+        # The journal speaks while it notes an event, and would wait for itself; warnings of libraries are no events.
+        self.addFilter(lambda record: record.name not in (journal.__name__, "py.warnings"))
 
     def emit(self, record: logging.LogRecord) -> None:
         number = next(self._numbers)

@@ -24,9 +24,11 @@ class ErrorKind(StrEnum):
     USER = "user"  # the same request would fail again
     STALE = "stale"  # a later attempt has taken over
     INTERNAL = "internal"  # anything else: worth another attempt
-    OUT_OF_MEMORY = "out_of_memory"
-    HANG = "hang"  # no progress for too long
-    LOST = "lost"  # the worker died or does not answer
+    LOST = "lost"  # the worker died
+    OUT_OF_MEMORY = "out_of_memory"  # of the device or the machine
+    HANG = "hang"  # it lives, and does nothing or does not answer
+    PREEMPTED = "preempted"  # its machine was taken away
+    SERVER = "server"  # the control server failed
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class WorkerEvent:
 class WorkerStatus:
     """What a worker answers to a poll.
 
-    `events` are numbered from `first_event` within the run; those before were acknowledged.
+    `events` are numbered from `first_event` within the run; those before were acknowledged. `beats` counts what the run
+    has got done: as long as it moves, the worker does not hang.
     """
 
     phase: Phase
@@ -97,6 +100,8 @@ class WorkerStatus:
     events: tuple[WorkerEvent, ...]
     outcome: Json | None = None  # when DONE
     error: RunError | None = None  # when FAILED
+    beats: int = 0
+    is_long: bool = False  # in a part of its work that is done without a beat
 
 
 class WorkerBusy(RuntimeError):
@@ -104,7 +109,14 @@ class WorkerBusy(RuntimeError):
 
 
 class WorkerDied(RuntimeError):
-    """A worker's process is gone or does not answer."""
+    """A worker's process is gone or does not answer. `kind` is why, as far as that is known."""
+
+    def __init__(self, message: str, kind: ErrorKind = ErrorKind.LOST) -> None:
+        super().__init__(message, kind)  # both: it crosses process boundaries
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class GroupHandle(Protocol):
@@ -121,6 +133,12 @@ class GroupHandle(Protocol):
 
     def stop(self, job_id: str) -> None:
         """Ask for an end at the next batch. Never raises for workers that are gone."""
+
+    def write_stacks(self, job_id: str) -> None:
+        """Have the workers that still can write where each of their threads stands to the job's log. Raises WorkerDied.
+
+        Takes a few seconds at most.
+        """
 
     def kill(self) -> None:
         """End the processes and give back what they occupy. Never raises for workers that are gone."""

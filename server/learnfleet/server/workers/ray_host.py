@@ -40,6 +40,7 @@ class RaySettings:
     namespace: str
     num_cpus: int  # of a local one
     object_store_bytes: int
+    hang_timeout_s: float = 120.0  # of a worker
 
 
 class RayHost:
@@ -48,12 +49,14 @@ class RayHost:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], RayGroup] = {}
         self._predictor: Any = None
+        self._hang_timeout_s = RaySettings.hang_timeout_s
         self._lock = threading.Lock()
         # The kernel ends a local Ray's processes when the thread that forked them does: it must stay.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="ray-starter")
 
     def connect(self, settings: RaySettings) -> None:
         """Start or join Ray."""
+        self._hang_timeout_s = settings.hang_timeout_s
         self._starter.submit(self._connect, settings).result()
 
     def _connect(self, settings: RaySettings) -> None:
@@ -102,11 +105,11 @@ class RayHost:
 
     def start_group(self, group: Group, detached: bool) -> None:
         """Raises WorkerDied."""
-        self._groups[_key(group)] = start_group(group, detached=detached)
+        self._groups[_key(group)] = start_group(group, detached=detached, hang_timeout_s=self._hang_timeout_s)
 
     def find_group(self, group: Group) -> bool:
         """Whether all of a group's workers live; they can be used from then on."""
-        found = find_group(group)
+        found = find_group(group, self._hang_timeout_s)
         if found is not None:
             self._groups[_key(group)] = found
         return found is not None
@@ -120,8 +123,12 @@ class RayHost:
     def stop(self, group: Group, job_id: str) -> None:
         self._of(group).stop(job_id)
 
+    def write_stacks(self, group: Group, job_id: str) -> None:
+        self._of(group).write_stacks(job_id)
+
     def kill(self, group: Group) -> None:
-        found = self._groups.pop(_key(group), None) or find_group(group)  # which a host before this one has started
+        # A host before this one may have started it.
+        found = self._groups.pop(_key(group), None) or find_group(group, self._hang_timeout_s)
         if found is not None:
             found.kill()
 

@@ -14,9 +14,9 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.domain import CheckpointPolicy, Json
+from learnfleet.server.workers.failures import described
 from learnfleet.server.workers.journal import Journal, journal_path
 from learnfleet.server.workers.protocol import (
-    ErrorKind,
     ExamineRun,
     Phase,
     RunError,
@@ -26,8 +26,7 @@ from learnfleet.server.workers.protocol import (
     WorkerStatus,
     state_token,
 )
-from learnfleet.trainer.errors import LearnerError, NonFiniteLoss
-from learnfleet.trainer.manifest import StaleAttempt
+from learnfleet.trainer.heartbeat import HEARTBEAT
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -42,6 +41,18 @@ _EVENTS_A_POLL = 1000
 _log = logging.getLogger(__name__)
 
 
+def _stage_line(data: Json) -> str:
+    return f"stage {data['index']}: {data['description']}"
+
+
+def _epoch_line(data: Json) -> str:
+    values = zip(data["names"], data["values"], strict=False)
+    return "  ".join(f"{name} {value:.6g}" for name, value in values if isinstance(value, int | float))
+
+
+_LOGGED = {"stage": _stage_line, "epoch": _epoch_line}
+
+
 class Run:
     """One attempt at one job on this rank."""
 
@@ -53,6 +64,7 @@ class Run:
         self._first = 0  # number of the oldest event in memory
         self._outcome: Json | None = None
         self._error: RunError | None = None
+        self._batches = self._said = 0  # what its beats are, besides those of the process
         self._journal = Journal(journal_path(Path(request.job_dir), request.attempt, rank))
 
     def is_of(self, request: RunRequest) -> bool:
@@ -62,9 +74,22 @@ class Run:
     def ended(self) -> bool:
         return self._outcome is not None or self._error is not None
 
+    def is_stop_requested(self) -> bool:
+        """Whether it is to end. Asked at every batch, which is what tells a run that gets on from one that hangs."""
+        self._batches += 1
+        return self.stop_requested.is_set()
+
+    @property
+    def _is_long(self) -> bool:
+        """Until the first batch it reads, builds and compiles; validating may compile anew."""
+        return not self._batches or bool(self.request.spec.get("compiled")) or HEARTBEAT.is_long
+
     def emit(self, event_id: str, kind: str, data: Json) -> None:
         """Keep an event until it is acknowledged. From any thread."""
         event = WorkerEvent(event_id, kind, data, time.time())
+        self._said += 1
+        if kind in _LOGGED:
+            _log.info("%s", _LOGGED[kind](data))
         with self._lock:
             self._journal.append(event)
             self._events.append(event)
@@ -78,7 +103,10 @@ class Run:
             events = tuple(self._events)[:_EVENTS_A_POLL]
             # An end is told only with the last events, so that whoever hears of it has heard them all.
             phase = self._phase() if len(events) == len(self._events) else Phase.RUNNING
-            return WorkerStatus(phase, os.getpid(), self._first, events, self._outcome, self._error)
+            beats = self._batches + self._said + HEARTBEAT.count
+            return WorkerStatus(
+                phase, os.getpid(), self._first, events, self._outcome, self._error, beats, self._is_long
+            )
 
     def _phase(self) -> Phase:
         if self._error is not None:
@@ -97,19 +125,9 @@ class Run:
         except Exception as error:
             _log.exception("job %s, attempt %s failed", self.request.job_id, self.request.attempt)
             with self._lock:
-                self._error = _described(error)
+                self._error = described(error)
         finally:
             self._journal.close()
-
-
-def _described(error: Exception) -> RunError:
-    if isinstance(error, StaleAttempt):
-        return RunError(ErrorKind.STALE, str(error))
-    from learnfleet.trainer.images import BadImage
-
-    if isinstance(error, LearnerError | NonFiniteLoss | BadImage):
-        return RunError(ErrorKind.USER, str(error))
-    return RunError(ErrorKind.INTERNAL, f"{type(error).__name__}: {error}")
 
 
 def execute(learner: Learner, run: Run) -> Json:
@@ -133,7 +151,7 @@ def _context(run: Run, policy: CheckpointPolicy = CheckpointPolicy()) -> RunCont
         job_id=request.job_id,
         attempt=request.attempt,
         emit=run.emit,
-        stop_requested=run.stop_requested.is_set,
+        stop_requested=run.is_stop_requested,
         checkpoint_root=Path(request.checkpoint_root),
         checkpoint_every_s=policy.every_s,
         checkpoint_every_steps=policy.every_steps,

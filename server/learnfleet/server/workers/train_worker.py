@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from learnfleet.server.domain import Json
 from learnfleet.server.workers.log_events import warnings_as_events
 from learnfleet.server.workers.protocol import RunRequest, StartState, WorkerBusy, WorkerStatus
+from learnfleet.server.workers.rank_log import logging_to, rank_log_path
 from learnfleet.server.workers.run import Run, execute, final_token
+from learnfleet.server.workers.stacks import all_stacks
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -81,12 +83,17 @@ class TrainWorker:
 
     def _execute(self, run: Run) -> None:
         holds, self._holds = self._holds, None
-        with run.reporting(), warnings_as_events(run.emit, run.request.attempt, run.rank):
-            learner = self._prepared(run.request, holds)
+        request = run.request
+        log = rank_log_path(Path(request.job_dir), request.attempt, run.rank)
+        with logging_to(log), run.reporting(), warnings_as_events(run.emit, request.attempt, run.rank):
+            place = request.resume_path or "its start"
+            _log.info("attempt %s at jobs/%s, process %s, from %s", request.attempt, request.job_id, os.getpid(), place)
+            learner = self._prepared(request, holds)
             # What callbacks write (the best model, tables) is the job's, and never goes into the data's folder.
-            learner.path = Path(run.request.job_dir)
+            learner.path = Path(request.job_dir)
             outcome = execute(learner, run)
-            self._holds = final_token(run.request, outcome)
+            self._holds = final_token(request, outcome)
+            _log.info("attempt %s %s", request.attempt, "was stopped" if outcome["stopped"] else "is done")
             run.done(outcome)
 
     def _prepared(self, request: RunRequest, holds: str | None) -> Learner:
@@ -129,6 +136,12 @@ class TrainWorker:
         run = self._run
         if run is not None and run.request.job_id == job_id:
             run.stop_requested.set()
+
+    def write_stacks(self, job_id: str) -> None:
+        """Write where each thread stands to the log of this job's run."""
+        run = self._run
+        if run is not None and run.request.job_id == job_id:
+            _log.warning("the threads of rank %s stand here:\n%s", run.rank, all_stacks())
 
     def ping(self) -> int:
         """This process's id."""

@@ -1,0 +1,45 @@
+"""What an attempt at a job is: its number, the state it starts from, what its workers are asked to do."""
+
+from __future__ import annotations
+
+from learnfleet.server.config import Config
+from learnfleet.server.domain import Job, TrainWork
+from learnfleet.server.scheduling.services import Services
+from learnfleet.server.store.rows import work_to_json
+from learnfleet.server.workers.protocol import ExamineRun, RunRequest, StartState, TrainRun, state_token
+from learnfleet.trainer import manifest
+from learnfleet.trainer.spec import stage_to_json
+
+
+def next_attempt(config: Config, job: Job) -> int:
+    """Checkpoints may be ahead of the store: a restored backup must not be fenced out by its own future."""
+    return max(job.attempt, manifest.newest_attempt(config.checkpoint_root(job.learner_id), job.id)) + 1
+
+
+def run_request(services: Services, job: Job) -> RunRequest:
+    """What all ranks are asked to do: the whole job, or what is left of it after its newest checkpoint."""
+    root = services.config.checkpoint_root(job.learner_id)
+    resume = manifest.newest_valid(root, job.id) if isinstance(job.work, TrainWork) else None
+    return RunRequest(
+        job.id,
+        job.attempt,
+        _run_of(job),
+        services.store.get_learner(job.learner_id).spec.to_json(),
+        _start_state(services, job),
+        str(resume.path) if resume else None,
+        str(root),
+        str(services.config.job_dir(job.learner_id, job.id)),
+    )
+
+
+def _run_of(job: Job) -> TrainRun | ExamineRun:
+    if isinstance(job.work, TrainWork):
+        return TrainRun(tuple(stage_to_json(stage) for stage in job.work.stages), job.work.checkpoint_policy)
+    return ExamineRun(work_to_json(job.work))
+
+
+def _start_state(services: Services, job: Job) -> StartState | None:
+    if job.start_checkpoint_id is None:
+        return None
+    found = services.store.get_checkpoint(job.learner_id, job.start_checkpoint_id)
+    return StartState(found.path, state_token(found.id, found.model_sha256, found.optimizer_sha256))

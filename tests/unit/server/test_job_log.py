@@ -1,0 +1,105 @@
+"""A job's log: what ranks write, gathered in an order that never changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+from learnfleet.server.scheduling.job_log import LOG_FILE, JobLog, read_entries
+from learnfleet.server.workers import rank_log
+from learnfleet.server.workers.rank_log import logging_to, rank_log_path
+from learnfleet.server.workers.stacks import all_stacks
+
+OURS = logging.getLogger("learnfleet.trainer.anything")
+OTHERS = logging.getLogger("somebody.else")
+
+
+def messages(folder: Path, after: int = 0) -> list[str]:
+    return [entry["message"] for entry in read_entries(folder / LOG_FILE, after)]
+
+
+def say(folder: Path, rank: int, *said: str, attempt: int = 1) -> None:
+    with logging_to(rank_log_path(folder, attempt, rank)):
+        for text in said:
+            OURS.info(text)
+
+
+def test_a_rank_writes_what_our_loggers_say_what_others_warn_of_and_tracebacks(tmp_path: Path) -> None:
+    with logging_to(rank_log_path(tmp_path, 1, 0)):
+        OURS.info("epoch %s", 1)
+        OTHERS.info("too much of it")
+        OTHERS.warning("careful")
+        warnings.warn("old", stacklevel=1)
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            OURS.exception("it failed")
+    OURS.info("afterwards")
+    lines = [json.loads(line) for line in rank_log_path(tmp_path, 1, 0).read_text().splitlines()]
+    assert [line["severity"] for line in lines] == ["info", "warning", "warning", "error"]
+    assert lines[0]["message"] == "epoch 1"
+    assert "old" in lines[2]["message"]
+    assert lines[3]["message"].startswith("it failed\nTraceback")
+    assert lines[3]["message"].endswith("ValueError: broken")
+
+
+def test_a_rank_that_says_too_much_still_says_why_it_fails(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(rank_log, "_MOST_LINES", 3)
+    with logging_to(rank_log_path(tmp_path, 1, 0)):
+        for number in range(10):
+            OURS.info("line %s", number)
+        OURS.error("the end")
+    lines = rank_log_path(tmp_path, 1, 0).read_text().splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["line 0", "line 1", "line 2", "the end"]
+
+
+def test_lines_of_all_ranks_are_gathered_once_and_by_their_times(tmp_path: Path) -> None:
+    log = JobLog(tmp_path)
+    say(tmp_path, 1, "first")
+    say(tmp_path, 0, "second")
+    assert log.collect(1, 2, at_once=True)
+    assert not log.collect(1, 2, at_once=True)
+    say(tmp_path, 1, "third")
+    assert log.collect(1, 2, at_once=True)
+    assert messages(tmp_path) == ["first", "second", "third"]
+    assert messages(tmp_path, after=2) == ["third"]
+
+
+def test_a_log_goes_on_where_another_server_left_it(tmp_path: Path) -> None:
+    say(tmp_path, 0, "one")
+    JobLog(tmp_path).collect(1, 1, at_once=True)
+    say(tmp_path, 0, "two")
+    say(tmp_path, 0, "three", attempt=2)
+    log = JobLog(tmp_path)
+    log.collect_all()
+    log.say(2, "error", "the attempt failed")
+    assert messages(tmp_path) == ["one", "two", "three", "the attempt failed"]
+    assert [entry["rank"] for entry in read_entries(tmp_path / LOG_FILE, 0)] == [0, 0, 0, -1]
+
+
+def test_a_line_in_the_making_is_gathered_when_it_is_whole(tmp_path: Path) -> None:
+    say(tmp_path, 0, "whole")
+    path = rank_log_path(tmp_path, 1, 0)
+    line = path.read_bytes()
+    path.write_bytes(line + line[:20])
+    log = JobLog(tmp_path)
+    log.collect(1, 1, at_once=True)
+    assert messages(tmp_path) == ["whole"]
+    path.write_bytes(line + line)
+    log.collect(1, 1, at_once=True)
+    assert messages(tmp_path) == ["whole", "whole"]
+
+
+def test_stacks_name_the_place_where_a_thread_stands() -> None:
+    from threading import Event, Thread
+
+    goes_on = Event()
+    thread = Thread(target=goes_on.wait, name="torch_0", daemon=True)
+    thread.start()
+    told = all_stacks()
+    goes_on.set()
+    thread.join()
+    assert told.startswith("thread torch_0:")
+    assert "wait" in told
