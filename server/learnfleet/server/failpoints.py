@@ -39,7 +39,11 @@ STORE_WRITES = (
     "next_generation",
     "put_group",
     "delete_group",
+    "set_wanted",
+    "delete_job",
 )
+# Those of servers that share a store.
+SHARED_STORE_WRITES = ("take_lease", "renew_lease", "give_back_lease", "tell")
 
 # What else lasts, or is told to others: between such a deed and its record the server may die.
 DEEDS = (
@@ -64,7 +68,8 @@ DEEDS = (
 
 def names() -> list[str]:
     """Every failpoint."""
-    return [f"store.{write}.{side}" for write in STORE_WRITES for side in ("before", "after")] + list(DEEDS)
+    writes = (*STORE_WRITES, *SHARED_STORE_WRITES)
+    return [f"store.{write}.{side}" for write in writes for side in ("before", "after")] + list(DEEDS)
 
 
 class InjectedFault(OSError):
