@@ -108,6 +108,15 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class SystemSample:
+    """What a worker and its machine are busy with."""
+
+    rank: int
+    node: str  # host name
+    values: dict[str, float]  # with units in their names, such as cpu_utilization_percentage
+
+
+@dataclass(frozen=True)
 class Unknown:
     """An event of a server that is newer than this client."""
 
@@ -123,6 +132,7 @@ Payload: TypeAlias = (
     | PictureDrawn
     | LogLine
     | LrFound
+    | SystemSample
     | Unknown
 )
 
@@ -166,6 +176,9 @@ def _payload(kind: str, message: job_pb2.Event) -> Payload:
         return PictureDrawn(message.picture_drawn.name, message.picture_drawn.media_type)
     if kind == "lr_found":
         return LrFound(LrFinding.from_proto(message.lr_found))
+    if kind == "system_sample":
+        sample = message.system_sample
+        return SystemSample(sample.rank, sample.node, dict(sample.values))
     if kind == "log":
         severity = job_pb2.LogLine.Severity.Name(message.log.severity)
         return LogLine(severity.removeprefix("SEVERITY_").lower(), message.log.message)

@@ -419,7 +419,7 @@ class TrackingRun(_message.Message):
     def __init__(self, tracking_uri: _Optional[str] = ..., experiment_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "time", "attempt", "state_changed", "data_read", "stage_started", "batch_finished", "epoch_finished", "checkpoint_saved", "bad_image", "picture_drawn", "log", "lr_found")
+    __slots__ = ("sequence", "time", "attempt", "state_changed", "data_read", "stage_started", "batch_finished", "epoch_finished", "checkpoint_saved", "bad_image", "picture_drawn", "log", "lr_found", "system_sample")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -433,6 +433,7 @@ class Event(_message.Message):
     PICTURE_DRAWN_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     LR_FOUND_FIELD_NUMBER: _ClassVar[int]
+    SYSTEM_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     time: _timestamp_pb2.Timestamp
     attempt: int
@@ -446,7 +447,8 @@ class Event(_message.Message):
     picture_drawn: PictureDrawn
     log: LogLine
     lr_found: LrFinding
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., data_read: _Optional[_Union[DataRead, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., batch_finished: _Optional[_Union[BatchFinished, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., checkpoint_saved: _Optional[_Union[CheckpointSaved, _Mapping]] = ..., bad_image: _Optional[_Union[BadImage, _Mapping]] = ..., picture_drawn: _Optional[_Union[PictureDrawn, _Mapping]] = ..., log: _Optional[_Union[LogLine, _Mapping]] = ..., lr_found: _Optional[_Union[LrFinding, _Mapping]] = ...) -> None: ...
+    system_sample: SystemSample
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., data_read: _Optional[_Union[DataRead, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., batch_finished: _Optional[_Union[BatchFinished, _Mapping]] = ..., epoch_finished: _Optional[_Union[EpochFinished, _Mapping]] = ..., checkpoint_saved: _Optional[_Union[CheckpointSaved, _Mapping]] = ..., bad_image: _Optional[_Union[BadImage, _Mapping]] = ..., picture_drawn: _Optional[_Union[PictureDrawn, _Mapping]] = ..., log: _Optional[_Union[LogLine, _Mapping]] = ..., lr_found: _Optional[_Union[LrFinding, _Mapping]] = ..., system_sample: _Optional[_Union[SystemSample, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
     __slots__ = ("state", "reason", "cause")
@@ -575,3 +577,20 @@ class LogLine(_message.Message):
     severity: LogLine.Severity
     message: str
     def __init__(self, severity: _Optional[_Union[LogLine.Severity, str]] = ..., message: _Optional[str] = ...) -> None: ...
+
+class SystemSample(_message.Message):
+    __slots__ = ("rank", "node", "values")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    node: str
+    values: _containers.ScalarMap[str, float]
+    def __init__(self, rank: _Optional[int] = ..., node: _Optional[str] = ..., values: _Optional[_Mapping[str, float]] = ...) -> None: ...

@@ -242,6 +242,10 @@ def _log(message: pb.Event, data: Json) -> None:
     message.log.CopyFrom(pb.LogLine(severity=SEVERITY_NUMBERS[data["severity"]], message=utf8(data["message"])))
 
 
+def _system(message: pb.Event, data: Json) -> None:
+    message.system_sample.CopyFrom(pb.SystemSample(rank=data["rank"], node=data["node"], values=data["values"]))
+
+
 _PAYLOADS: dict[str, Callable[[pb.Event, Json], None]] = {
     "state": _state,
     "data": _data,
@@ -253,4 +257,5 @@ _PAYLOADS: dict[str, Callable[[pb.Event, Json], None]] = {
     "picture": _picture,
     "log": _log,
     "lr_found": _lr_found,
+    "system": _system,
 }

@@ -29,6 +29,7 @@ def run_request(services: Services, job: Job) -> RunRequest:
         str(resume.path) if resume else None,
         str(root),
         str(services.config.job_dir(job.learner_id, job.id)),
+        services.config.system_metrics_every_s,
     )
 
 

@@ -74,6 +74,7 @@ class RunRequest:
     resume_path: str | None  # a checkpoint of an earlier attempt at this job
     checkpoint_root: str
     job_dir: str
+    system_metrics_every_s: float = 0.0  # 0: none
 
 
 @dataclass(frozen=True)
