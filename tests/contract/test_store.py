@@ -236,6 +236,14 @@ def test_pages_are_newest_first_complete_and_do_not_overlap(store: Store) -> Non
         store.list_jobs(Page(token="made-up"))
 
 
+def test_the_first_to_say_where_a_job_is_tracked_is_right(store: Store) -> None:
+    create(store)
+    first = {"tracking_uri": "http://here", "experiment_id": "1", "run_id": "a"}
+    store.set_tracking("one", first)
+    store.set_tracking("one", {**first, "run_id": "b"})
+    assert store.get_job("one").tracking == first
+
+
 def test_a_consumer_is_behind_until_its_cursor_has_caught_up_and_never_goes_back(store: Store) -> None:
     create(store)
     assert store.jobs_behind("mlflow") == ["one"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.mlflow_server import until
 
 from learnfleet.client import Client, ImageDataBunch, NotFoundError, RemoteLearner
 
@@ -87,8 +89,29 @@ def test_mlflow_holds_params_metrics_at_their_steps_pictures_the_checkpoint_and_
     rows = learn.recorder.rows
     assert [point.step for point in history] == [row.step for row in rows]
     assert [point.value for point in history] == pytest.approx([row.valid_loss for row in rows])
+    until(lambda: mlflow.get_run(run.run_id).info.status == "FINISHED")
+    until(lambda: len(mlflow.list_artifacts(run.run_id, "checkpoints")) == 1)
     artifacts = {item.path for item in mlflow.list_artifacts(run.run_id)}
-    assert {"checkpoint", "epochs.csv"} <= artifacts
+    assert {"checkpoints", "epochs.csv", "epochs.json", "pictures", "images"} <= artifacts
+    system = {name for name in mlflow.get_run(run.run_id).data.metrics if name.startswith("system/")}
+    assert {f"system/node_{rank}/cpu_utilization_percentage" for rank in (0, 1)} <= system
+    (data,) = mlflow.get_run(run.run_id).inputs.dataset_inputs
+    assert json.loads(data.dataset.profile)["classes"] == len(DIGITS)
+
+
+def test_a_model_version_links_its_run_and_says_what_it_is(client: Client, learn: RemoteLearner) -> None:
+    from mlflow.tracking import MlflowClient
+
+    first = learn.export("linked", aliases=["champion"])
+    second = learn.export("linked", aliases=["champion"])
+    run = learn.last_fit_job.wait_tracked(timeout=60)
+    mlflow = MlflowClient(run.tracking_uri)
+    champion = mlflow.get_model_version_by_alias("linked", "champion")
+    assert str(champion.version) == second.version
+    assert mlflow.get_model_version("linked", first.version).aliases == []
+    until(lambda: mlflow.get_run(champion.run_id).data.tags.get("learnfleet.model_version") == second.name)
+    assert champion.tags["learnfleet.learner"] == "learners/digits"
+    assert "valid_loss" in champion.description
 
 
 def test_saving_and_loading_goes_back_to_the_saved_state(learn: RemoteLearner, pictures: Path) -> None:

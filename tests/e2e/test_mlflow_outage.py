@@ -89,4 +89,5 @@ def test_training_goes_on_while_mlflow_is_away_and_every_point_arrives_once_and_
     histories = {name: direct.get_metric_history(run_id, name) for name in expected}
     assert {name: [(point.step, point.value) for point in found] for name, found in histories.items()} == expected
     assert all([p.timestamp for p in found] == sorted(p.timestamp for p in found) for found in histories.values())
-    assert {"checkpoint", "epochs.csv"} <= {item.path for item in direct.list_artifacts(run_id)}
+    until(lambda: len(direct.list_artifacts(run_id, "checkpoints")) == 1)
+    assert {"checkpoints", "epochs.csv"} <= {item.path for item in direct.list_artifacts(run_id)}

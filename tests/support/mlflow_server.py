@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from learnfleet.server.tracking.mlflow_client import SAFE
+
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.1
 _RESET = struct.pack("ii", 1, 0)  # close with RST
@@ -50,7 +52,7 @@ class MlflowServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                env={**os.environ, **SAFE, "MLFLOW_DISABLE_TELEMETRY": "true"},
             )
         until(self._answers, _START_TIMEOUT_S)
 

@@ -69,6 +69,9 @@ def serve(
     system_metrics_every_s: Annotated[
         float, typer.Option(min=0, help="How often workers measure CPU, memory and GPU; 0: never.")
     ] = 10.0,
+    mlflow_checkpoint_max_mb: Annotated[
+        float, typer.Option(min=0, help="Larger checkpoints are not sent to MLflow; 0: none is.")
+    ] = 2000.0,
 ) -> None:
     """Run a control server until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -94,6 +97,7 @@ def serve(
         max_queued=max_queued,
         upload_max_bytes=upload_max_bytes,
         system_metrics_every_s=system_metrics_every_s,
+        mlflow_checkpoint_max_mb=mlflow_checkpoint_max_mb,
     )
     try:
         asyncio.run(run_server(config, port_file))

@@ -159,7 +159,7 @@ class Store(ABC):
 
     @abstractmethod
     def set_tracking(self, job_id: str, tracking: Json) -> None:
-        """Write where the tracking server holds the job."""
+        """Write where the tracking server holds the job, unless that is known: the first to say so is right."""
 
     # -- events
 

@@ -166,7 +166,8 @@ class SqlStore(SqlBase):
     def set_tracking(self, job_id: str, tracking: Json) -> None:
         with self._writing("set_tracking") as connection:
             here = schema.jobs.c.id == job_id
-            connection.execute(update(schema.jobs).where(here).values(tracking=json.dumps(tracking)))
+            first = schema.jobs.c.tracking.is_(None)
+            connection.execute(update(schema.jobs).where(here, first).values(tracking=json.dumps(tracking)))
 
     # -- events
 

@@ -35,6 +35,11 @@ class Backlog:
         self._not_before_s.pop(job_id, None)
         self._pause_s.pop(job_id, None)
 
+    def later(self, job_id: str, at_s: float) -> None:
+        """All is well, and there is more to do at that time."""
+        self._pause_s.pop(job_id, None)
+        self._not_before_s[job_id] = at_s
+
     def failed(self, job_id: str, now_s: float) -> float:
         """The pause before the job is tried again: twice the one before."""
         pause_s = min(self._pause_s.get(job_id, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)

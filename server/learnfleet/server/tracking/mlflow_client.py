@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "learnfleet"
+# For every process of ours that has MLflow in it: no model may bring code along, and no server runs what it is sent.
+SAFE = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the exporter tries again by itself
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # s without a byte
+}
 Connect: TypeAlias = "Callable[[Config], MlflowClient]"
 
 
@@ -23,10 +31,9 @@ class ExperimentDeleted(RuntimeError):
 @cache
 def mlflow_client(config: Config) -> MlflowClient:
     """A client of the configured tracking server and registry. Blocks on its first call; from any thread."""
-    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the exporter tries again by itself
+    os.environ.update(SAFE)
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     config.artifact_root.mkdir(parents=True, exist_ok=True)
     from mlflow.tracking import MlflowClient
 

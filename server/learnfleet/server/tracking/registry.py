@@ -8,13 +8,15 @@ import tempfile
 from pathlib import Path
 from threading import Lock
 
+from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, Job
 from learnfleet.server.errors import NotFound
 from learnfleet.server.names import ModelRef
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.mlflow_client import mlflow_client
-from learnfleet.server.tracking.runs import JOB_TAG, Runs
+from learnfleet.server.tracking.params import made_of
+from learnfleet.server.tracking.runs import JOB_TAG, LEARNER_TAG, Runs
 from learnfleet.trainer import manifest
 
 _LOADER = "learnfleet.trainer.mlflow_loader"
@@ -35,7 +37,7 @@ class ModelRegistry:
         """The number of the job's version, made on the first call."""
         client = mlflow_client(self._config)
         with self._lock:
-            self._ensure_model(work.model_id)
+            self._ensure_model(work.model_id, job)
             version = self._version_of(job, work.model_id) or self._create(job, export, work.model_id)
             for alias in work.aliases:
                 client.set_registered_model_alias(work.model_id, alias, version)
@@ -45,11 +47,15 @@ class ModelRegistry:
         """Take a version back; the files of its run stay."""
         mlflow_client(self._config).delete_model_version(model_id, version)
 
-    def _ensure_model(self, model_id: str) -> None:
+    def _ensure_model(self, model_id: str, job: Job) -> None:
+        """Made with the first of its versions. What somebody has since written on its page stays."""
         from mlflow.exceptions import MlflowException
 
+        spec = self._store.get_learner(job.learner_id).spec
+        tags = {LEARNER_TAG: f"learners/{job.learner_id}", "learnfleet.architecture": spec.architecture}
+        note = f"Exports of learnfleet learners; the first was of `learners/{job.learner_id}`."
         try:
-            mlflow_client(self._config).create_registered_model(model_id)
+            mlflow_client(self._config).create_registered_model(model_id, tags, note)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -74,8 +80,29 @@ class ModelRegistry:
             )
             client.log_artifacts(run_id, str(model), _MODEL)
         source = f"{client.get_run(run_id).info.artifact_uri}/{_MODEL}"
-        tags = {JOB_TAG: f"jobs/{job.id}", "learnfleet.learner": f"learners/{job.learner_id}"}
-        return str(client.create_model_version(model_id, source, run_id, tags=tags).version)
+        tags, note = self._described(job)
+        return str(client.create_model_version(model_id, source, run_id, tags=tags, description=note).version)
+
+    def _described(self, job: Job) -> tuple[dict[str, str], str]:
+        """Tags and description of the job's version: whose it is, and how good that state was."""
+        learner = self._store.get_learner(job.learner_id)
+        tags = {JOB_TAG: f"jobs/{job.id}", LEARNER_TAG: f"learners/{learner.id}"}
+        lines = [f"Export of `learners/{learner.id}` by `jobs/{job.id}`: {made_of(learner.spec)}."]
+        if job.start_checkpoint_id is not None:
+            name = names.checkpoint_name(learner.id, job.start_checkpoint_id)
+            checkpoint = self._store.get_checkpoint(learner.id, job.start_checkpoint_id)
+            tags |= {"learnfleet.checkpoint": name, "learnfleet.model_sha256": checkpoint.model_sha256}
+            lines.append(f"State `{name}`: epoch {checkpoint.epoch}, step {checkpoint.step}.")
+            lines += [f"- {metric}: {value:.6g}" for metric, value in self._metrics_of(checkpoint.id).items()]
+        return tags, "\n".join(lines)
+
+    def _metrics_of(self, checkpoint_id: str) -> dict[str, float]:
+        """Of the job that the state is the result of, if it is: such a checkpoint has the job's id."""
+        try:
+            result = self._store.get_job(checkpoint_id).result or {}
+        except NotFound:
+            return {}
+        return {name: value for name, value in (result.get("metrics") or {}).items() if value is not None}
 
     def resolve(self, ref: ModelRef) -> tuple[Path, str]:
         """(export folder, `models/{model}/versions/{version}`). Raises NotFound."""

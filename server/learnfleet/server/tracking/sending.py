@@ -45,6 +45,9 @@ class RunWriter:
         self._job_name = job_name
         self._refused: dict[str, str] = {}  # what -> why
         self._is_noted = True
+        self._tags: dict[str, str] = {}  # as last sent
+        self._status = ""  # likewise; "": nobody knows what it is
+        self._once: set[str] = set()
 
     def metrics(self, metrics: Sequence[Metric]) -> None:
         fresh = [metric for metric in metrics if f"metric {metric.key}" not in self._refused]
@@ -65,6 +68,24 @@ class RunWriter:
                 for param in some:
                     one = [param]
                     self.attempt(f"param {param.key}", partial(self.client.log_batch, self.run_id, params=one))
+
+    def tag(self, key: str, value: str) -> None:
+        """Set a tag, unless it is as it was last set here."""
+        if self._tags.get(key) != value:
+            self.attempt(f"tag {key}", partial(self.client.set_tag, self.run_id, key, value))
+            self._tags[key] = value
+
+    def status(self, status: str) -> None:
+        """Say how an unfinished run stands, likewise."""
+        if self._status != status:
+            self.attempt(f"status {status}", partial(self.client.update_run, self.run_id, status=status))
+            self._status = status
+
+    def once(self, what: str, send: Callable[[], object]) -> None:
+        """As `attempt`, unless it was sent here before."""
+        if what not in self._once:
+            self.attempt(what, send)
+            self._once.add(what)
 
     def attempt(self, what: str, send: Callable[[], object]) -> None:
         """Send `what`, or leave it behind."""

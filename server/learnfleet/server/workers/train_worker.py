@@ -20,11 +20,8 @@ from learnfleet.server.workers.log_events import warnings_as_events
 from learnfleet.server.workers.protocol import RunRequest, StartState, WorkerBusy, WorkerStatus
 from learnfleet.server.workers.rank_log import logging_to, rank_log_path
 from learnfleet.server.workers.run import Run, execute, final_token
-            learner.path = Path(request.job_dir)
-            with samples_as_events(run.emit, self._sampling(request), learner.path):
-                outcome = execute(learner, run)
-            self._holds = final_token(request, outcome)
-            _log.info("attempt %s %s", request.attempt, "was stopped" if outcome["stopped"] else "is done")
+from learnfleet.server.workers.stacks import all_stacks
+from learnfleet.server.workers.system_samples import Sampling, samples_as_events
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -94,17 +91,11 @@ class TrainWorker:
             _log.info("attempt %s at jobs/%s, process %s, from %s", request.attempt, request.job_id, os.getpid(), place)
             learner = self._prepared(request, holds)
             # What callbacks write (the best model, tables) is the job's, and never goes into the data's folder.
-<<<<<<< HEAD
             learner.path = Path(request.job_dir)
-            outcome = execute(learner, run)
+            with samples_as_events(run.emit, self._sampling(request), learner.path):
+                outcome = execute(learner, run)
             self._holds = final_token(request, outcome)
             _log.info("attempt %s %s", request.attempt, "was stopped" if outcome["stopped"] else "is done")
-=======
-            learner.path = Path(run.request.job_dir)
-            with samples_as_events(run.emit, self._sampling(run.request), learner.path):
-                outcome = execute(learner, run)
-            self._holds = final_token(run.request, outcome)
->>>>>>> 7467452 (workers: tell what their machines are busy with)
             run.done(outcome)
 
     def _sampling(self, request: RunRequest) -> Sampling:
