@@ -11,6 +11,8 @@ import pytest
 from support.mlflow_server import until
 
 from learnfleet.server.workers import system_samples
+from learnfleet.server.workers.protocol import ExamineRun, RunRequest
+from learnfleet.server.workers.run import Run
 from learnfleet.server.workers.system_samples import Meter, Sampling, samples_as_events
 
 ALWAYS = {
@@ -92,3 +94,12 @@ def test_samples_are_events_while_the_job_runs_and_none_afterwards(
 def test_the_more_workers_a_job_has_the_less_often_each_is_asked() -> None:
     assert Sampling(10.0, 0, world_size=2, attempt=1).interval_s == 10.0
     assert Sampling(10.0, 0, world_size=512, attempt=1).interval_s == 512.0
+
+
+def test_a_worker_that_hangs_is_measured_and_hangs_all_the_same(tmp_path: Path) -> None:
+    run = Run(RunRequest("job", 1, ExamineRun({}), {}, None, None, str(tmp_path), str(tmp_path)), rank=0)
+    beats = run.status(0).beats
+    run.emit("system/1/0/1", "system", {"rank": 0, "node": "here", "values": {}})
+    assert run.status(0).beats == beats
+    run.emit("data", "data", {"classes": [], "counts": {}})
+    assert run.status(0).beats > beats

@@ -112,6 +112,8 @@ class JobExport:
             writer.tag("learnfleet.state", str(job.state))
             writer.tag("learnfleet.reason", job.reason)
             writer.tag("learnfleet.attempt", str(job.attempt))
+            if job.cause is not None:
+                writer.tag("learnfleet.cause", str(job.cause))
         if not job.state.final:
             writer.status("SCHEDULED" if job.state in _WAITS else "RUNNING")
 
