@@ -81,11 +81,16 @@ def test_watchers_of_a_job_share_what_is_read_of_it(server: RunningServer, monke
     assert len(reads) < 20  # 6 if all of them come before the first has gone
 
 
-def test_more_watchers_than_streams_fit_on_a_connection_go_on_beside_other_calls(server: RunningServer) -> None:
+def test_hundreds_watch_on_one_connection(server: RunningServer) -> None:
+    """All 300 are open at a time on one connection: gRPC's usual limit is 100, beyond which calls wait unseen."""
     name = put_job(server.store, "one")
+    crowd = Crowd(watchers=300, channels=1)
 
     async def main() -> list[str]:
-        watching = asyncio.create_task(watch_all(server.address, {name: 100}, Crowd(watchers=150, channels=1)))
+        watching = asyncio.create_task(watch_all(server.address, {name: 100}, crowd))
+        async with asyncio.timeout(20):
+            while server.hub.watchers("one") < crowd.watchers:
+                await asyncio.sleep(0.01)
         await asyncio.to_thread(write_log, server.store, ["one"], 100, server.notify)
         return await watching
 

@@ -41,7 +41,7 @@ def test_a_watch_goes_on_without_loss_or_repeat_when_the_connection_is_reset(
         for event in client.job(name).watch():
             events.append(event)
             if break_off_at(event.sequence):
-                assert proxy.reset() == 1
+                proxy.reset()
         assert proxy.connections > 1
     writing.join()
     _is_whole(name, events)

@@ -47,8 +47,9 @@ class EventHub:
         """Jobs that somebody watches."""
         return list(self._watchers)
 
-    def is_watched(self, job_id: str) -> bool:
-        return job_id in self._watchers
+    def watchers(self, job_id: str) -> int:
+        """How many watch a job."""
+        return self._watchers.get(job_id, 0)
 
     def ticket(self, job_id: str) -> asyncio.Event:
         """Take it before reading the store and wait on it after: a notification in between is not lost."""

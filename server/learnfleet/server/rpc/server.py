@@ -34,7 +34,8 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_concurrent_streams", 100),
+    # Of one connection; further calls on it would wait in the client without a word. An open watch takes about 20 KiB.
+    ("grpc.max_concurrent_streams", 1000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 2),
     ("grpc.keepalive_time_ms", 60_000),

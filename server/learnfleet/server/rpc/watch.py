@@ -63,7 +63,7 @@ class Watch:
 
     def _tidy(self, job_id: str) -> None:
         """Keep nothing for watchers who have gone."""
-        if not self._hub.is_watched(job_id):
+        if not self._hub.watchers(job_id):
             self._batches.drop(job_id)
         if self._polling is not None and not self._hub.watched():
             self._polling.cancel()

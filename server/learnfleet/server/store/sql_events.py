@@ -81,7 +81,7 @@ def last_sequences(connection: Connection, job_ids: Sequence[str]) -> dict[str, 
     for start in range(0, len(job_ids), _IDS_A_QUERY):
         some = job_ids[start : start + _IDS_A_QUERY]
         query = select(jobs.c.id, jobs.c.last_sequence).where(jobs.c.id.in_(some))
-        found |= dict(connection.execute(query).tuples().all())
+        found |= {row.id: row.last_sequence for row in connection.execute(query)}
     return found
 
 
