@@ -138,9 +138,9 @@ def measure(case: str, crowd: Crowd, args: argparse.Namespace, pool: ProcessPool
         print(fault)
     deliveries = crowd.watchers * args.events / args.jobs
     return [
-        row_of(case, "server's memory grows by", "MiB", [one.grown_mib for one in found]),
+        row_of(case, "server grows by", "MiB", [one.grown_mib for one in found]),
         row_of(case, "delivered", "events/s", [deliveries / one.seconds for one in found]),
-        row_of(case, "lost, repeated, out of order", "events", [len(one.faults) for one in found]),
+        row_of(case, "wrong (lost, repeated, ...)", "events", [len(one.faults) for one in found]),
     ]
 
 

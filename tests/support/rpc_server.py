@@ -182,12 +182,14 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running_server(folder: Path, root: Path) -> Iterator[RunningServer]:
-    """A server on a free port whose data root is `root`."""
+def running_server(
+    folder: Path, root: Path, *, store: SqlStore | None = None, runtime: FakeRuntime | None = None
+) -> Iterator[RunningServer]:
+    """A server on a free port whose data root is `root`; `store` and `runtime` replace its own."""
     config = Config(folder / "data", listen="127.0.0.1:0", data_roots=(root,))
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    store = SqlStore(config.store_url)
-    runtime, hub = FakeRuntime(store), EventHub()
+    store = store or SqlStore(config.store_url)
+    runtime, hub = runtime or FakeRuntime(store), EventHub()
     loop = asyncio.new_event_loop()
     started: Future[int] = Future()
     stop = asyncio.Event()
