@@ -244,6 +244,20 @@ def test_the_first_to_say_where_a_job_is_tracked_is_right(store: Store) -> None:
     assert store.get_job("one").tracking == first
 
 
+def test_the_active_job_of_a_learner_is_its_oldest_at_work_else_its_oldest_queued(store: Store) -> None:
+    create(store, a_job("job-0"))
+    for number in range(1, 4):
+        create(store, a_job(f"job-{number}"), new_learner=False)
+    store.create_job(a_job("other", "birds"), learner=a_learner("birds"), fingerprint="f")
+    assert store.active_jobs(["pets", "birds", "nobody"]) == {"pets": "job-0", "birds": "other"}
+    for number in (3, 2):
+        store.transition(f"job-{number}", JobState.STARTING)
+    assert store.active_jobs(["pets"]) == {"pets": "job-2"}
+    for number in range(4):
+        store.transition(f"job-{number}", JobState.FAILED)
+    assert store.active_jobs(["pets", "birds"]) == {"birds": "other"}
+
+
 def test_a_consumer_is_behind_until_its_cursor_has_caught_up_and_never_goes_back(store: Store) -> None:
     create(store)
     assert store.jobs_behind("mlflow") == ["one"]
@@ -294,6 +308,8 @@ def test_checkpoints_of_a_learner_are_listed_newest_first(store: Store) -> None:
     for checkpoint in made:
         store.put_checkpoint(checkpoint)
         store.put_checkpoint(checkpoint)
+    asked = [("pets", "c10"), ("pets", "c20"), ("pets", "c30"), ("birds", "c10")] * 200
+    assert store.get_checkpoints(asked) == {("pets", one.id): one for one in made}
     assert store.list_checkpoints("pets") == made[::-1]
     assert store.list_checkpoints("birds") == []
     with pytest.raises(NotFound):

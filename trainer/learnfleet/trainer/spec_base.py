@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from dataclasses import dataclass, field
@@ -20,12 +21,18 @@ class Spec:
 
     @classmethod
     def from_json(cls, value: Json) -> Self:
-        hints = typing.get_type_hints(cls)
-        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(value) - names)
+        hints = _hints(cls)
+        unknown = sorted(value.keys() - hints.keys())
         if unknown:
-            raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(sorted(names))}")
+            raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(sorted(hints))}")
         return cls(**{name: _load(hints[name], item) for name, item in value.items()})
+
+
+@functools.cache
+def _hints(spec: type[Spec]) -> dict[str, Any]:
+    """Types of its fields. To find them takes longer than all the rest, and a queue has thousands of specifications."""
+    hints = typing.get_type_hints(spec)
+    return {f.name: hints[f.name] for f in dataclasses.fields(spec)}  # type: ignore[arg-type]
 
 
 def _dump(value: object) -> Any:

@@ -17,11 +17,11 @@ from learnfleet.server.errors import NotFound
 from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
-from learnfleet.server.rpc.reading import job_message
+from learnfleet.server.rpc.reading import job_message, job_messages
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.rpc.write_job import JOB_KINDS, JOB_STATES
-from learnfleet.server.store.base import JobFilter, Store
+from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.server.workers.run import INTERPRETATION_DIR, PICTURES_DIR
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import job_service_pb2 as pb
@@ -61,9 +61,11 @@ class JobServicer:
         assert page is not None
         states = tuple(_STATES[state] for state in request.states)
         where = JobFilter(learner_id, states, tuple(_KINDS[kind] for kind in request.kinds))
-        jobs, token = await asyncio.to_thread(self.store.list_jobs, page, where)
-        messages = [await job_message(self.store, job) for job in jobs]
-        return pb.ListJobsResponse(jobs=messages, next_page_token=token)
+        return await asyncio.to_thread(self._page, page, where)
+
+    def _page(self, page: Page, where: JobFilter) -> pb.ListJobsResponse:
+        jobs, token = self.store.list_jobs(page, where)
+        return pb.ListJobsResponse(jobs=job_messages(self.store, jobs), next_page_token=token)
 
     def watch_job(self, request: pb.WatchJobRequest) -> AsyncGenerator[bytes, None]:
         return self.watch.messages(request)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
-from learnfleet.server.domain import Job, JobState, Learner, Resources
-from learnfleet.server.errors import FailedPrecondition, NotFound
+from learnfleet.server.domain import Job, Learner, Resources
+from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.write_job import job_to_proto, learner_to_proto
 from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.v1 import job_pb2, learner_pb2
-
-_ACTIVE = tuple(state for state in JobState if not state.final)
 
 
 def fingerprint(request: Message) -> str:
@@ -27,27 +26,40 @@ def fingerprint(request: Message) -> str:
 
 async def job_message(store: Store, job: Job) -> job_pb2.Job:
     """A job with the checkpoint that its result names."""
-    checkpoint_id = (job.result or {}).get("checkpoint_id")
-    if checkpoint_id is None:
+    if _checkpoint_of(job) is None:
         return job_to_proto(job)
-    try:
-        checkpoint = await asyncio.to_thread(store.get_checkpoint, job.learner_id, checkpoint_id)
-    except NotFound:
-        checkpoint = None
-    return job_to_proto(job, checkpoint)
+    return (await asyncio.to_thread(job_messages, store, [job]))[0]
+
+
+def job_messages(store: Store, jobs: Sequence[Job]) -> list[job_pb2.Job]:
+    """As `job_message`, with one read for all. Blocks."""
+    named = [name for job in jobs if (name := _checkpoint_of(job)) is not None]
+    checkpoints = store.get_checkpoints(named) if named else {}
+    return [job_to_proto(job, checkpoints.get(_checkpoint_of(job) or ("", ""))) for job in jobs]
+
+
+def _checkpoint_of(job: Job) -> tuple[str, str] | None:
+    checkpoint_id = (job.result or {}).get("checkpoint_id")
+    return None if checkpoint_id is None else (job.learner_id, checkpoint_id)
 
 
 async def learner_message(store: Store, runtime: Runtime, learner: Learner) -> learner_pb2.Learner:
     """A learner with what is being done to it."""
-    active = await asyncio.to_thread(active_job, store, learner.id)
-    return learner_to_proto(learner, warm=await runtime.is_warm(learner.id), active_job=active.id if active else None)
+    return (await learner_messages(store, runtime, [learner]))[0]
 
 
-def active_job(store: Store, learner_id: str) -> Job | None:
-    """The oldest unfinished job of a learner that has left the queue, else the oldest queued one."""
-    jobs, _ = store.list_jobs(Page(limit=1000), JobFilter(learner_id, _ACTIVE))
-    oldest_first = sorted(jobs, key=lambda job: (job.state is JobState.QUEUED, job.created_at))
-    return oldest_first[0] if oldest_first else None
+async def learner_messages(store: Store, runtime: Runtime, learners: Sequence[Learner]) -> list[learner_pb2.Learner]:
+    """As `learner_message`, with one read for all."""
+    active = await asyncio.to_thread(store.active_jobs, [learner.id for learner in learners])
+    return [
+        learner_to_proto(learner, warm=await runtime.is_warm(learner.id), active_job=active.get(learner.id))
+        for learner in learners
+    ]
+
+
+def active_job(store: Store, learner_id: str) -> str | None:
+    """The id of a learner's oldest unfinished job that has left the queue, else of its oldest queued one."""
+    return store.active_jobs([learner_id]).get(learner_id)
 
 
 def last_resources(store: Store, learner_id: str) -> Resources:

@@ -25,7 +25,7 @@ from learnfleet.server.rpc.read_job import (
 )
 from learnfleet.server.rpc.read_stage import read_stages
 from learnfleet.server.rpc.read_terms import read_terms
-from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, require_trained
+from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, learner_messages, require_trained
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import checkpoint_to_proto
@@ -91,7 +91,7 @@ class TrainingServicer:
     async def list_learners(self, request: pb.ListLearnersRequest) -> pb.ListLearnersResponse:
         page = read_page(request.page_size, request.page_token)
         learners, token = await asyncio.to_thread(self.store.list_learners, page)
-        messages = [await learner_message(self.store, self.runtime, learner) for learner in learners]
+        messages = await learner_messages(self.store, self.runtime, learners)
         return pb.ListLearnersResponse(learners=messages, next_page_token=token)
 
     async def save(self, request: pb.SaveRequest) -> learner_pb2.Checkpoint:
@@ -132,7 +132,7 @@ class TrainingServicer:
         busy = active_job(self.store, learner_id)
         if busy is not None:
             name = f"learners/{learner_id}"
-            raise FailedPrecondition(name, f"jobs/{busy.id} is working on {name}; wait for it or cancel it")
+            raise FailedPrecondition(name, f"jobs/{busy} is working on {name}; wait for it or cancel it")
 
     async def export(self, request: pb.ExportRequest) -> job_pb2.Job:
         found = Violations()

@@ -95,6 +95,10 @@ class Store(ABC):
         """Raises NotFound."""
 
     @abstractmethod
+    def get_checkpoints(self, ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Checkpoint]:
+        """By (learner_id, id). Those that do not exist are left out."""
+
+    @abstractmethod
     def list_checkpoints(self, learner_id: str) -> list[Checkpoint]:
         """All of a learner that have a name, newest first. Raises NotFound for the learner."""
 
@@ -107,6 +111,10 @@ class Store(ABC):
     @abstractmethod
     def list_jobs(self, page: Page, where: JobFilter = JobFilter()) -> tuple[list[Job], str]:
         """A page and the next page's token ("" on the last). Raises InvalidArgument for a bad token."""
+
+    @abstractmethod
+    def active_jobs(self, learner_ids: Sequence[str]) -> dict[str, str]:
+        """By learner, the id of its oldest unfinished job that has left the queue, else of its oldest queued one."""
 
     @abstractmethod
     def unfinished_jobs(self) -> list[JobBrief]:

@@ -27,9 +27,10 @@ from learnfleet.server.store.base import JobFilter, LogPage, Page
 from learnfleet.server.store.notices import Topic
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
 from learnfleet.server.store.sql_base import SqlBase
-from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, write_checkpoint
+from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, find_checkpoints, write_checkpoint
 from learnfleet.server.store.sql_events import append, last_sequences, log_page
 from learnfleet.server.store.sql_jobs import (
+    active,
     by_request_id,
     delete_rows,
     find_job,
@@ -93,6 +94,10 @@ class SqlStore(SqlBase):
         with self._reading() as connection:
             return find_checkpoint(connection, learner_id, checkpoint_id)
 
+    def get_checkpoints(self, ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Checkpoint]:
+        with self._reading() as connection:
+            return find_checkpoints(connection, ids)
+
     def list_checkpoints(self, learner_id: str) -> list[Checkpoint]:
         with self._reading() as connection:
             find_learner(connection, learner_id)
@@ -116,6 +121,10 @@ class SqlStore(SqlBase):
             query = query.where(schema.jobs.c.tenant == where.tenant)
         rows, token = self._page(query, schema.jobs, page)
         return [job_of(row) for row in rows], token
+
+    def active_jobs(self, learner_ids: Sequence[str]) -> dict[str, str]:
+        with self._reading() as connection:
+            return active(connection, learner_ids)
 
     def unfinished_jobs(self) -> list[JobBrief]:
         with self._reading() as connection:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from learnfleet.server.domain import Job, JobBrief, JobState, Wanted
 from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound
@@ -20,6 +20,7 @@ _BRIEF = (
     *("created_at", "tenant", "priority", "wanted", "attempt", "workers", "deadline"),
 )
 _VERBS = {Wanted.RUN: "resume", Wanted.PAUSE: "pause", Wanted.CANCEL: "cancel"}
+_IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
 _WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
@@ -51,6 +52,20 @@ def unfinished(connection: Connection) -> list[JobBrief]:
     table = schema.jobs.c
     query = select(*(table[name] for name in _BRIEF)).where(table.state.in_(_UNFINISHED)).order_by(table.number)
     return [brief_of(row) for row in connection.execute(query).mappings()]
+
+
+def active(connection: Connection, learner_ids: Sequence[str]) -> dict[str, str]:
+    """`Store.active_jobs`. Of each learner one row, as hundreds may wait for it."""
+    table = schema.jobs.c
+    found: dict[str, str] = {}
+    for state in (table.state != str(JobState.QUEUED), table.state == str(JobState.QUEUED)):
+        for start in range(0, len(learner_ids), _IDS_A_QUERY):
+            some = [name for name in learner_ids[start : start + _IDS_A_QUERY] if name not in found]
+            where = (table.learner_id.in_(some), table.state.in_(_UNFINISHED), state)
+            oldest = select(func.min(table.number)).where(*where).group_by(table.learner_id)
+            query = select(table.learner_id, table.id).where(table.number.in_(oldest))
+            found |= {row.learner_id: row.id for row in connection.execute(query)}
+    return found
 
 
 def delete_rows(connection: Connection, job: Job) -> None:
