@@ -21,7 +21,7 @@ class Spec:
 
     @classmethod
     def from_json(cls, value: Json) -> Self:
-        hints = _hints(cls)
+        hints = _hints(cls)  # type: ignore[arg-type]  # a class can be hashed, whatever its instances can
         unknown = sorted(value.keys() - hints.keys())
         if unknown:
             raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(sorted(hints))}")
