@@ -14,7 +14,7 @@ from support.fake_cluster import NOW, FakeCluster
 from support.postgres import PostgresServer
 
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Job, JobKind, JobState, Learner, Resources, ShowWork
+from learnfleet.server.domain import Job, JobKind, JobState, Learner, Resources, ShowWork, Wanted
 from learnfleet.server.errors import StoreUnavailable
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.base import Store
@@ -130,6 +130,14 @@ def test_a_job_that_one_server_takes_is_run_by_the_one_that_schedules(servers: t
     until(lambda: two.store.get_job("job").state is JobState.SUCCEEDED)
     assert two.cluster.groups == []
     assert "job" in two.heard  # its watchers there need not wait
+
+
+def test_a_job_is_cancelled_through_a_server_that_does_not_schedule(servers: tuple[Server, Server]) -> None:
+    one, two = servers
+    two.queue("job")
+    assert one.cluster.started.wait(_TIMEOUT_S)
+    asyncio.run(two.runtime.ask("job", Wanted.CANCEL))
+    until(lambda: two.store.get_job("job").state is JobState.CANCELLED)
 
 
 def test_workers_are_given_up_through_a_server_that_does_not_schedule(servers: tuple[Server, Server]) -> None:
