@@ -72,14 +72,18 @@ class Watch:
     async def _poll(self) -> None:
         """Look for events of all watched jobs that nobody has told this process of, with one query for all."""
         known: dict[str, int] = {}
+        is_blind = False
         while True:
             await asyncio.sleep(self.POLL_S)
             watched = self._hub.watched()
             try:
                 now = await self._calls.run(self._store.last_sequences, watched)
             except Exception:
-                _log.warning("watched jobs could not be looked at; trying again", exc_info=True)
+                if not is_blind:
+                    _log.warning("watched jobs cannot be looked at; trying again", exc_info=True)
+                is_blind = True
                 continue
+            is_blind = False
             for job_id in watched:
                 if job_id not in known or now.get(job_id) != known[job_id]:  # deleted ones have none
                     self._hub.notify(job_id)

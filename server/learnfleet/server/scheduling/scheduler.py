@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Wanted
-from learnfleet.server.errors import Unavailable
+from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
 from learnfleet.server.scheduling.policy import Admission, admit, is_orphaned, is_waiting, needs_workers
@@ -104,6 +104,9 @@ class Scheduler:
             try:
                 self._adopt_groups()
                 self._tick()
+            except StoreUnavailable as error:
+                if not self.services.deposed.is_set():
+                    _log.error("the queue cannot be read: %s", error)
             except Unavailable as error:
                 _log.error("no job can run: %s", error)
                 self._say_to_all(str(error))
