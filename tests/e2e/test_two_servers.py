@@ -150,3 +150,39 @@ def test_running_workers_are_taken_over_from_a_server_on_the_same_ray(
     assert (job.state, job.attempt) == ("SUCCEEDED", 1)  # on the workers it had
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert [event.payload.epoch for event in events if event.kind == "epoch_finished"] == list(range(EPOCHS))
+
+
+@pytest.mark.slow
+def test_when_the_database_fails_over_a_job_goes_on_with_the_workers_it_has(tmp_path: Path, pictures: Path) -> None:
+    database = PostgresServer()
+    database.start()
+    made = Pair(database.url(), tmp_path / "data", pictures)
+    try:
+        server = made.add("one")
+        with Client.connect(server.address) as client:
+            job = a_job(client, "patient")
+            watcher = Watcher(client.job(job.name))
+            for event in job.watch():
+                if event.kind == "batch_finished":
+                    break
+            database.kill()
+            until_logged(server, "this server schedules no longer")
+            database.start()
+            job.wait()
+            watcher.join(60)
+            everything = list(job.watch())
+    finally:
+        for server in made.servers:
+            stop_server(server)
+        database.remove()
+    assert (job.state, job.attempt) == ("SUCCEEDED", 1)
+    assert watcher.events == everything
+    assert [event.sequence for event in everything] == list(range(1, len(everything) + 1))
+    assert [event.payload.epoch for event in everything if event.kind == "epoch_finished"] == list(range(EPOCHS))
+
+
+def until_logged(server: LocalServer, words: str, timeout_s: float = 60.0) -> None:
+    until_s = time.monotonic() + timeout_s
+    while words not in server.log.read_text():
+        assert time.monotonic() < until_s, f"no '{words}' in {server.log}"
+        time.sleep(0.05)

@@ -54,6 +54,7 @@ def connect_arguments(url: URL) -> dict[str, str | int]:
 def lock_schema(connection: Connection) -> None:
     """Until the transaction ends, nobody else changes tables: two servers may start together."""
     connection.execute(text("SET LOCAL lock_timeout = '120s'"))
+    connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a migration nobody knows how long it takes
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
 
