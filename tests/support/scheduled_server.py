@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import insert
 from support.fake_cluster import FakeCluster, Fleet
 from support.rpc_server import FakeRuntime, RunningServer, running_server
 
-from learnfleet.server.domain import Job, JobKind, JobState, Learner, Resources, ShowWork
-from learnfleet.trainer.spec import DataSpec, LearnerSpec
+from learnfleet.server.domain import Job, JobKind, JobState, Learner, NewEvent, Resources, TrainWork
+from learnfleet.server.store import schema
+from learnfleet.server.store.rows import event_row, job_row, learner_row
+from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
+
+_WORK = TrainWork((FitStage(1),))
 
 
 @dataclass
@@ -40,15 +45,19 @@ class ScheduledServer:
     has_looked: threading.Event  # the scheduler, once, at all jobs
 
     def fill(self, jobs: int, tenants: int) -> None:
-        """Put jobs into the store at once, each on a learner of its own, the tenants' in turn."""
-        now = datetime.now(UTC)
+        """Put jobs into the store in one transaction, each on a learner of its own, the tenants' in turn."""
+        now, learners, filled, events = datetime.now(UTC), [], [], []
+        spec = LearnerSpec(DataSpec("/data"), "resnet18")
         for number in range(jobs):
             job_id, tenant = f"filled-{number}", f"tenant-{number % tenants}"
-            spec = LearnerSpec(DataSpec("/data"), "resnet18")
-            learner = Learner(job_id, spec, now, now, tenant=tenant)
-            work, state = ShowWork(), JobState.QUEUED
-            job = Job(job_id, job_id, JobKind.SHOW, work, Resources(), state, "", now, now, tenant=tenant)
-            self.fleet.store.create_job(job, learner=learner, fingerprint="f")
+            learners.append(learner_row(Learner(job_id, spec, now, now, tenant=tenant)))
+            job = Job(job_id, job_id, JobKind.TRAIN, _WORK, Resources(), JobState.QUEUED, "", now, now, tenant=tenant)
+            filled.append(job_row(job, "f"))
+            state = {"state": str(job.state), "reason": ""}
+            events.append(event_row(job_id, 1, NewEvent("state/queued", "state", state, now, 0)))
+        with self.fleet.store._writing("create_job") as connection:
+            for table, rows in ((schema.learners, learners), (schema.jobs, filled), (schema.events, events)):
+                connection.execute(insert(table), rows)
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ def job_row(job: Job, fingerprint: str) -> dict[str, Any]:
         "reason": job.reason,
         "attempt": job.attempt,
         "start_checkpoint_id": job.start_checkpoint_id,
-        "last_sequence": 0,
+        "last_sequence": 1,  # its first event is inserted with it
         "request_id": job.request_id,
         "fingerprint": fingerprint,
         "created_at": job.created_at.isoformat(),

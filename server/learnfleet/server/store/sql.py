@@ -28,7 +28,7 @@ from learnfleet.server.store.notices import Topic
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
 from learnfleet.server.store.sql_base import SqlBase
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, find_checkpoints, write_checkpoint
-from learnfleet.server.store.sql_events import append, last_sequences, log_page
+from learnfleet.server.store.sql_events import append, append_first, last_sequences, log_page
 from learnfleet.server.store.sql_jobs import (
     active,
     by_request_id,
@@ -66,9 +66,9 @@ class SqlStore(SqlBase):
                 insert_learner(connection, learner)
             elif find(connection, schema.learners, job.learner_id) is None:
                 raise NotFound(f"learners/{job.learner_id}")
-            connection.execute(insert(schema.jobs).values(job_row(job, fingerprint)))
+            connection.execute(insert(schema.jobs), job_row(job, fingerprint))
             state = {"state": str(job.state), "reason": job.reason}
-            append(connection, job.id, [NewEvent("state/queued", "state", state, job.created_at, job.attempt)])
+            append_first(connection, job.id, NewEvent("state/queued", "state", state, job.created_at, job.attempt))
             self._announce(connection, Topic.WORK, job.id)
             return find_job(connection, job.id)
 

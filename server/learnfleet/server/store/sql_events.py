@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from learnfleet.server.domain import JobState, NewEvent
 from learnfleet.server.errors import NotFound
@@ -19,7 +19,19 @@ from learnfleet.server.text import utf8, utf8_json
 
 _PROGRESS = ("batch", "epoch")
 _IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
+_LOG_PAGE = (
+    select(events, jobs.c.state, jobs.c.last_sequence)
+    .select_from(jobs.outerjoin(events, (events.c.job_id == jobs.c.id) & (events.c.sequence > bindparam("after"))))
+    .where(jobs.c.id == bindparam("job"))
+    .order_by(events.c.sequence)
+    .limit(bindparam("limit"))
+)
 _LONGEST_ID = 1000  # bytes; PostgreSQL's indexes take 2.7 kB, and ids hold paths of files
+
+
+def append_first(connection: Connection, job_id: str, event: NewEvent) -> None:
+    """The event that a job begins with; its row counts it already. Submits come by the thousand."""
+    connection.execute(insert(events), event_row(job_id, 1, dataclasses.replace(event, data=utf8_json(event.data))))
 
 
 def append(connection: Connection, job_id: str, new: Sequence[NewEvent]) -> int:
@@ -59,15 +71,7 @@ def _without_repeats(connection: Connection, job_id: str, new: Sequence[NewEvent
 
 def log_page(connection: Connection, job_id: str, after: int, limit: int) -> LogPage:
     """`Store.read_log`. One query, as each watcher asks it at every step."""
-    on = (events.c.job_id == jobs.c.id) & (events.c.sequence > after)
-    query = (
-        select(events, jobs.c.state, jobs.c.last_sequence)
-        .select_from(jobs.outerjoin(events, on))
-        .where(jobs.c.id == job_id)
-        .order_by(events.c.sequence)
-        .limit(limit)
-    )
-    rows = connection.execute(query).mappings().all()
+    rows = connection.execute(_LOG_PAGE, {"job": job_id, "after": after, "limit": limit}).mappings().all()
     if not rows:
         raise NotFound(f"jobs/{job_id}")
     found = [event_of(row) for row in rows if row["sequence"] is not None]

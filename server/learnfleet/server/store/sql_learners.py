@@ -26,7 +26,7 @@ def insert_learner(connection: Connection, learner: Learner) -> None:
     if find(connection, schema.learners, learner.id) is not None:
         name = f"learners/{learner.id}"
         raise AlreadyExists(name, f"{name} exists; choose another learner_id, or train it by its name")
-    connection.execute(insert(schema.learners).values(learner_row(learner)))
+    connection.execute(insert(schema.learners), learner_row(learner))
 
 
 def write_learner(connection: Connection, learner: Learner, now: datetime) -> Learner:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from learnfleet.server.store.rows import Row
@@ -17,10 +18,13 @@ def find(connection: Connection, table: Table, row_id: str, *, for_change: bool 
     `for_change`: nobody else changes it until the transaction ends. Rows may still be added that refer to it. (Of
     SQLite the transaction has the whole database.)
     """
-    query = select(table).where(table.c.id == row_id)
-    if for_change:
-        query = query.with_for_update(key_share=True)
-    return connection.execute(query).mappings().first()
+    return connection.execute(_by_id(table, for_change), {"row_id": row_id}).mappings().first()
+
+
+@functools.cache
+def _by_id(table: Table, for_change: bool) -> Select[Any]:
+    query = select(table).where(table.c.id == bindparam("row_id"))
+    return query.with_for_update(key_share=True) if for_change else query
 
 
 def upsert(
