@@ -163,7 +163,10 @@ class Store(ABC):
 
     @abstractmethod
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
-        """Say anew, by job, why they wait (no event). Jobs no longer QUEUED or RESTARTING are left alone."""
+        """Say anew, by job, why they wait (no event). Jobs no longer QUEUED or RESTARTING are left alone.
+
+        Many are written in several transactions.
+        """
 
     @abstractmethod
     def set_tracking(self, job_id: str, tracking: Json) -> None:

@@ -44,6 +44,8 @@ from learnfleet.server.store.sql_tables import find, upsert
 from learnfleet.server.store.sql_transition import Transition, apply_transition
 from learnfleet.server.text import utf8
 
+_REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
+
 
 class SqlStore(SqlBase):
     """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
@@ -168,9 +170,10 @@ class SqlStore(SqlBase):
             delete_rows(connection, find_job(connection, job_id, for_change=True))
 
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
-        if reasons:
+        ordered = sorted(reasons.items())
+        for start in range(0, len(ordered), _REASONS_AT_ONCE):
             with self._writing("set_reasons") as connection:
-                write_reasons(connection, reasons, self._clock())
+                write_reasons(connection, dict(ordered[start : start + _REASONS_AT_ONCE]), self._clock())
 
     def set_tracking(self, job_id: str, tracking: Json) -> None:
         with self._writing("set_tracking") as connection:

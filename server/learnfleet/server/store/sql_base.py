@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Self
 
@@ -34,6 +36,9 @@ class SqlBase(Store):
         self._engine = open_database(url)
         self._clock, self._server_id = clock, server_id
         self._lease: Lease | None = None  # under which all is written
+        # SQLite has one writer at a time, and lets others try again now and then: some of them waited for seconds while
+        # those that came later had their turn. Threads of this process queue up here instead.
+        self._turn: AbstractContextManager[object] = contextlib.nullcontext() if self.is_shared else threading.Lock()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -84,7 +89,7 @@ class SqlBase(Store):
     @contextlib.contextmanager
     def _writing(self, what: str) -> Iterator[Connection]:
         """`what` is written: the name of its failpoints (failpoints.py)."""
-        with told_as_unavailable(), self._engine.begin() as connection:
+        with told_as_unavailable(), self._turn, self._engine.begin() as connection:
             if self._lease is not None:
                 require_held(connection, self._lease)
             yield connection
