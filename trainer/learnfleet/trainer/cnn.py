@@ -12,6 +12,7 @@ from torch import nn
 
 from learnfleet.trainer.bodies import Body, Pretrained, as_weights, build_body
 from learnfleet.trainer.callback import CallbackFns, Callbacks
+from learnfleet.trainer.first_weights import drawn_from
 from learnfleet.trainer.head import Init, apply_init, create_head
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner
@@ -91,7 +92,7 @@ def cnn_learner(
     callbacks: Callbacks = None,
     add_time: bool = True,
     silent: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Learner:
     """A Learner for pictures on a (pretrained) body with a new head (fastai v1 `cnn_learner`).
 
@@ -105,36 +106,39 @@ def cnn_learner(
         custom_head: in place of that head. It gets the body's maps [N, C, h, w], and is initialised by `init` too.
         split_on: where layer groups begin, as in `split_model`. Default: the family's.
         init: initialisation of the head's weights; None leaves what is there.
+        seed: of every random choice, the first weights included, as the service has it. None: 0 for those of training,
+            and the first weights are drawn from torch's generator (`torch.manual_seed`).
         Others as in `Learner`.
 
     Raises LearnerError (see `create_body`), TypeError for a `cut` of another kind, ValueError for a wrong number of
     dropouts or a `split_on` that is not of the model. Unlike v1 it leaves `torch.backends.cudnn.benchmark` alone.
     """
-    body = build_body(base_arch, as_weights(pretrained), cut)
-    model = add_head(body, data.c, lin_ftrs, ps, custom_head, bn_final, concat_pool)
-    learner = Learner(
-        data,
-        model,
-        opt_func,
-        loss_func,
-        metrics,
-        true_wd,
-        bn_wd,
-        wd,
-        train_bn,
-        path,
-        model_dir,
-        callback_fns,
-        callbacks,
-        None,
-        add_time,
-        silent,
-        seed,
-    )
-    learner.split(split_on if split_on is not None else family_split(body, model))
-    if body.has_weights:
-        learner.freeze()
-    apply_init(model[1], init)
+    with drawn_from(seed):
+        body = build_body(base_arch, as_weights(pretrained), cut)
+        model = add_head(body, data.c, lin_ftrs, ps, custom_head, bn_final, concat_pool)
+        learner = Learner(
+            data,
+            model,
+            opt_func,
+            loss_func,
+            metrics,
+            true_wd,
+            bn_wd,
+            wd,
+            train_bn,
+            path,
+            model_dir,
+            callback_fns,
+            callbacks,
+            None,
+            add_time,
+            silent,
+            seed or 0,
+        )
+        learner.split(split_on if split_on is not None else family_split(body, model))
+        if body.has_weights:
+            learner.freeze()
+        apply_init(model[1], init)
     head = describe_head(lin_ftrs, ps, concat_pool, bn_final, init)
     learner.own_parts = own_parts(base_arch, cut, custom_head)
     learner.spec = spec_of_learner(learner, base_arch, as_weights(pretrained), cut, split_on, head=head)

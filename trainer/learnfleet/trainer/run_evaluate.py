@@ -129,6 +129,7 @@ def _reported(learner: Learner, context: RunContext, act: Callable[[], _T]) -> t
     Raises Interrupted.
     """
     data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
+    data.report()
     try:
         with heeding(learner, context.stop_requested):
             found = act()

@@ -10,6 +10,7 @@ from torch import nn
 from learnfleet.trainer.bodies import Pretrained, as_weights, build_body
 from learnfleet.trainer.callback import CallbackFns, Callbacks
 from learnfleet.trainer.cnn import family_split
+from learnfleet.trainer.first_weights import drawn_from
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_core import LearnerData
@@ -49,42 +50,47 @@ def unet_learner(
     callbacks: Callbacks = None,
     add_time: bool = True,
     silent: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Learner:
     """A Learner of a U-Net around a (pretrained) body (fastai v1 `unet_learner`).
 
     Args:
         arch, pretrained, cut, split_on: as in `cnn_learner`. Layer groups: the body's, then all of the decoder.
         blur_final, norm_type, blur, self_attention, y_range, last_cross, bottle: as in `DynamicUnet`.
+        seed: of every random choice, the first weights included, as the service has it. None: 0 for those of training,
+            and the first weights are drawn from torch's generator (`torch.manual_seed`).
         Others as in `Learner`.
 
     Raises LearnerError (see `create_body` and `DynamicUnet`).
     """
     weights = as_weights(pretrained)
-    body = build_body(arch, weights, cut)
-    model = DynamicUnet(body.module, data.c, blur, blur_final, self_attention, y_range, last_cross, bottle, norm_type)
-    learner = Learner(
-        data,
-        model,
-        opt_func,
-        loss_func,
-        metrics,
-        true_wd,
-        bn_wd,
-        wd,
-        train_bn,
-        path,
-        model_dir,
-        callback_fns,
-        callbacks,
-        None,
-        add_time,
-        silent,
-        seed,
-    )
-    learner.split(split_on if split_on is not None else family_split(body, model))
-    if body.has_weights:
-        learner.freeze()
+    with drawn_from(seed):
+        body = build_body(arch, weights, cut)
+        model = DynamicUnet(
+            body.module, data.c, blur, blur_final, self_attention, y_range, last_cross, bottle, norm_type
+        )
+        learner = Learner(
+            data,
+            model,
+            opt_func,
+            loss_func,
+            metrics,
+            true_wd,
+            bn_wd,
+            wd,
+            train_bn,
+            path,
+            model_dir,
+            callback_fns,
+            callbacks,
+            None,
+            add_time,
+            silent,
+            seed or 0,
+        )
+        learner.split(split_on if split_on is not None else family_split(body, model))
+        if body.has_weights:
+            learner.freeze()
     limits = None if y_range is None else tuple(float(limit) for limit in y_range)
     name = None if norm_type is None else NormType(norm_type).value
     unet = UnetSpec(blur_final, name, blur, self_attention, limits, last_cross, bottle)
