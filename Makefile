@@ -52,8 +52,9 @@ format: $(STAMP)  ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-proto: $(STAMP)  ## regenerate the Python code of protos/
+proto: $(STAMP)  ## regenerate the Python code of protos/ and the client's table of what is registered
 	$(BIN)/python protos/generate.py
+	$(BIN)/python client/generate.py
 
 serve: $(STAMP)  ## a control server on 127.0.0.1:8470, data in .learnfleet
 	$(BIN)/learnfleet serve

@@ -11,15 +11,26 @@ from collections.abc import Callable, Iterator
 import pytest
 from support.remote_methods import COUNTERPARTS, OWNERS, Counterpart
 
+from learnfleet.client.data_options import CommonOptions as RemoteCommonOptions
+from learnfleet.client.data_options import LoadingOptions as RemoteLoadingOptions
+from learnfleet.client.learner_options import LearnerOptions
 from learnfleet.trainer.data_options import CommonOptions, LoadingOptions
 
-# Stand for the keywords that are written `**options`.
-_OPTIONS = {"options": {*LoadingOptions.__annotations__, *CommonOptions.__annotations__}}
+# Stand for the keywords that are written `**options` in the trainer, and `**loading` and `**training` in the client.
+_OPTIONS = {
+    "options": {*LoadingOptions.__annotations__, *CommonOptions.__annotations__},
+    "loading": {*RemoteLoadingOptions.__annotations__, *RemoteCommonOptions.__annotations__},
+    "training": set(LearnerOptions.__annotations__),
+}
 
 
 def public_names(kind: type) -> set[str]:
+    """Also those that a class of the client declares."""
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
-    return {name for name in (*dir(kind), *(field.name for field in fields)) if not name.startswith("_")}
+    is_ours = kind.__module__.startswith("learnfleet.client")
+    declared = [name for base in kind.__mro__ for name in vars(base).get("__annotations__", {})] if is_ours else []
+    names = (*dir(kind), *declared, *(field.name for field in fields))
+    return {name for name in names if not name.startswith("_")}
 
 
 def arguments(function: object) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from operator import attrgetter
 
@@ -10,6 +11,7 @@ from support.checklist import PAGE
 from support.remote_methods import OWNERS
 
 from learnfleet.client import Client
+from learnfleet.client.learner_options import LearnerOptions
 
 
 def spelled_calls() -> list[str]:
@@ -29,4 +31,6 @@ def test_a_call_that_the_page_names_is_there(call: str) -> None:
 @pytest.mark.parametrize("call", ["client.cnn_learner", "client.unet_learner"])
 def test_settings_that_the_page_names_are_arguments(call: str) -> None:
     settings = {"precision", "channels_last", "compiled", "clip_grad", "accumulate", "num_workers", "gpus_per_worker"}
-    assert settings <= set(attrgetter(call.partition(".")[2])(Client).__annotations__)
+    training = inspect.signature(attrgetter(call.partition(".")[2])(Client)).parameters["training"]
+    assert training.annotation == "Unpack[LearnerOptions]"
+    assert settings <= set(LearnerOptions.__annotations__)

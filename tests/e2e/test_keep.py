@@ -9,7 +9,7 @@ from learnfleet.client import Client, ImageDataBunch, InvalidArgumentError, JobF
 
 def test_states_of_every_epoch_and_the_best_stay_and_can_be_loaded(client: Client) -> None:
     learn = client.cnn_learner(
-        ImageDataBunch.from_folder("digits", size=32, bs=32),
+        ImageDataBunch.from_folder("digits", size=32, bs=32, normalize="auto"),
         "squeezenet1_1",
         pretrained=False,
         metrics=["accuracy"],
@@ -32,7 +32,7 @@ def test_states_of_every_epoch_and_the_best_stay_and_can_be_loaded(client: Clien
 
 
 def test_the_best_by_what_is_not_measured_is_an_error_that_says_what_is(client: Client) -> None:
-    data = ImageDataBunch.from_folder("digits", size=32, bs=32)
+    data = ImageDataBunch.from_folder("digits", size=32, bs=32, normalize="auto")
     options = {"pretrained": False, "keep_best": KeepBest("f1"), "silent": True}
     with pytest.raises(InvalidArgumentError, match="the learner has no metrics"):
         client.cnn_learner(data, "squeezenet1_1", **options).fit(1)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ DIGITS = [str(digit) for digit in range(10)]
 @pytest.fixture(scope="module")
 def learn(client: Client) -> RemoteLearner:
     """A learner trained for four epochs by two workers."""
-    data = ImageDataBunch.from_folder("digits", size=32, bs=16)
+    data = ImageDataBunch.from_folder("digits", size=32, bs=16, normalize="auto")
     learn = client.cnn_learner(
         data, "resnet18", pretrained=False, metrics=["accuracy", "error_rate"], num_workers=2, name="digits"
     )
@@ -56,10 +56,10 @@ def test_an_interpretation_counts_every_validation_picture_and_draws_its_plots(
 ) -> None:
     interpretation = learn.interpret()
     n_valid = sum(1 for _ in (pictures / "digits" / "valid").rglob("*.png"))
-    assert sum(map(sum, interpretation.confusion_matrix)) == n_valid == interpretation.examples
-    losses = [item.loss for item in interpretation.top_losses]
+    assert interpretation.confusion_matrix().sum() == n_valid == interpretation.examples
+    losses = interpretation.top_losses().values.tolist()
     assert losses == sorted(losses, reverse=True)
-    assert all((pictures / "digits" / item.path).is_file() for item in interpretation.top_losses)
+    assert all((pictures / "digits" / item.path).is_file() for item in interpretation.describe_top_losses())
     for picture in (interpretation.plot_confusion_matrix(), interpretation.plot_top_losses()):
         assert Image.open(io.BytesIO(Path(picture.save(tmp_path / "plot.png")).read_bytes())).size > (100, 100)
 

@@ -17,7 +17,7 @@ PNG = b"\x89PNG"
 @pytest.fixture(scope="module")
 def learn(client: Client) -> RemoteLearner:
     """A learner of digits that has searched a learning rate and was then trained with callbacks."""
-    data = ImageDataBunch.from_folder("digits", size=16, bs=32, ds_tfms=get_transforms(do_flip=False))
+    data = ImageDataBunch.from_folder("digits", size=16, bs=32, ds_tfms=get_transforms(do_flip=False), normalize="auto")
     learner = client.cnn_learner(
         data,
         "resnet18",
@@ -48,14 +48,14 @@ def test_validation_repeats_what_the_best_epoch_has_reached(learn: RemoteLearner
     assert found["valid_loss"] == pytest.approx(best.valid_loss, rel=1e-4)
     assert found["accuracy"] == pytest.approx(best.metrics["accuracy"])
     other = learn.validate(DatasetType.Fix, metrics=["error_rate"])
-    assert set(other) == {"fix_loss", "error_rate"}
+    assert other.names == ("fix_loss", "error_rate")
 
 
 def test_predictions_of_a_data_set_are_complete_and_in_order(learn: RemoteLearner) -> None:
     found = learn.get_preds(with_loss=True)
     preds, targets = np.asarray(found.preds), np.asarray(found.targets)
-    assert found.indices == tuple(range(len(found)))
-    assert preds.shape == (len(found), 10)
+    assert found.indices == tuple(range(len(preds)))
+    assert preds.shape == (len(preds), 10)
     assert np.allclose(preds.sum(axis=1), 1, atol=1e-5)
     accuracy = float((preds.argmax(axis=1) == targets).mean())
     assert accuracy == pytest.approx(learn.validate()["accuracy"])
@@ -90,9 +90,8 @@ def test_several_labels_a_picture(client: Client, pictures: Path) -> None:
     files = sorted((pictures / "digits" / "train").rglob("*.png"))[:120]
     names = [str(file.relative_to(pictures)) for file in files]
     labels = [[f"digit {file.parent.name}", "even" if int(file.parent.name) % 2 == 0 else "odd"] for file in files]
-    data = ImageDataBunch.from_lists(
-        ".", names, labels, [number % 4 == 0 for number in range(len(files))], size=16, bs=16
-    )
+    validates = [number % 4 == 0 for number in range(len(files))]
+    data = ImageDataBunch.from_lists(".", names, labels, is_valid=validates, size=16, bs=16, normalize="auto")
     learner = client.cnn_learner(
         data, "resnet18", pretrained=False, metrics=["accuracy_thresh", "F1ScoreMulti"], silent=True
     )
@@ -120,7 +119,9 @@ def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
         mask[top : top + 14, left : left + 14] = 1
         Image.fromarray(pixels).save(root / "images" / f"{number}.png")
         Image.fromarray(mask).save(root / "labels" / f"{number}.png")
-    data = ImageDataBunch.from_masks("squares", ["ground", "square"], valid_pct=0.25, size=(32, 32), bs=6)
+    data = ImageDataBunch.from_masks(
+        "squares", ["ground", "square"], valid_pct=0.25, size=(32, 32), bs=6, normalize="auto"
+    )
     learner = client.unet_learner(
         data, "resnet18", pretrained=False, metrics=["JaccardCoeffMulti"], num_workers=2, silent=True
     )

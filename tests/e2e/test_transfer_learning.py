@@ -19,7 +19,9 @@ def test_a_frozen_body_and_a_new_head_tell_ants_from_bees_within_three_epochs(cl
     with tarfile.open(SHARED / "data" / "hymenoptera.tar") as archive:
         archive.extractall(pictures, filter="data")
     shutil.copy(SHARED / "weights" / WEIGHTS, pictures)
-    data = ImageDataBunch.from_folder("hymenoptera", valid="val", size=224, bs=16, ds_tfms=get_transforms())
+    data = ImageDataBunch.from_folder(
+        "hymenoptera", valid="val", size=224, bs=16, ds_tfms=get_transforms(), normalize="auto"
+    )
     learn = client.cnn_learner(
         data,
         "timm/tf_efficientnet_lite0",

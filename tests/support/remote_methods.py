@@ -35,7 +35,7 @@ OWN_CODE = "takes a function or an object of one's own; no code travels"
 WORKERS = "a part of how training works, which the workers do"
 DRAWN = "of how pictures are drawn, which the server does in one way"
 PLACED = "the server places learners and what they save"
-FACTORIES = ("from_folder", "from_csv", "from_lists", "from_name_re")
+FACTORIES = ("from_folder", "from_csv", "from_df", "from_lists", "from_name_re", "from_name_func")
 KEPT = "the server keeps the description with the learner, and the client has it as a value"
 
 
@@ -66,11 +66,7 @@ COUNTERPARTS = {
         (Learner,),
         RemoteLearner,
         {
-            "to_fp16 to_bf16 to_fp32": "client.cnn_learner(precision)",
-            "to_channels_last": "client.cnn_learner(channels_last)",
-            "to_compiled": "client.cnn_learner(compiled)",
             "to_distributed to_parallel": "client.cnn_learner(num_workers)",
-            "clip_grad": "client.cnn_learner(clip_grad)",
             "device": "client.cnn_learner(gpus_per_worker)",
             "split": "client.cnn_learner(split_on)",
             "load_fastai_weights": "client.cnn_learner(pretrained)",
@@ -78,24 +74,20 @@ COUNTERPARTS = {
             "opt_func": "client.cnn_learner(opt_func)",
             "create_opt": "client.cnn_learner(opt_arguments)",
             "metrics": "client.cnn_learner(metrics)",
-            "add_callbacks register_callback remove_callbacks": "client.cnn_learner(callbacks)",
-            "mixup cutmix": "learn.fit(callbacks)",
+            "register_callback remove_callbacks": "client.cnn_learner(callbacks)",
             "destroy export(destroy) load(purge) purge(clear_opt)": "learn.purge",
             "export(file)": "learn.export(name)",
             "save(file)": "learn.save(name)",
             "save(return_path)": "learn.checkpoints",
             "load(file)": "learn.load(name)",
-            "lr_find(suggest_funcs)": "learn.recorder.plot(suggestion)",
         },
         {
             NOT_YET: "tta predict_with_mc_dropout predict(with_dropout) save(with_opt) load(with_opt) "
-            "validate(callbacks)",
+            "validate(callbacks) to_bf16(loss_fp32)",
             OWN_CODE: "get_preds(activ) TTA(activ) get_preds(pbar)",
-            TENSORS: "backward dl pred_batch wrapped_model get_preds(dl) validate(dl) predict(return_x) "
-            "predict(batch_first)",
+            TENSORS: "backward pred_batch wrapped_model get_preds(dl) predict(return_x) predict(batch_first)",
             WORKERS: "eval_transform_json hold_frozen_statistics lr_range metric_callbacks require_optimizer whole",
             PLACED: "load(device)",
-            DRAWN: "show_results(figsize)",
             "the network is on the server; `learn.info` says how it stands": "summary",
         },
     ),
@@ -114,23 +106,16 @@ COUNTERPARTS = {
         (DataBunch, ImageDataBunch),
         RemoteData,
         {
-            "from_df from_name_func": "ImageDataBunch.from_lists",
-            "batch_size": "ImageDataBunch.bs",
-            "add_test add_test_folder": "ImageDataBunch.with_options(test)",
+            "add_test": "ImageDataBunch.with_options(test)",
             "on_bad_image": "ImageDataBunch.with_options(bad_image)",
-            "show_batch": "learn.show_batch",
-            "c": "learn.info",
-            "from_lists(valid_pct) from_lists(seed)": "ImageDataBunch.from_lists(is_valid)",
-            "from_name_re(fnames)": "ImageDataBunch.from_lists(fnames)",
-            of_factories("mult"): "ImageDataBunch.from_folder(size)",
         },
         {
             NOT_YET: "normalizes_targets",
             OWN_CODE: "add_tfm remove_tfm create " + of_factories("dl_tfms"),
             PLACED: of_factories("device num_workers"),
-            "says nothing that is not so: masks always follow their pictures": of_factories("tfm_y"),
-            TENSORS: "denormalize dl dls one_batch one_item single_batch open_item open_mask train_dl train_ds "
-            "valid_dl valid_ds test_dl test_ds fix_dl fix_ds single_dl single_ds",
+            DRAWN: "show_batch(reverse)",
+            TENSORS: "denormalize dl dls one_batch one_item single_batch open_item open_mask "
+            "test_dl test_ds fix_ds single_dl single_ds",
             WORKERS: "augment_settings batch_stats eval_transform shard sanity_check empty_val is_empty "
             + of_factories("no_check"),
             KEPT: "save load_data export load_empty empty_of from_spec listed_spec loaded made_of single_from_classes",
@@ -141,25 +126,28 @@ COUNTERPARTS = {
         (ClassificationInterpretation, MultiLabelClassificationInterpretation, SegmentationInterpretation),
         Interpretation,
         {
-            "from_learner of": "learn.interpret",
+            "of": "learn.interpret",
             "GradCAM": "interpretation.plot_top_losses(heatmap)",
             "class_scores": "interpretation.class_report",
             "confusion_figure": "interpretation.plot_confusion_matrix",
             "top_losses_figure": "interpretation.plot_top_losses",
             "multi_top_losses_figure": "interpretation.plot_multi_top_losses",
-            "describe describe_top_losses top_rows probability": "interpretation.top_losses",
-            "mean_loss": "interpretation.loss",
+            "describe top_rows probability": "interpretation.describe_top_losses",
             "has_classes explains": "interpretation.kind",
-            "plot_top_losses(k) plot_multi_top_losses(samples)": "learn.interpret(top_losses)",
             "intersect_scores(cm) plot_intersect_cm(cm)": "interpretation.intersection",
         },
         {
-            "the smallest losses are " + NOT_YET: "plot_top_losses(largest)",
+            "the smallest losses are " + NOT_YET: "plot_top_losses(largest) top_losses(largest) "
+            "describe_top_losses(largest)",
+            OWN_CODE: "from_learner(activ)",
+            "of how the server counts, which does not change the result": "confusion_matrix(slice_size) "
+            "most_confused(slice_size)",
+            "of pixels, whose losses stay on the server": "top_losses(sizes)",
             TENSORS: "explained_class is_right item masks_of picture show_xyz",
             DRAWN: "tile_heading tile_title plot_confusion_matrix(title) plot_confusion_matrix(cmap) "
             "plot_confusion_matrix(slice_size) plot_confusion_matrix(norm_dec) plot_confusion_matrix(plot_txt) "
-            "plot_confusion_matrix(return_fig) plot_confusion_matrix(figsize) plot_confusion_matrix(dpi) "
-            "plot_multi_top_losses(figsize) plot_top_losses(figsize) plot_top_losses(heatmap_thresh) "
+            "plot_confusion_matrix(return_fig) plot_confusion_matrix(dpi) "
+            "plot_top_losses(heatmap_thresh) "
             "plot_top_losses(alpha) plot_top_losses(cmap) plot_top_losses(show_text) plot_top_losses(return_fig) "
             "plot_intersect_cm(title)",
         },

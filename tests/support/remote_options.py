@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from learnfleet.client.components import Component
-from learnfleet.client.data_specs import ImageDataBunch, get_transforms
+from learnfleet.client.data_specs import ImageDataBunch, get_image_files, get_transforms
+from learnfleet.client.named import entries
 from learnfleet.client.specs import LearnerSpec, UnetOptions
 from learnfleet.client.stage_specs import Fit, FitFlatCos, FitOneCycle, FitSgdr, FreezeTo, LrFind, Stage
 
@@ -34,45 +35,8 @@ NO_VALUE_FOR_MESSAGES = {
     "Stage.unfreeze": "the client says `freeze_to(0)`",
 }
 
-# What the trainer exports, and the name that makes it over the service.
-REGISTERED_AS = {
-    "AccumulateScheduler": "accumulate",
-    "ActivationStats": "activation_stats",
-    "Adam": "adam",
-    "BCEFlat": "bce",
-    "BCEWithLogitsFlat": "bce_with_logits",
-    "BnFreeze": "bn_freeze",
-    "CSVLogger": "csv_logger",
-    "CrossEntropyFlat": "cross_entropy",
-    "CutMixCallback": "cutmix",
-    "DiceLoss": "dice",
-    "EMACallback": "ema",
-    "EarlyStoppingCallback": "early_stopping",
-    "FlatCosAnnealScheduler": "flat_cos",
-    "FocalLoss": "focal",
-    "GeneralScheduler": "general_scheduler",
-    "GradientAccumulation": "gradient_accumulation",
-    "GradientClipping": "gradient_clipping",
-    "L1LossFlat": "l1",
-    "LabelSmoothingCrossEntropy": "label_smoothing",
-    "LearnerTensorboardWriter": "tensorboard",
-    "MSELossFlat": "mse",
-    "MixUpCallback": "mixup",
-    "MixedPrecision": "mixed_precision",
-    "OneCycleScheduler": "one_cycle",
-    "OverSamplingCallback": "over_sampling",
-    "PeakMemMetric": "peak_mem",
-    "RAdam": "radam",
-    "RMSprop": "rmsprop",
-    "RNNTrainer": "rnn_trainer",
-    "ReduceLROnPlateauCallback": "reduce_lr_on_plateau",
-    "SGD": "sgd",
-    "SaveModelCallback": "save_model",
-    "StopAfterNBatches": "stop_after_n_batches",
-    "TerminateOnNaNCallback": "terminate_on_nan",
-    "TrackEpochCallback": "track_epoch",
-    "UnderSamplingCallback": "under_sampling",
-}
+# What the trainer exports, and the name that makes it over the service, where that is another.
+REGISTERED_AS = {name: entry.registered for name, entry in entries().items() if name != entry.registered}
 
 NO_NAME_FOR_EXPORTS = {
     "AverageMetric": "wraps a function of one's own",
@@ -136,20 +100,22 @@ def unusual_data(root: Path) -> list[ImageDataBunch]:
     folder = partial(ImageDataBunch.from_folder, root)
     tfms = get_transforms(False, True, 5.0, 1.5, 0.1, 0.1, 0.5, 0.5, ["dihedral"])
     stats = ([0.5, 0.5, 0.5], [0.2, 0.2, 0.2])
-    given = folder("a", "b", 0.3, 7, tfms, (32, 48), 8, 4, "pad", stats, "fail", "more", ["ant", "bee"])
+    named: dict[str, Any] = {"resize_method": "pad", "normalize": stats, "bad_image": "fail"}
+    loading = {"ds_tfms": tfms, "size": (32, 48), "bs": 8, "val_bs": 4, **named}
+    given = folder("a", "b", "more", 0.3, 7, ["ant", "bee"], **loading)
     csv: dict[str, Any] = {"fn_col": "name", "label_col": ["tags"], "suffix": ".png", "delimiter": ";"}
     lists: Callable[..., ImageDataBunch] = partial(ImageDataBunch.from_lists, root, ["a.png", "b.png"])
     return [
         given.with_options(padding_mode="zeros", valid_margin=4),
-        *(folder(normalize=preset) for preset in ("imagenet", "cifar", "mnist", "none")),
-        *(folder(resize_method=method) for method in ("squish", "no")),
+        *(folder(normalize=preset) for preset in ("auto", "imagenet", "cifar", "mnist", "none")),
+        *(folder(size=8, resize_method=method) for method in ("crop", "squish", "no")),
         folder().with_options(padding_mode="border"),
-        ImageDataBunch.from_csv(root, "pics", "|", "t.csv", 0.4, 5, header=False, **csv),
+        ImageDataBunch.from_csv(root, "pics", "|", "t.csv", 0.4, 5, header=None, **csv),
         ImageDataBunch.from_csv(root, valid_col="is_valid"),
-        ImageDataBunch.from_name_re(root, r"/(\w+)/", 0.4, 5),
-        lists(["ant", "bee"], [False, True]),
-        lists([1.5, 2.5], [False, True]).with_options(log=True),
-        lists(["a_mask.png", "b_mask.png"], [False, True], masks_of=["no", "yes"]),
+        ImageDataBunch.from_name_re(root, get_image_files(root), r"/(\w+)/", 0.4, 5),
+        lists(["ant", "bee"], is_valid=[False, True]),
+        lists([1.5, 2.5], is_valid=[False, True]).with_options(log=True),
+        lists(["a_mask.png", "b_mask.png"], is_valid=[False, True], masks_of=["no", "yes"]),
         ImageDataBunch.from_masks(root, ["no", "yes"], "pics", "truth", "_P", ".png", 0.4, 5),
     ]
 

@@ -1,65 +1,82 @@
-"""learnfleet's client: the remote Learner and all that goes with it. Needs no torch."""
+"""learnfleet's client: the Learner on a server, and all that goes with it. Needs no torch.
 
-from learnfleet.client.client import Client
-from learnfleet.client.errors import (
-    AlreadyExistsError,
-    CancelledError,
-    DeadlineExceededError,
-    FailedPreconditionError,
-    FieldViolation,
-    InternalError,
-    InvalidArgumentError,
-    JobCancelledError,
-    JobFailedError,
-    LearnfleetError,
-    NotFoundError,
-    ResourceExhaustedError,
-    UnavailableError,
-    UnimplementedError,
-)
-from learnfleet.client.events import Event
-from learnfleet.client.interpretation import Interpretation, Picture
-from learnfleet.client.job import Job
-from learnfleet.client.learner import RemoteLearner, RunSettings
-from learnfleet.client.predictions import Predictions
-from learnfleet.client.remote import KeepBest
-from learnfleet.client.results import JobInfo, LearnerInfo, LrFinding, ModelVersion, Prediction
-from learnfleet.client.specs import DatasetType, Fit, FitOneCycle, FreezeTo, ImageDataBunch, LearnerSpec, get_transforms
+`from learnfleet.client import *` gives the names of `from learnfleet.trainer import *`, as far as the service offers
+what they stand for: a notebook runs with either line. `connect("host:port")` says which server is used.
 
-__all__ = [
-    "AlreadyExistsError",
-    "CancelledError",
-    "Client",
-    "DatasetType",
-    "DeadlineExceededError",
-    "Event",
-    "FailedPreconditionError",
-    "FieldViolation",
-    "Fit",
-    "FitOneCycle",
-    "FreezeTo",
-    "ImageDataBunch",
-    "InternalError",
-    "Interpretation",
-    "InvalidArgumentError",
-    "Job",
-    "JobCancelledError",
-    "JobFailedError",
-    "JobInfo",
-    "KeepBest",
-    "LearnerInfo",
-    "LearnerSpec",
-    "LearnfleetError",
-    "LrFinding",
-    "ModelVersion",
-    "NotFoundError",
-    "Picture",
-    "Prediction",
-    "Predictions",
-    "RemoteLearner",
-    "ResourceExhaustedError",
-    "RunSettings",
-    "UnavailableError",
-    "UnimplementedError",
-    "get_transforms",
-]
+Names are imported when they are first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from learnfleet.client.named import entries, find
+from learnfleet.client.public_names import HOME
+
+if TYPE_CHECKING:
+    from learnfleet.client.client import Client as Client
+    from learnfleet.client.data_block import ImageList as ImageList
+    from learnfleet.client.data_block import SegmentationItemList as SegmentationItemList
+    from learnfleet.client.data_options import ResizeMethod as ResizeMethod
+    from learnfleet.client.data_options import cifar_stats as cifar_stats
+    from learnfleet.client.data_options import imagenet_stats as imagenet_stats
+    from learnfleet.client.data_options import mnist_stats as mnist_stats
+    from learnfleet.client.data_specs import ImageDataBunch as ImageDataBunch
+    from learnfleet.client.data_specs import get_image_files as get_image_files
+    from learnfleet.client.data_specs import get_transforms as get_transforms
+    from learnfleet.client.dataset_types import DatasetType as DatasetType
+    from learnfleet.client.default import cnn_learner as cnn_learner
+    from learnfleet.client.default import connect as connect
+    from learnfleet.client.default import default_client as default_client
+    from learnfleet.client.default import load_learner as load_learner
+    from learnfleet.client.default import unet_learner as unet_learner
+    from learnfleet.client.detached import Detached as Detached
+    from learnfleet.client.errors import AlreadyExistsError as AlreadyExistsError
+    from learnfleet.client.errors import CancelledError as CancelledError
+    from learnfleet.client.errors import DeadlineExceededError as DeadlineExceededError
+    from learnfleet.client.errors import FailedPreconditionError as FailedPreconditionError
+    from learnfleet.client.errors import FieldViolation as FieldViolation
+    from learnfleet.client.errors import InternalError as InternalError
+    from learnfleet.client.errors import InvalidArgumentError as InvalidArgumentError
+    from learnfleet.client.errors import JobCancelledError as JobCancelledError
+    from learnfleet.client.errors import JobFailedError as JobFailedError
+    from learnfleet.client.errors import LearnfleetError as LearnfleetError
+    from learnfleet.client.errors import NotFoundError as NotFoundError
+    from learnfleet.client.errors import ResourceExhaustedError as ResourceExhaustedError
+    from learnfleet.client.errors import UnavailableError as UnavailableError
+    from learnfleet.client.errors import UnimplementedError as UnimplementedError
+    from learnfleet.client.events import Event as Event
+    from learnfleet.client.figures import Picture as Picture
+    from learnfleet.client.interpretation import Interpretation as Interpretation
+    from learnfleet.client.job import Job as Job
+    from learnfleet.client.learner import RemoteLearner as RemoteLearner
+    from learnfleet.client.predictions import Predictions as Predictions
+    from learnfleet.client.results import JobInfo as JobInfo
+    from learnfleet.client.results import LearnerInfo as LearnerInfo
+    from learnfleet.client.results import ModelVersion as ModelVersion
+    from learnfleet.client.run_settings import KeepBest as KeepBest
+    from learnfleet.client.run_settings import RunSettings as RunSettings
+    from learnfleet.client.specs import LearnerSpec as LearnerSpec
+    from learnfleet.client.stage_specs import Fit as Fit
+    from learnfleet.client.stage_specs import FitOneCycle as FitOneCycle
+    from learnfleet.client.stage_specs import FreezeTo as FreezeTo
+    from learnfleet.client.values import LrFinding as LrFinding
+    from learnfleet.client.values import Prediction as Prediction
+
+__all__ = sorted({*HOME, *entries()})
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOME:
+        value = getattr(import_module(f"{__name__}.{HOME[name]}"), name)
+    elif name in entries():
+        value = find(name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -23,23 +23,33 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _T = TypeVar("_T")
 
 
-class Connection:
-    """Stubs of all services on one channel."""
+def channel_options() -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        # A server that was restarted is found again within a second, not after gRPC's two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
+
+
+class Services:
+    """Stubs of all services on a channel, of either kind."""
+
+    def __init__(self, channel: Any) -> None:
+        self.training = training_service_pb2_grpc.TrainingServiceStub(channel)
+        self.jobs = job_service_pb2_grpc.JobServiceStub(channel)
+        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self.interpretation = interpretation_service_pb2_grpc.InterpretationServiceStub(channel)
+
+
+class Connection(Services):
+    """A channel that blocks."""
 
     def __init__(self, address: str, timeout_s: float, retry_s: float) -> None:
         self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
-        options = [
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            # A server that was restarted is found again within a second, not after gRPC's two minutes.
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-        ]
-        self._channel = grpc.insecure_channel(address, options)
-        self.training = training_service_pb2_grpc.TrainingServiceStub(self._channel)
-        self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
-        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self.interpretation = interpretation_service_pb2_grpc.InterpretationServiceStub(self._channel)
+        self._channel = grpc.insecure_channel(address, channel_options())
+        super().__init__(self._channel)
 
     def close(self) -> None:
         self._channel.close()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from learnfleet.client.drawn_split import split_by_pct
 from learnfleet.v1 import learner_pb2
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Label: TypeAlias = "str | float | Sequence[str] | Sequence[float]"
 
@@ -122,6 +126,69 @@ class Masks:
 
 
 Source: TypeAlias = Folder | Table | Names | Listed | Masks
+
+
+def column_name(column: str | int, default: int, has_header: bool) -> str:
+    """A column as the server takes it. Raises ValueError for a number that only the server could make a heading of."""
+    if isinstance(column, str):
+        return column
+    if column == default:
+        return ""
+    if has_header:
+        raise ValueError(f"column {column}: give its heading; by number only the first two are known here")
+    return str(column)
+
+
+def part_flags(
+    count: int, valid_pct: float, seed: int | None, is_valid: Sequence[bool] | None
+) -> tuple[list[bool], list[int]]:
+    """Whether each of so many items validates, and the order to list them in. Raises ValueError."""
+    if is_valid is not None:
+        if len(is_valid) != count:
+            raise ValueError(f"is_valid has {len(is_valid)} values for {count} files; give one each")
+        return [bool(flag) for flag in is_valid], list(range(count))
+    train, valid = split_by_pct(range(count), valid_pct, seed)
+    chosen = set(valid)
+    return [place in chosen for place in range(count)], [*train, *valid]
+
+
+def read_frame(
+    df: pd.DataFrame,
+    fn_col: str | int,
+    label_col: str | int | Sequence[str | int],
+    label_delim: str | None,
+) -> tuple[list[str], list[Any], tuple[str, ...] | None]:
+    """Names, labels and, of several columns of 0 and 1, the classes. Raises ValueError for unknown columns."""
+    columns = [label_col] if isinstance(label_col, str | int) else list(label_col)
+    names = [str(name) for name in _cells(df, fn_col)]
+    if len(columns) == 1:
+        values = _cells(df, columns[0])
+        return names, [_parts(str(v), label_delim) for v in values] if label_delim else values, None
+    rows = list(zip(*(_cells(df, column) for column in columns), strict=True))
+    if not all(value in (0, 1) for row in rows for value in row):
+        return names, [[float(value) for value in row] for row in rows], None
+    classes = tuple(str(_heading(df, column)) for column in columns)
+    return names, [[c for c, flag in zip(classes, row, strict=True) if flag] for row in rows], classes
+
+
+def _heading(df: pd.DataFrame, column: str | int) -> Any:
+    headings = list(df.columns)
+    if column in headings:
+        return column
+    if isinstance(column, int) and -len(headings) <= column < len(headings):
+        return headings[column]
+    raise ValueError(f"there is no column {column!r}; there are {', '.join(map(str, headings))}")
+
+
+def _cells(df: pd.DataFrame, column: str | int) -> list[Any]:
+    values: list[Any] = df[_heading(df, column)].tolist()
+    if any(value is None or value != value for value in values):
+        raise ValueError(f"the column {_heading(df, column)} has empty cells")
+    return values
+
+
+def _parts(cell: str, delimiter: str) -> tuple[str, ...]:
+    return tuple(part for part in cell.split(delimiter) if part)
 
 
 def kind_of_labels(labels: Sequence[Label]) -> str:

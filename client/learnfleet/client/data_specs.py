@@ -2,74 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Unpack
 
+from learnfleet.client.data_bunch import DataBunch
+from learnfleet.client.data_options import CommonOptions, LoadingOptions, Options
 from learnfleet.client.data_sources import (
     Folder,
     Label,
     Listed,
     Masks,
     Names,
-    Source,
     Split,
     Table,
+    column_name,
     kind_of_labels,
     listed_item,
     listed_mask,
     numbered_classes,
+    part_flags,
+    read_frame,
 )
 from learnfleet.client.transform_specs import Transforms as Transforms
 from learnfleet.client.transform_specs import get_transforms as get_transforms
-from learnfleet.v1 import learner_pb2
 
-Size: TypeAlias = "int | tuple[int, int] | None"
-Normalize: TypeAlias = "str | tuple[Sequence[float], Sequence[float]]"
+if TYPE_CHECKING:
+    import pandas as pd
 
-_RESIZE_METHODS = {
-    "crop": learner_pb2.RESIZE_METHOD_CROP,
-    "pad": learner_pb2.RESIZE_METHOD_PAD,
-    "squish": learner_pb2.RESIZE_METHOD_SQUISH,
-    "no": learner_pb2.RESIZE_METHOD_NO,
-}
-_BAD_IMAGE = {"skip": learner_pb2.BAD_IMAGE_POLICY_SKIP, "fail": learner_pb2.BAD_IMAGE_POLICY_FAIL}
-_PADDING_MODES = {
-    "reflection": learner_pb2.PADDING_MODE_REFLECTION,
-    "border": learner_pb2.PADDING_MODE_BORDER,
-    "zeros": learner_pb2.PADDING_MODE_ZEROS,
-}
-_LABELS = {
-    "category": learner_pb2.LABEL_KIND_CATEGORY,
-    "multi_category": learner_pb2.LABEL_KIND_MULTI_CATEGORY,
-    "float": learner_pb2.LABEL_KIND_FLOAT,
-    "mask": learner_pb2.LABEL_KIND_MASK,
-}
+_VALID_PCT = 0.2
 
 
 @dataclass(frozen=True)
-class ImageDataBunch:
+class ImageFiles:
+    """All pictures in a folder of the server, which only the server can list. Made by `get_image_files`."""
+
+    path: str
+
+
+def get_image_files(path: str | Path, recurse: bool = False) -> ImageFiles:
+    """What `from_name_re` is called with: the pictures in a folder of the server.
+
+    Args:
+        recurse: those in the folders below it are among them in any case.
+    """
+    return ImageFiles(str(path))
+
+
+class ImageDataBunch(DataBunch):
     """Pictures on storage that the server's workers can read, and how they become batches. Nothing is read here.
 
-    Made by its class methods; `with_options` says the rest. Paths are the server's: absolute, or relative to one of its
-    data roots.
+    Made by its class methods, whose `loading` keywords are those of `data_options.Options`. Paths are the server's:
+    absolute, or relative to one of its data roots.
     """
-
-    source: Source
-    ds_tfms: Transforms | None = None
-    size: Size = 224
-    bs: int = 64
-    val_bs: int | None = None
-    resize_method: str | None = None  # None: a square size crops, (rows, columns) squishes, no size leaves as is
-    normalize: Normalize = "auto"
-    bad_image: str = "skip"
-    labels: str = ""  # "": the source's own
-    classes: tuple[str, ...] = ()
-    test: str = ""
-    padding_mode: str = "reflection"
-    log: bool = False
-    valid_margin: int = 0
 
     @classmethod
     def from_folder(
@@ -77,117 +64,170 @@ class ImageDataBunch:
         path: str | Path,
         train: str = "train",
         valid: str = "valid",
+        test: str | None = None,
         valid_pct: float | None = None,
         seed: int | None = None,
-        ds_tfms: Transforms | None = None,
-        size: Size = 224,
-        bs: int = 64,
-        val_bs: int | None = None,
-        resize_method: str = "crop",
-        normalize: Normalize = "auto",
-        bad_image: str = "skip",
-        test: str = "",
-        classes: Sequence[str] = (),
+        classes: Sequence[str] | None = None,
+        **loading: Unpack[LoadingOptions],
     ) -> ImageDataBunch:
         """A folder of pictures, labelled by the folder they are in.
 
         Args:
             path: on the server: absolute, or relative to one of its data roots.
             train, valid: folders of class folders below `path`, where `valid_pct` is None.
+            test: a folder of pictures without labels below `path`.
             valid_pct: share of the class folders directly below `path` that validates, drawn with `seed`.
-            ds_tfms: augmentation, from `get_transforms`. None: none.
-            size: pixels, one number or (rows, columns).
-            bs: pictures per optimiser step over all workers.
-            resize_method: "crop", "pad", "squish" or "no".
-            normalize: "auto" (that of the pretrained weights, else ImageNet's), "imagenet", "cifar", "mnist", "none",
-                or (mean, std) with three values each.
-            bad_image: "skip" or "fail".
-            test: folder of test pictures below `path`.
+            classes: in the order of the model's outputs. None: the sorted labels of the training pictures.
 
-        Raises ValueError for a word that is none of these.
+        Raises ValueError for a word that is not known.
         """
         source = Folder(str(path), train, valid, valid_pct, seed)
-        return cls(source, ds_tfms, size, bs, val_bs, resize_method, normalize, bad_image).with_options(
-            test=test, classes=tuple(classes)
-        )
+        made = cls(source, **Options(**loading).fields("category"))
+        return made.with_options(test=test, classes=classes)
 
     @classmethod
     def from_csv(
         cls,
         path: str | Path,
-        folder: str = "",
-        label_delim: str = "",
+        folder: str | Path | None = None,
+        label_delim: str | None = None,
         csv_labels: str = "labels.csv",
-        valid_pct: float = 0.2,
+        valid_pct: float = _VALID_PCT,
         seed: int | None = None,
-        fn_col: str = "",
-        label_col: str | Sequence[str] = (),
+        fn_col: str | int = 0,
+        label_col: str | int | Sequence[str | int] = 1,
         suffix: str = "",
-        delimiter: str = ",",
-        header: bool = True,
-        ds_tfms: Transforms | None = None,
-        size: Size = 224,
-        bs: int = 64,
+        delimiter: str | None = None,
+        header: str | int | None = "infer",
         labels: str = "",
         valid_col: str = "",
+        **loading: Unpack[CommonOptions],
     ) -> ImageDataBunch:
-        """Pictures named in the file path / csv_labels on the server, by the headings of its columns.
+        """Pictures named in the file path / csv_labels on the server.
 
         Args:
-            fn_col, label_col: headings; the columns' numbers as text ("0") where there is no `header`.
+            fn_col, label_col: headings; by numbers the first two columns, and any where there is no `header` (None).
             label_delim: between the labels of one cell; then, and with several label columns, a picture may have
                 several labels.
-            labels: "category", "multi_category" or "float". Default: by the columns.
+            labels: "category", "multi_category" or "float". Default: by the columns. (The trainer looks into the file
+                whether the labels are numbers; only the server could.)
             valid_col: column that is true for pictures which validate, in place of `valid_pct`.
         """
-        columns = (label_col,) if isinstance(label_col, str) else tuple(label_col)
+        if header not in ("infer", 0, None) or isinstance(header, bool):
+            raise ValueError(f"header is {header!r}; must be 'infer' or 0 (the first line), or None (no headings)")
+        columns = [label_col] if isinstance(label_col, str | int) else list(label_col)
         kind = labels or ("multi_category" if label_delim or len(columns) > 1 else "category")
-        split = Split(valid_pct, seed)
         source = Table(
-            str(path), csv_labels, folder, suffix, fn_col, columns, label_delim, delimiter, valid_col, header, split
+            str(path),
+            csv_labels,
+            str(folder or ""),
+            suffix,
+            column_name(fn_col, 0, header is not None),
+            tuple(name for column in columns if (name := column_name(column, 1, header is not None))),
+            label_delim or "",
+            delimiter or ",",
+            valid_col,
+            header is not None,
+            Split(valid_pct, seed),
         )
-        return cls(source, ds_tfms, size, bs, labels=kind).with_options()
+        return cls(source, labels=kind, **Options(**loading).fields(kind))
 
     @classmethod
     def from_name_re(
         cls,
         path: str | Path,
+        fnames: ImageFiles | Sequence[str | Path],
         pat: str,
-        valid_pct: float = 0.2,
+        valid_pct: float = _VALID_PCT,
         seed: int | None = None,
-        ds_tfms: Transforms | None = None,
-        size: Size = 224,
-        bs: int = 64,
+        **loading: Unpack[CommonOptions],
     ) -> ImageDataBunch:
-        """All pictures below a folder, labelled by the first group of a regular expression in their paths."""
-        return cls(Names(str(path), pat, Split(valid_pct, seed)), ds_tfms, size, bs).with_options()
+        """Pictures labelled by the first group of a regular expression searched in their paths.
+
+        Args:
+            fnames: `get_image_files(folder)`, which the server lists; or names of files below `path`.
+
+        Raises ValueError for a name that does not match.
+        """
+        if isinstance(fnames, ImageFiles):
+            return cls(Names(fnames.path, pat, Split(valid_pct, seed)), **Options(**loading).fields("category"))
+        return cls.from_lists(path, fnames, [matched(pat, name) for name in fnames], valid_pct, seed, **loading)
+
+    @classmethod
+    def from_name_func(
+        cls,
+        path: str | Path,
+        fnames: Sequence[str | Path],
+        label_func: Callable[[Path], Label],
+        valid_pct: float = _VALID_PCT,
+        seed: int | None = None,
+        **loading: Unpack[CommonOptions],
+    ) -> ImageDataBunch:
+        """As `from_lists`, with the label that a function gives each path; it is called here."""
+        if isinstance(fnames, ImageFiles):
+            raise ValueError(
+                "fnames are listed by the server, and no function travels there: use from_name_re, or give the names"
+            )
+        return cls.from_lists(path, fnames, [label_func(Path(name)) for name in fnames], valid_pct, seed, **loading)
 
     @classmethod
     def from_lists(
         cls,
         path: str | Path,
-        fnames: Sequence[str],
+        fnames: Sequence[str | Path],
         labels: Sequence[Label],
-        is_valid: Sequence[bool],
-        ds_tfms: Transforms | None = None,
-        size: Size = 224,
-        bs: int = 64,
+        valid_pct: float = _VALID_PCT,
+        seed: int | None = None,
+        is_valid: Sequence[bool] | None = None,
         masks_of: Sequence[str] = (),
+        classes: Sequence[str] | None = None,
+        **loading: Unpack[CommonOptions],
     ) -> ImageDataBunch:
-        """Files below `path` on the server, with a label each (text, numbers, or several of either) and whether it
-        validates. Raises ValueError where these are not as many. Whole numbers are classes in the order of their size.
+        """Files below `path` on the server, and a label for each: text, numbers, or several of either.
+
+        Whole numbers are classes in the order of their size. The split is drawn here, as the trainer draws it.
 
         Args:
+            is_valid: whether each validates, in place of a draw.
             masks_of: classes in the order of the pixel values, where the labels are files of masks below `path`.
+
+        Raises ValueError where these are not as many.
         """
-        rows: Iterable[tuple[str, Any, bool]] = zip(fnames, labels, is_valid, strict=True)
+        if len(fnames) != len(labels):
+            raise ValueError(f"{len(labels)} labels for {len(fnames)} files; give one each")
+        flags, order = part_flags(len(fnames), valid_pct, seed, is_valid)
+        rows = [(str(fnames[i]), labels[i], flags[i]) for i in order]
         if masks_of:
-            source = Listed(str(path), tuple(listed_mask(*row) for row in rows))
-            return cls(source, ds_tfms, size, bs, labels="mask", classes=tuple(masks_of)).with_options()
+            masked = Listed(str(path), tuple(listed_mask(name, str(mask), flag) for name, mask, flag in rows))
+            return cls(masked, labels="mask", given_classes=tuple(masks_of), **Options(**loading).fields("mask"))
         kind = kind_of_labels(labels)
-        items = tuple(listed_item(*row, kind) for row in rows)
-        classes = numbered_classes(labels, is_valid)
-        return cls(Listed(str(path), items), ds_tfms, size, bs, labels=kind, classes=classes).with_options()
+        source = Listed(str(path), tuple(listed_item(*row, kind) for row in rows))
+        named = tuple(classes) if classes is not None else numbered_classes(labels, flags)
+        return cls(source, labels=kind, given_classes=named, **Options(**loading).fields(kind))
+
+    @classmethod
+    def from_df(
+        cls,
+        path: str | Path,
+        df: pd.DataFrame,
+        folder: str | Path | None = None,
+        label_delim: str | None = None,
+        valid_pct: float = _VALID_PCT,
+        seed: int | None = None,
+        fn_col: str | int = 0,
+        label_col: str | int | Sequence[str | int] = 1,
+        suffix: str = "",
+        **loading: Unpack[CommonOptions],
+    ) -> ImageDataBunch:
+        """Pictures named in a table that is here: path / folder / name + suffix on the server.
+
+        Args:
+            label_delim: between the labels of one cell.
+            label_col: a column of labels; several columns of 0 and 1 are one class each, others are numbers.
+        """
+        names, labels, classes = read_frame(df, fn_col, label_col, label_delim)
+        files = [str(Path(folder or "") / f"{name}{suffix}") for name in names]
+        return cls.from_lists(path, files, labels, valid_pct, seed, classes=classes, **loading)
 
     @classmethod
     def from_masks(
@@ -198,11 +238,9 @@ class ImageDataBunch:
         masks: str = "labels",
         suffix: str = "",
         extension: str = "",
-        valid_pct: float = 0.2,
+        valid_pct: float = _VALID_PCT,
         seed: int | None = None,
-        ds_tfms: Transforms | None = None,
-        size: Size = 224,
-        bs: int = 64,
+        **loading: Unpack[CommonOptions],
     ) -> ImageDataBunch:
         """Pictures of one folder and masks of the same names in another, for `unet_learner`.
 
@@ -211,78 +249,11 @@ class ImageDataBunch:
             suffix, extension: what a mask's name has between name and extension, and its own extension.
         """
         source = Masks(str(path), pictures, masks, suffix, extension, Split(valid_pct, seed))
-        return cls(source, ds_tfms, size, bs, classes=tuple(classes)).with_options()
-
-    def with_options(
-        self,
-        val_bs: int | None = None,
-        resize_method: str | None = None,
-        normalize: Normalize | None = None,
-        bad_image: str | None = None,
-        classes: Sequence[str] | None = None,
-        test: str | None = None,
-        padding_mode: str | None = None,
-        log: bool | None = None,
-        valid_margin: int | None = None,
-    ) -> ImageDataBunch:
-        """The same with these changed; what is None stays. Raises ValueError for an unknown word.
-
-        Args:
-            valid_margin: pixels that pictures which are not trained on are larger, before their middle is taken.
-        """
-        given: dict[str, Any] = {
-            "val_bs": val_bs,
-            "resize_method": resize_method,
-            "normalize": normalize,
-            "bad_image": bad_image,
-            "classes": None if classes is None else tuple(classes),
-            "test": test,
-            "padding_mode": padding_mode,
-            "log": log,
-            "valid_margin": valid_margin,
-        }
-        changed: ImageDataBunch = replace(self, **{name: value for name, value in given.items() if value is not None})
-        _known(changed.method, _RESIZE_METHODS, "resize_method")
-        _known(changed.bad_image, _BAD_IMAGE, "bad_image")
-        _known(changed.padding_mode, _PADDING_MODES, "padding_mode")
-        return changed
-
-    @property
-    def method(self) -> str:
-        """The resize method in words."""
-        if self.size is None:
-            return "no"
-        return self.resize_method or ("crop" if isinstance(self.size, int) else "squish")
-
-    def to_proto(self) -> learner_pb2.DataSpec:
-        message = learner_pb2.DataSpec(
-            resize_method=_RESIZE_METHODS[self.method],
-            batch_size=self.bs,
-            validation_batch_size=self.val_bs or 0,
-            transforms=self.ds_tfms.to_proto() if self.ds_tfms else None,
-            normalization=_normalization(self.normalize),
-            bad_image_policy=_BAD_IMAGE[self.bad_image],
-            labels=_LABELS[self.labels] if self.labels else learner_pb2.LABEL_KIND_UNSPECIFIED,
-            classes=self.classes,
-            test=self.test,
-            padding_mode=_PADDING_MODES[self.padding_mode],
-            log=self.log,
-            validation_margin=self.valid_margin,
-        )
-        if self.size is not None and self.method != "no":
-            message.size.rows, message.size.columns = (
-                (self.size, self.size) if isinstance(self.size, int) else self.size
-            )
-        self.source.put(message)
-        return message
+        return cls(source, given_classes=tuple(classes), **Options(**loading).fields("mask"))
 
 
-def _known(word: str, words: Mapping[str, int], name: str) -> None:
-    if word not in words:
-        raise ValueError(f"{name} is {word!r}; must be one of {', '.join(words)}")
-
-
-def _normalization(value: Normalize) -> learner_pb2.Normalization:
-    if isinstance(value, str):
-        return learner_pb2.Normalization(preset=value)
-    return learner_pb2.Normalization(stats=learner_pb2.ChannelStats(mean=value[0], std=value[1]))
+def matched(pat: str, name: str | Path) -> str:
+    match = re.search(pat, Path(name).as_posix())
+    if match is None or not match.groups() or match[1] is None:
+        raise ValueError(f'Failed to find "{pat}" with a group in "{name}"')
+    return match[1]

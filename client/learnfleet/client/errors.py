@@ -25,6 +25,9 @@ class LearnfleetError(Exception):
     """Base of all errors of this package."""
 
 
+LearnerError = LearnfleetError  # the trainer's name
+
+
 class InvalidArgumentError(LearnfleetError):
     """The request can never succeed as it is; `violations` names every wrong field."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from learnfleet.client.results import LrFinding, state_name
+from learnfleet.client.results import LrFinding, state_name, time_of
 from learnfleet.v1 import job_pb2, learner_pb2
 
 
@@ -64,6 +64,11 @@ class EpochFinished:
     valid_loss: float | None
     metrics: dict[str, float]
     duration_s: float
+
+    @property
+    def time_s(self) -> float:
+        """The trainer's name for it."""
+        return self.duration_s
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class Event:
     @classmethod
     def from_proto(cls, message: job_pb2.Event) -> Event:
         kind = message.WhichOneof("payload") or ""
-        return cls(message.sequence, message.time.ToDatetime(), message.attempt, kind, _payload(kind, message))
+        return cls(message.sequence, time_of(message.time), message.attempt, kind, _payload(kind, message))
 
 
 def _payload(kind: str, message: job_pb2.Event) -> Payload:

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
-from typing import TypeAlias
-
-from learnfleet.client.interpretation import Interpretation, Picture
+from learnfleet.client.components import Components
+from learnfleet.client.dataset_types import DatasetType, Part, ds_type_of
+from learnfleet.client.figures import Figsize, Picture
+from learnfleet.client.interpretation import Interpretation
 from learnfleet.client.job import Job
+from learnfleet.client.metric_order import in_order
 from learnfleet.client.predictions import Predictions
 from learnfleet.client.remote import Remote
-from learnfleet.client.results import JobInfo
-from learnfleet.client.specs import DatasetType, Metric, component_to_proto
-from learnfleet.v1 import interpretation_service_pb2, job_pb2, job_service_pb2, prediction_service_pb2
+from learnfleet.client.results import LearnerInfo
+from learnfleet.client.values import Values
+from learnfleet.v1 import interpretation_service_pb2, job_service_pb2, prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb
-
-_Queued: TypeAlias = job_pb2.Job
 
 
 class Examining(Remote):
     """The part of `RemoteLearner` that validates, predicts data sets, draws and interprets.
 
-    Each call is a job; it blocks until the job is done, and `last_job` is that job. All raise JobFailedError,
-    JobCancelledError, and TimeoutError after `timeout` seconds.
+    Each call is a job; it blocks until the job is done, and `last_job` is that job. A learner that is not on the server
+    yet comes to be there with it. All raise JobFailedError, JobCancelledError, and DeadlineExceededError after
+    `timeout` seconds.
     """
+
+    def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Part:
+        """Stands for that part of the data in `validate`."""
+        return Part(ds_type, self.data, in_batches=True)
 
     def validate(
         self,
-        ds_type: DatasetType = DatasetType.Valid,
-        metrics: Sequence[Metric] | None = None,
+        dl: DatasetType | Part | None = None,
+        metrics: Components = None,
         timeout: float | None = None,
-    ) -> dict[str, float]:
-        """Loss and metrics over a data set, by name. `metrics` None: the learner's own."""
-        request = pb.ValidateRequest(
-            learner=self.require_name(),
-            dataset=ds_type.to_proto(),
-            metrics=[component_to_proto(metric) for metric in metrics or ()],
-            resources=self.settings.resources(),
-            request_id=str(uuid.uuid4()),
-        )
-        return self._done(self.connection.call(self.connection.training.Validate, request), timeout).result.metrics
+    ) -> Values:
+        """Loss and metrics over a data set, [loss, *metrics], which are also known by name.
+
+        Args:
+            dl: `learn.data.valid_dl`, `learn.dl(DatasetType.Fix)`, or the DatasetType itself. Default: Valid.
+            metrics: instead of the learner's own.
+        """
+        self.come_to_be()
+        request = self.validate_request(ds_type_of(dl, DatasetType.Valid), metrics)
+        job = self.done(self.connection.call(self.connection.training.Validate, request), timeout)
+        return Values(in_order(job.result.metrics, self.metrics_asked_for if metrics is None else metrics))
 
     def get_preds(
         self,
@@ -52,9 +56,8 @@ class Examining(Remote):
 
         Train is taken as Fix: in order, complete and not augmented.
         """
-        request = self._preds_request(ds_type, with_loss)
-        request.n_batch = n_batch or 0
-        return self._read(request, timeout)
+        self.come_to_be()
+        return self._predictions(self.preds_request(ds_type, with_loss, n_batch), timeout)
 
     def TTA(  # noqa: N802  # fastai's name
         self,
@@ -65,85 +68,75 @@ class Examining(Remote):
         timeout: float | None = None,
     ) -> Predictions:
         """As `get_preds`, averaged over augmented variants: preds * beta + mean of the variants * (1 - beta)."""
-        request = self._preds_request(ds_type, with_loss)
-        request.tta.beta, request.tta.scale = beta, scale
-        return self._read(request, timeout)
+        self.come_to_be()
+        return self._predictions(self.preds_request(ds_type, with_loss, tta=(beta, scale)), timeout)
 
-    def _preds_request(self, ds_type: DatasetType, with_loss: bool) -> prediction_service_pb2.GetPredsRequest:
-        return prediction_service_pb2.GetPredsRequest(
-            learner=self.require_name(),
-            dataset=ds_type.to_proto(),
-            with_loss=with_loss,
-            resources=self.settings.resources(),
-            request_id=str(uuid.uuid4()),
-        )
-
-    def _read(self, request: prediction_service_pb2.GetPredsRequest, timeout: float | None) -> Predictions:
+    def _predictions(self, request: prediction_service_pb2.GetPredsRequest, timeout: float | None) -> Predictions:
         service = self.connection.prediction
-        job = self._done(self.connection.call(service.GetPreds, request), timeout)
-        rows = self.connection.read(
-            service.ReadPredictions, prediction_service_pb2.ReadPredictionsRequest(job=job.name)
-        )
-        return Predictions.from_protos(rows, with_loss=request.with_loss)
+        job = self.done(self.connection.call(service.GetPreds, request), timeout)
+        wanted = prediction_service_pb2.ReadPredictionsRequest(job=job.name)
+        rows = self.connection.read(service.ReadPredictions, wanted)
+        return Predictions.from_protos(rows, with_loss=request.with_loss, kind=self._kind())
+
+    def _kind(self) -> str:
+        """What the targets are."""
+        return self.info().kind if self.data is None else self.data.kind
 
     def show_batch(
-        self, rows: int = 5, ds_type: DatasetType = DatasetType.Train, timeout: float | None = None
+        self,
+        rows: int = 5,
+        ds_type: DatasetType = DatasetType.Train,
+        timeout: float | None = None,
+        figsize: Figsize = None,
     ) -> Picture:
-        """Items of a data set as the model sees them, in a square grid."""
-        request = interpretation_service_pb2.ShowBatchRequest(
-            dataset=ds_type.to_proto(),
-            rows=rows,
-            resources=self.settings.resources(),
-            request_id=str(uuid.uuid4()),
-        )
-        self.target(request)
-        job = self._begun(self.connection.call(self.connection.interpretation.ShowBatch, request))
-        self.settle(job)
-        return self._picture(job, timeout)
+        """Items of a data set as the model sees them, in a square grid. `figsize`: inches it is shown in."""
+        request = self.show_batch_request(rows, ds_type)
+        queued = self.connection.call(self.connection.interpretation.ShowBatch, request)
+        self.exists_as(queued.learner)
+        return self._picture(self.begun(queued), timeout).sized(figsize)
 
     def show_results(
-        self, ds_type: DatasetType = DatasetType.Valid, rows: int = 5, timeout: float | None = None
+        self,
+        ds_type: DatasetType = DatasetType.Valid,
+        rows: int = 5,
+        figsize: Figsize = None,
+        timeout: float | None = None,
     ) -> Picture:
-        """Items of a data set with their targets and predictions."""
-        request = interpretation_service_pb2.ShowResultsRequest(
-            learner=self.require_name(),
-            dataset=ds_type.to_proto(),
-            rows=rows,
-            resources=self.settings.resources(),
-            request_id=str(uuid.uuid4()),
-        )
-        job = self._begun(self.connection.call(self.connection.interpretation.ShowResults, request))
-        return self._picture(job, timeout)
+        """Items of a data set with their targets and predictions. `figsize`: inches that a notebook shows it in."""
+        self.come_to_be()
+        request = self.show_results_request(rows, ds_type)
+        queued = self.connection.call(self.connection.interpretation.ShowResults, request)
+        return self._picture(self.begun(queued), timeout).sized(figsize)
 
     def interpret(
         self,
+        ds_type: DatasetType = DatasetType.Valid,
+        tta: bool = False,
         top_losses: int = 9,
         min_confused: int = 1,
         timeout: float | None = None,
-        ds_type: DatasetType = DatasetType.Valid,
-        tta: bool = False,
     ) -> Interpretation:
-        """Find what it gets wrong on a data set. `tta`: predict by test-time augmentation."""
-        request = interpretation_service_pb2.InterpretRequest(
-            learner=self.require_name(),
-            top_losses=top_losses,
-            min_confused=min_confused,
-            dataset=ds_type.to_proto(),
-            tta=tta,
-            resources=self.settings.resources(),
-            request_id=str(uuid.uuid4()),
-        )
+        """Find what it gets wrong on a data set.
+
+        Args:
+            tta: predict by test-time augmentation.
+            top_losses: how many pictures with the greatest loss are listed and drawn, up to 100.
+            min_confused: least count of a pair of classes that is listed as confused.
+        """
+        self.come_to_be()
         service = self.connection.interpretation
-        name = self._done(self.connection.call(service.Interpret, request), timeout).result.interpretation
-        found = interpretation_service_pb2.GetInterpretationRequest(name=name)
-        return Interpretation.from_proto(self.connection.call(service.GetInterpretation, found))
+        request = self.interpret_request(ds_type, tta, top_losses, min_confused)
+        name = self.done(self.connection.call(service.Interpret, request), timeout).result.interpretation
+        wanted = interpretation_service_pb2.GetInterpretationRequest(name=name)
+        found = self.connection.call(service.GetInterpretation, wanted)
+        return Interpretation.from_proto(
+            found, lambda count: self.interpret(ds_type, tta, count, min_confused, timeout)
+        )
 
-    def _begun(self, queued: _Queued) -> Job:
-        self.last_job = Job(self.connection, JobInfo.from_proto(queued))
-        return self.last_job
-
-    def _done(self, queued: _Queued, timeout: float | None) -> Job:
-        return self._begun(queued).wait(timeout)
+    def info(self) -> LearnerInfo:
+        """How it stands. Raises NotFoundError before its first job."""
+        request = pb.GetLearnerRequest(name=self.name)
+        return LearnerInfo.from_proto(self.connection.call(self.connection.training.GetLearner, request))
 
     def _picture(self, job: Job, timeout: float | None) -> Picture:
         name = job.wait(timeout).result.pictures[0]

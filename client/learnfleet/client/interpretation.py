@@ -1,123 +1,161 @@
-"""What an interpretation found, and the pictures that jobs draw."""
+"""What a model gets wrong (fastai's interpretations)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from learnfleet.client.results import label_kind
-from learnfleet.v1 import interpretation_service_pb2, job_pb2
+from learnfleet.client import cards
+from learnfleet.client.arrays import Array
+from learnfleet.client.dataset_types import DatasetType
+from learnfleet.client.figures import Figsize
+from learnfleet.client.figures import Picture as Picture
+from learnfleet.client.found import ClassReport, Found, TopLoss
+from learnfleet.v1 import interpretation_service_pb2
 
+if TYPE_CHECKING:
+    from learnfleet.client.examining import Examining
 
-@dataclass(frozen=True)
-class Picture:
-    """A plot; notebooks show it."""
-
-    name: str
-    media_type: str
-    content: bytes = field(repr=False)
-
-    @classmethod
-    def from_proto(cls, message: job_pb2.Picture) -> Picture:
-        return cls(message.name, message.media_type, message.content)
-
-    def save(self, path: str | Path) -> Path:
-        """Write it, and return the path."""
-        Path(path).write_bytes(self.content)
-        return Path(path)
-
-    def _repr_png_(self) -> bytes | None:
-        return self.content if self.media_type == "image/png" else None
+_ROWS_SHOWN = 9
 
 
-@dataclass(frozen=True)
-class ConfusedPair:
-    """Two classes that the model confuses."""
+class TopLosses(NamedTuple):
+    """As torch.topk gives them."""
 
-    actual: str
-    predicted: str
-    count: int
+    values: Array  # float64 [k]
+    indices: Array  # int64 [k], positions in the data set
 
 
-@dataclass(frozen=True)
-class TopLoss:
-    """A picture that the model is wrong or unsure about."""
-
-    index: int
-    path: str
-    predicted: str
-    actual: str
-    loss: float
-    probability: float  # of the actual class
-
-    @classmethod
-    def from_proto(cls, message: interpretation_service_pb2.TopLoss) -> TopLoss:
-        return cls(message.index, message.path, message.predicted, message.actual, message.loss, message.probability)
-
-
-@dataclass(frozen=True)
-class ClassReport:
-    """How the model fares on one class; None for what is not defined."""
-
-    class_name: str
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    iou: float | None
-    support: int
-
-    @classmethod
-    def from_proto(cls, message: interpretation_service_pb2.ClassReport) -> ClassReport:
-        values = (
-            message.precision if message.HasField("precision") else None,
-            message.recall if message.HasField("recall") else None,
-            message.f1 if message.HasField("f1") else None,
-            message.iou if message.HasField("iou") else None,
-        )
-        return cls(message.class_name, *values, message.support)
-
-
-@dataclass(frozen=True)
 class Interpretation:
-    """What a model gets wrong (fastai ClassificationInterpretation)."""
+    """What a model gets wrong on a data set, whatever its labels are: fastai's classes of that name are this one.
+
+    The server has drawn the plots. What it found is in `found`; its fields can be read here, too (`accuracy`,
+    `examples`, `class_report`, `misclassified`, ...).
+    """
 
     name: str
     learner: str
     checkpoint: str
-    classes: tuple[str, ...]
     examples: int
     accuracy: float
     loss: float
-    confusion_matrix: tuple[tuple[int, ...], ...]  # rows actual, columns predicted
-    most_confused: tuple[ConfusedPair, ...]  # worst first
-    top_losses: tuple[TopLoss, ...]  # worst first
     pictures: tuple[Picture, ...]
     skipped_images: int
-    kind: str = "category"  # or "multi_category", "mask", "float"
-    class_report: tuple[ClassReport, ...] = ()
-    label_confusion: tuple[tuple[tuple[int, ...], ...], ...] = ()  # of several labels a picture: 2 x 2 for each label
-    misclassified_count: int = 0  # of several labels: pictures with at least one wrong
-    misclassified: tuple[TopLoss, ...] = ()  # those, greatest loss first, up to 1000
-    intersection: tuple[
-        tuple[float, ...], ...
-    ] = ()  # of masks: P(predicted | actual); () for classes that are not there
+    kind: str
+    class_report: tuple[ClassReport, ...]
+    label_confusion: tuple[tuple[tuple[int, ...], ...], ...]
+    misclassified_count: int
+    misclassified: tuple[TopLoss, ...]
+    intersection: tuple[tuple[float, ...], ...]
 
-    def plot_confusion_matrix(self, normalize: bool = False) -> Picture:
-        return self._picture("confusion_matrix_normalized" if normalize else "confusion_matrix")
+    def __init__(self, found: Found, again: Callable[[int], Interpretation] | None = None) -> None:
+        """`again`: interprets anew with so many top losses."""
+        self.found, self._again = found, again
 
-    def plot_top_losses(self, heatmap: bool = False) -> Picture:
-        return self._picture("top_losses_heatmap" if heatmap else "top_losses")
+    @classmethod
+    def from_learner(
+        cls, learn: Examining, ds_type: DatasetType = DatasetType.Valid, tta: bool = False
+    ) -> Interpretation:
+        """`learn.interpret(ds_type, tta)`."""
+        return learn.interpret(ds_type, tta)
 
-    def plot_multi_top_losses(self, save_misclassified: bool = False) -> Picture | tuple[Picture, tuple[TopLoss, ...]]:
-        """Of several labels: the misclassified pictures with the greatest losses, as many as `interpret(top_losses)`
-        asked for, up to 20. `save_misclassified`: give all misclassified items too.
+    @classmethod
+    def from_proto(
+        cls,
+        message: interpretation_service_pb2.Interpretation,
+        again: Callable[[int], Interpretation] | None = None,
+    ) -> Interpretation:
+        return cls(Found.from_proto(message), again)
+
+    if not TYPE_CHECKING:  # checkers know the fields above and no others
+
+        def __getattr__(self, name: str) -> Any:
+            """A field of what was found; only called for what is not here."""
+            if name.startswith("_") or name == "found" or name not in Found.__dataclass_fields__:
+                raise AttributeError(f"an Interpretation has no {name!r}")
+            return getattr(self.found, name)
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.found.classes)
+
+    @property
+    def mean_loss(self) -> float:
+        return self.found.loss
+
+    # --- the items with the greatest losses
+
+    def top_losses(self, k: int | None = None) -> TopLosses:
+        """The k largest losses, and the positions of their items in the data set. Default: all that were asked for.
+
+        Raises ValueError for more than `interpret(top_losses=...)` asked for.
         """
-        picture = self._picture("multi_top_losses")
-        return (picture, self.misclassified) if save_misclassified else picture
+        worst = self.describe_top_losses(k)
+        return TopLosses(Array.of([item.loss for item in worst]), Array.of([item.index for item in worst], "q"))
+
+    def describe_top_losses(self, k: int | None = None) -> list[TopLoss]:
+        """The items with the k largest losses, with names and files. Raises ValueError as `top_losses`."""
+        worst = self.found.top_losses
+        if k is not None and not 0 < k <= len(worst):
+            raise ValueError(f"k is {k}; must be 1 to {len(worst)}: ask interpret(top_losses={k}) for more")
+        return list(worst[:k])
+
+    def plot_top_losses(self, k: int | None = None, figsize: Figsize = None, heatmap: bool = False) -> Picture:
+        """The pictures with the k largest losses. Default: as many as `interpret(top_losses=...)` asked for.
+
+        Args:
+            k: where it is another number, the learner is interpreted again as it is now.
+            figsize: inches that a notebook shows it in.
+            heatmap: where the score of the actual class comes from, laid over each.
+        """
+        whole = self._drawn(k)
+        return whole._picture("top_losses_heatmap" if heatmap else "top_losses").sized(figsize)
+
+    def _drawn(self, k: int | None) -> Interpretation:
+        """What has a plot of k pictures."""
+        wanted = len(self.found.top_losses) if k is None else min(k, self.found.examples)
+        if wanted == len(self.found.top_losses):
+            return self
+        if self._again is None:
+            raise ValueError(f"{len(self.found.top_losses)} pictures were drawn: ask interpret(top_losses={k})")
+        return self._again(wanted)
+
+    def plot_multi_top_losses(
+        self, samples: int | None = None, figsize: Figsize = None, save_misclassified: bool = False
+    ) -> Picture | tuple[Picture, tuple[TopLoss, ...]]:
+        """Of several labels: the misclassified pictures with the greatest losses, up to 20; `samples` as `k` above.
+        `save_misclassified`: give all misclassified items too.
+        """
+        picture = self._drawn(samples)._picture("multi_top_losses").sized(figsize)
+        return (picture, self.found.misclassified) if save_misclassified else picture
+
+    # --- what is taken for what
+
+    def confusion_matrix(self) -> Array:
+        """Counts, int64 [C, C]: rows are actual classes, columns predicted ones."""
+        rows = self.found.confusion_matrix
+        flat = Array.of([count for row in rows for count in row], "q")
+        return flat.reshaped((len(rows), len(rows[0]) if rows else 0))
+
+    def most_confused(self, min_val: int = 1) -> list[tuple[str, str, int]]:
+        """(actual, predicted, count) of the wrong pairs seen at least `min_val` times, most frequent first."""
+        pairs = self.found.most_confused
+        return [(pair.actual, pair.predicted, pair.count) for pair in pairs if pair.count >= min_val]
+
+    def plot_confusion_matrix(self, normalize: bool = False, figsize: Figsize = None) -> Picture:
+        """The confusion matrix. `normalize`: shares of each actual class. `figsize`: inches it is shown in."""
+        name = "confusion_matrix_normalized" if normalize else "confusion_matrix"
+        return self._picture(name).sized(figsize)
+
+    def classification_report(self) -> tuple[ClassReport, ...]:
+        """Precision, recall, F1 and support by class: `class_report`."""
+        return self.found.class_report
+
+    # --- of masks
 
     def generate_confusion(self) -> tuple[tuple[float, ...], ...]:
         """Of masks: `intersection`. Those of single pictures stay on the server."""
-        return self.intersection
+        return self.found.intersection
 
     def plot_intersect_cm(self) -> Picture:
         """Of masks: `intersection` as a picture."""
@@ -125,48 +163,43 @@ class Interpretation:
 
     def intersect_scores(self) -> list[tuple[str, float | None]]:
         """Of masks: (label, score) of each class, greatest first; None for classes that do not occur."""
-        rows = zip(self.classes, self.intersection, strict=False)
+        rows = zip(self.classes, self.found.intersection, strict=False)
         scores = [(label, row[place] if row else None) for place, (label, row) in enumerate(rows)]
         return sorted(scores, key=lambda item: -1.0 if item[1] is None else item[1], reverse=True)
 
     def iou_report(self) -> list[tuple[str, float | None, float | None, int]]:
         """Of masks: (class, IoU, Dice, pixels) of each class, and the means over those that occur as "mean"."""
-        rows = [(item.class_name, item.iou, item.f1, item.support) for item in self.class_report]
-        known = [[float(row[column]) for row in rows if row[column] is not None] for column in (1, 2)]  # type: ignore[arg-type]
-        iou, dice = (sum(values) / len(values) if values else None for values in known)
+        rows = [(item.class_name, item.iou, item.f1, item.support) for item in self.found.class_report]
+        ious, dices = [row[1] for row in rows if row[1] is not None], [row[2] for row in rows if row[2] is not None]
+        iou, dice = (sum(values) / len(values) if values else None for values in (ious, dices))
         return [*rows, ("mean", iou, dice, sum(row[3] for row in rows))]
 
-    def classification_report(self) -> tuple[ClassReport, ...]:
-        """Precision, recall, F1 and support by class: `class_report`."""
-        return self.class_report
-
     def _picture(self, name: str) -> Picture:
-        found = {picture.name: picture for picture in self.pictures}
+        found = {picture.name: picture for picture in self.found.pictures}
         if name not in found:
             raise ValueError(f"{name!r} was not drawn; there are {', '.join(found) or 'no pictures'}")
         return found[name]
 
-    @classmethod
-    def from_proto(cls, message: interpretation_service_pb2.Interpretation) -> Interpretation:
-        return cls(
-            name=message.name,
-            learner=message.learner,
-            checkpoint=message.checkpoint,
-            classes=tuple(message.classes),
-            examples=message.examples,
-            accuracy=message.accuracy,
-            loss=message.loss,
-            confusion_matrix=tuple(tuple(row.counts) for row in message.confusion_matrix.rows),
-            most_confused=tuple(ConfusedPair(p.actual, p.predicted, p.count) for p in message.most_confused),
-            top_losses=tuple(TopLoss.from_proto(item) for item in message.top_losses),
-            pictures=tuple(Picture.from_proto(picture) for picture in message.pictures),
-            skipped_images=message.skipped_images,
-            kind=label_kind(message.kind),
-            class_report=tuple(ClassReport.from_proto(item) for item in message.class_report),
-            label_confusion=tuple(
-                tuple(tuple(row.counts) for row in matrix.rows) for matrix in message.label_confusion
-            ),
-            misclassified_count=message.misclassified_count,
-            misclassified=tuple(TopLoss.from_proto(item) for item in message.misclassified),
-            intersection=tuple(tuple(row.values) for row in message.intersection),
-        )
+    def __repr__(self) -> str:
+        return f"Interpretation({self.found.learner}, {self.found.examples} items, loss {self.found.loss:.4f})"
+
+    def _repr_html_(self) -> str:
+        found = self.found
+        facts = {
+            "learner": found.learner,
+            "items": found.examples,
+            "accuracy": f"{found.accuracy:.4f}" if found.kind != "float" else None,
+            "loss": f"{found.loss:.4f}",
+            "left out": found.skipped_images or None,
+        }
+        confused = cards.table(("actual", "predicted", "count"), self.most_confused()[:_ROWS_SHOWN])
+        worst = [
+            (item.path, item.predicted, item.actual, f"{item.loss:.3f}", f"{item.probability:.3f}")
+            for item in found.top_losses[:_ROWS_SHOWN]
+        ]
+        listed = cards.table(("picture", "predicted", "actual", "loss", "probability"), worst)
+        return cards.card(found.name, facts) + (confused if found.most_confused else "") + listed
+
+
+# fastai's names.
+ClassificationInterpretation = MultiLabelClassificationInterpretation = SegmentationInterpretation = Interpretation

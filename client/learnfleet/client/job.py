@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import grpc
 
-from learnfleet.client.connection import Connection, is_unavailable, pauses
-from learnfleet.client.errors import DeadlineExceededError, JobCancelledError, JobFailedError, from_rpc
-from learnfleet.client.events import Event
-from learnfleet.client.log_lines import LogEntry, severity_number
+from learnfleet.client.connection import Connection
+from learnfleet.client.detached import Detached
+from learnfleet.client.errors import DeadlineExceededError, JobCancelledError, JobFailedError
+from learnfleet.client.events import DataRead, Event
+from learnfleet.client.live import follow
+from learnfleet.client.log_lines import LogEntry
 from learnfleet.client.recorder import Recorder
 from learnfleet.client.results import JobInfo, JobResult, TrackingRun
+from learnfleet.client.watching import ReadingLog, Resumed, Watching
 from learnfleet.v1 import job_service_pb2 as pb
 
 _POLL_S = 0.5
 
+T = TypeVar("T")
 
-class Job:
-    """A job on the server. Its properties are of the last answer; `refresh` asks anew."""
 
-    def __init__(self, connection: Connection, info: JobInfo) -> None:
-        self._connection = connection
+class JobFacts:
+    """What the last answer said of a job."""
+
+    def __init__(self, info: JobInfo) -> None:
         self.info = info
 
     @property
@@ -51,6 +56,27 @@ class Job:
         if self.info.result is None:
             raise AttributeError(f"{self.name} is {self.state}: it has no result")
         return self.info.result
+
+    def raise_if_it_ended_badly(self) -> None:
+        """Raises JobFailedError or JobCancelledError if it ended so."""
+        if self.state == "FAILED":
+            raise JobFailedError(self.info)
+        if self.state == "CANCELLED":
+            raise JobCancelledError(self.info)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}, {self.info.kind}, {self.state})"
+
+    def _repr_html_(self) -> str:
+        return self.info._repr_html_()
+
+
+class Job(JobFacts):
+    """A job on the server. Its properties are of the last answer; `refresh` asks anew."""
+
+    def __init__(self, connection: Connection, info: JobInfo) -> None:
+        super().__init__(info)
+        self._connection = connection
 
     def refresh(self) -> Job:
         """Ask how it stands. Raises NotFoundError."""
@@ -95,21 +121,8 @@ class Job:
             min_severity: "info", "warning" or "error".
             after: only entries after the one with this `position`.
         """
-        severity = severity_number(min_severity)
-        last, pause, lost_at = after, pauses(), 0.0
-        while True:
-            request = pb.GetJobLogsRequest(name=self.name, after_position=last, min_severity=severity, follow=follow)
-            try:
-                for answer in self._connection.stream(self._connection.jobs.GetJobLogs, request):
-                    for entry in map(LogEntry.from_proto, answer.entries):
-                        last, pause, lost_at = entry.position, pauses(), 0.0
-                        yield entry
-                return
-            except grpc.RpcError as error:
-                lost_at = lost_at or time.monotonic()
-                if not is_unavailable(error) or time.monotonic() - lost_at > self._connection.retry_s:
-                    raise from_rpc(error) from None
-            time.sleep(next(pause))
+        reading = ReadingLog(self.name, after, min_severity, self._connection.retry_s, follow=follow)
+        yield from self._through_drops(self._connection.jobs.GetJobLogs, reading)
 
     def watch(self, after_sequence: int = 0) -> Iterator[Event]:
         """Its events after number `after_sequence`, those of the past first, to the last of a job that has ended.
@@ -117,21 +130,36 @@ class Job:
         A dropped connection or a restarted server is waited for, as long as the client's `retry_s`, and the events go
         on without loss or repeat. Raises UnavailableError after that, and NotFoundError.
         """
-        last, pause, lost_at = after_sequence, pauses(), 0.0
+        watching = Watching(self.name, after_sequence, self._connection.retry_s)
+        yield from self._through_drops(self._connection.jobs.WatchJob, watching)
+
+    def _through_drops(self, rpc: Callable[..., Any], reading: Resumed[T]) -> Iterator[T]:
         while True:
-            request = pb.WatchJobRequest(name=self.name, after_sequence=last)
             try:
-                for answer in self._connection.stream(self._connection.jobs.WatchJob, request):
-                    pause, lost_at = pauses(), 0.0
-                    for message in answer.events:
-                        last = message.sequence
-                        yield Event.from_proto(message)
+                for answer in self._connection.stream(rpc, reading.request()):
+                    yield from reading.take(answer)
                 return
             except grpc.RpcError as error:
-                lost_at = lost_at or time.monotonic()
-                if not is_unavailable(error) or time.monotonic() - lost_at > self._connection.retry_s:
-                    raise from_rpc(error) from None
-            time.sleep(next(pause))
+                pause_s = reading.pause_after(error)
+            time.sleep(pause_s)
+
+    def follow(self, after_sequence: int = 0, *, silent: bool = False) -> Recorder:
+        """Show it live to its end: a table that grows in a terminal or notebook. `silent`: show nothing.
+
+        Ctrl-C detaches (raises Detached): the job goes on, and `follow` shows it again.
+
+        Raises JobFailedError, JobCancelledError; UnavailableError and NotFoundError as `watch`.
+        """
+        recorder = Recorder()
+        events = self.watch(after_sequence)
+        try:
+            for event in events if silent else follow(events):
+                recorder.take(event)
+            self.refresh()
+        except KeyboardInterrupt:
+            raise Detached(self.name) from None
+        self.check()
+        return recorder
 
     def recorder(self) -> Recorder:
         """Its epoch table and what can be plotted of it, from its events. Blocks until it has ended. As `watch`."""
@@ -140,17 +168,27 @@ class Job:
             recorder.take(event)
         return recorder
 
+    def data_read(self) -> DataRead:
+        """What it has read: classes and counts. Blocks until it has. Raises ValueError if it ended without."""
+        for event in self.watch():
+            if isinstance(event.payload, DataRead):
+                return event.payload
+        raise ValueError(f"{self.name} has not read its data: {self.refresh().info.state_reason}")
+
     def wait(self, timeout: float | None = None) -> Job:
-        """Until it has ended (seconds; None: as long as it takes).
+        """Until it has ended (seconds; None: as long as it takes). Ctrl-C detaches, as of `follow`.
 
         Raises JobFailedError, JobCancelledError, DeadlineExceededError.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         last = 0
-        while not self.refresh().info.is_final:
-            if deadline is not None and time.monotonic() > deadline:
-                raise DeadlineExceededError(f"{self.name} is still {self.state} after {timeout} s")
-            last = self._wait_for_end(last, deadline)
+        try:
+            while not self.refresh().info.is_final:
+                if deadline is not None and time.monotonic() > deadline:
+                    raise DeadlineExceededError(f"{self.name} is still {self.state} after {timeout} s")
+                last = self._wait_for_end(last, deadline)
+        except KeyboardInterrupt:
+            raise Detached(self.name) from None
         return self.check()
 
     def _wait_for_end(self, after: int, deadline: float | None) -> int:
@@ -163,10 +201,7 @@ class Job:
 
     def check(self) -> Job:
         """Raises JobFailedError or JobCancelledError if it ended so."""
-        if self.state == "FAILED":
-            raise JobFailedError(self.info)
-        if self.state == "CANCELLED":
-            raise JobCancelledError(self.info)
+        self.raise_if_it_ended_badly()
         return self
 
     def wait_tracked(self, timeout: float = 60.0) -> TrackingRun:
@@ -178,6 +213,3 @@ class Job:
             time.sleep(_POLL_S)
         assert self.tracking_run is not None
         return self.tracking_run
-
-    def __repr__(self) -> str:
-        return f"Job({self.name}, {self.info.kind}, {self.state})"

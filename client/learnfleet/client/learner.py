@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from learnfleet.client.components import Component
+from learnfleet.client import cards
+from learnfleet.client.components import Components, as_components
 from learnfleet.client.connection import Connection
+from learnfleet.client.errors import LearnfleetError
 from learnfleet.client.examining import Examining
 from learnfleet.client.job import Job
-from learnfleet.client.live import follow
+from learnfleet.client.lr_rules import Rules, names_of
 from learnfleet.client.recorder import Recorder
-from learnfleet.client.remote import RunSettings as RunSettings
-from learnfleet.client.results import CheckpointInfo, JobInfo, LearnerInfo, LrFinding, ModelVersion, Prediction
+from learnfleet.client.results import CheckpointInfo, LrFinding, ModelVersion, Prediction
+from learnfleet.client.run_settings import RunSettings as RunSettings
 from learnfleet.client.stage_specs import (
     Fit,
     FitFlatCos,
     FitOneCycle,
     FitSgdr,
-    FreezeTo,
     Lr,
     LrFind,
     Stage,
     Wd,
     fine_tune_stages,
 )
-from learnfleet.v1 import prediction_service_pb2
+from learnfleet.client.subject import predict_request
 from learnfleet.v1 import training_service_pb2 as pb
+
+Item: TypeAlias = object  # a path, bytes, or a PIL image, which this package does not need
 
 
 class RemoteLearner(Examining):
@@ -39,7 +40,7 @@ class RemoteLearner(Examining):
         epochs: int,
         lr: Lr = slice(3e-3),
         wd: Wd = None,
-        callbacks: Sequence[Component] = (),
+        callbacks: Components = None,
         *,
         wait: bool = True,
     ) -> Job:
@@ -50,7 +51,7 @@ class RemoteLearner(Examining):
 
         Raises InvalidArgumentError, JobFailedError, JobCancelledError.
         """
-        return self.train([Fit(epochs, lr, wd, tuple(callbacks))], wait=wait)
+        return self.train([Fit(epochs, lr, wd, as_components(callbacks))], wait=wait)
 
     def fit_one_cycle(
         self,
@@ -61,14 +62,14 @@ class RemoteLearner(Examining):
         pct_start: float = 0.3,
         final_div: float | None = None,
         wd: Wd = None,
-        callbacks: Sequence[Component] = (),
+        callbacks: Components = None,
         tot_epochs: int | None = None,
         start_epoch: int | None = None,
         *,
         wait: bool = True,
     ) -> Job:
         """Train with the one-cycle policy for `cyc_len` epochs. As `fit` otherwise."""
-        own = tuple(callbacks)
+        own = as_components(callbacks)
         stage = FitOneCycle(cyc_len, max_lr, moms, div_factor, pct_start, final_div, wd, own, tot_epochs, start_epoch)
         return self.train([stage], wait=wait)
 
@@ -79,13 +80,13 @@ class RemoteLearner(Examining):
         moms: tuple[float, float] = (0.95, 0.85),
         start_pct: float = 0.72,
         wd: Wd = None,
-        callbacks: Sequence[Component] = (),
+        callbacks: Components = None,
         curve: str = "cosine",
         *,
         wait: bool = True,
     ) -> Job:
         """Train with a constant learning rate that is annealed at the end. As `fit` otherwise."""
-        return self.train([FitFlatCos(tot_epochs, lr, moms, start_pct, curve, wd, tuple(callbacks))], wait=wait)
+        return self.train([FitFlatCos(tot_epochs, lr, moms, start_pct, curve, wd, as_components(callbacks))], wait=wait)
 
     def fit_sgdr(
         self,
@@ -94,12 +95,12 @@ class RemoteLearner(Examining):
         lr_max: Lr = slice(3e-3),
         cycle_mult: int = 2,
         wd: Wd = None,
-        callbacks: Sequence[Component] = (),
+        callbacks: Components = None,
         *,
         wait: bool = True,
     ) -> Job:
         """Train in cosine cycles with warm restarts. As `fit` otherwise."""
-        return self.train([FitSgdr(n_cycles, cycle_len, lr_max, cycle_mult, wd, tuple(callbacks))], wait=wait)
+        return self.train([FitSgdr(n_cycles, cycle_len, lr_max, cycle_mult, wd, as_components(callbacks))], wait=wait)
 
     def fine_tune(
         self,
@@ -110,7 +111,7 @@ class RemoteLearner(Examining):
         pct_start: float = 0.3,
         div: float = 5.0,
         wd: Wd = None,
-        callbacks: Sequence[Component] = (),
+        callbacks: Components = None,
         *,
         wait: bool = True,
     ) -> Job:
@@ -125,64 +126,45 @@ class RemoteLearner(Examining):
         num_it: int = 100,
         stop_div: bool = True,
         wd: Wd = None,
+        suggest_funcs: Rules | None = None,
         timeout: float | None = None,
     ) -> LrFinding:
         """Search a learning rate; the learner stays as it was. Rates, losses and suggestions by rule.
 
         `recorder.plot` draws it then.
-        """
-        job = self.train([LrFind(start_lr, end_lr, num_it, stop_div, wd)], wait=False)
-        finding = job.wait(timeout).result.lr_findings[0]
-        self.recorder = Recorder(search=finding)
-        return finding
-
-    def freeze(self) -> None:
-        """Train only the head from the next fit on (the request goes to the server with it)."""
-        self.freeze_to(-1)
-
-    def unfreeze(self) -> None:
-        """Train all layer groups from the next fit on."""
-        self.freeze_to(0)
-
-    def freeze_to(self, n: int) -> None:
-        """Train layer groups n and above from the next fit on. The optimiser starts anew, as in fastai."""
-        self._pending.append(FreezeTo(n))
-
-    def train(self, stages: Sequence[Stage], *, wait: bool = True) -> Job:
-        """Run several stages as one job, after the freezes that wait for it."""
-        request = pb.TrainRequest(
-            stages=[stage.to_proto() for stage in (*self._pending, *stages)],
-            resources=self.settings.resources(),
-            checkpoint_policy=self.settings.checkpoint_policy(),
-            request_id=str(uuid.uuid4()),
-        )
-        self.target(request)
-        job = Job(self.connection, JobInfo.from_proto(self.connection.call(self.connection.training.Train, request)))
-        self.settle(job)
-        self._pending.clear()
-        self.last_fit_job = job
-        return self._follow(job) if wait else job
-
-    def _follow(self, job: Job) -> Job:
-        self.recorder = Recorder()
-        events = job.watch()
-        for event in events if self.settings.silent else follow(events):
-            self.recorder.take(event)
-        return job.refresh().check()
-
-    def predict(
-        self, item: str | Path | bytes, top_k: int = 0, thresh: float | None = None, tta: bool = False
-    ) -> Prediction:
-        """Ask about one picture with the present state. Raises InvalidArgumentError, FailedPreconditionError.
 
         Args:
+            suggest_funcs: the rules to give, such as (minimum, steep), or their names. Default: all.
+        """
+        wanted = names_of(suggest_funcs)
+        job = self.train([LrFind(start_lr, end_lr, num_it, stop_div, wd)], wait=False)
+        finding = job.wait(timeout).result.lr_findings[0].only(wanted)
+        self.recorder = Recorder.of_search(finding)
+        return finding
+
+    def train(self, stages: Sequence[Stage], *, wait: bool = True) -> Job:
+        """Run several stages as one job, after the freezes that wait for it. As `fit` otherwise."""
+        queued = self.connection.call(self.connection.training.Train, self.train_request(stages))
+        self.was_sent(queued.learner)
+        self.last_fit_job = job = self.begun(queued)
+        if wait:
+            self.recorder = job.follow(silent=self.settings.silent)
+        return job
+
+    def predict(self, item: Item, top_k: int = 0, thresh: float | None = None, tta: bool = False) -> Prediction:
+        """Ask about one picture with the present state: fastai's triple. Raises InvalidArgumentError.
+
+        Args:
+            item: a path of a file that is here, the bytes of a picture file, or a PIL image.
             thresh: of several labels, those at least so probable are predicted.
             tta: average over zoomed and mirrored variants.
         """
+        self.come_to_be()
         return predict(self.connection, self.name, item, top_k, thresh, tta)
 
     def save(self, name: str) -> CheckpointInfo:
         """Give the present state a name; one that is used is replaced."""
+        self.come_to_be()
         request = pb.SaveRequest(learner=self.name, checkpoint_id=name)
         return CheckpointInfo.from_proto(self.connection.call(self.connection.training.Save, request))
 
@@ -198,8 +180,7 @@ class RemoteLearner(Examining):
         Args:
             name: the last part, or all, of the checkpoint's name.
         """
-        prefix = f"{self.name}/checkpoints/"
-        request = pb.LoadRequest(checkpoint=prefix + name.removeprefix(prefix))
+        request = pb.LoadRequest(checkpoint=self.checkpoint_name(name))
         self.connection.call(self.connection.training.Load, request)
         return self
 
@@ -211,27 +192,38 @@ class RemoteLearner(Examining):
         return self
 
     def export(self, name: str = "", aliases: Sequence[str] = (), timeout: float | None = None) -> ModelVersion:
-        """Make a version of model `name` (default: the learner's own name) in the registry, and wait for it."""
-        request = pb.ExportRequest(learner=self.name, model_id=name, aliases=aliases, request_id=str(uuid.uuid4()))
-        job = Job(self.connection, JobInfo.from_proto(self.connection.call(self.connection.training.Export, request)))
-        self.last_job = job
-        return ModelVersion.from_name(job.wait(timeout).result.model_version)
+        """Make a version of model `name` (default: the learner's own name) in the registry, and wait for it.
 
-    def info(self) -> LearnerInfo:
-        """How it stands. Raises NotFoundError before the first fit."""
-        request: Any = pb.GetLearnerRequest(name=self.name)
-        return LearnerInfo.from_proto(self.connection.call(self.connection.training.GetLearner, request))
+        It answers `predict` as `models/{name}@newest`, and as `load_learner(learn.path, name)`.
+
+        Args:
+            aliases: further ones that are moved to this version.
+        """
+        self.come_to_be()
+        queued = self.connection.call(self.connection.training.Export, self.export_request(name, aliases))
+        return ModelVersion.from_name(self.done(queued, timeout).result.model_version)
+
+    def __repr__(self) -> str:
+        return f"RemoteLearner({self.name or 'not on the server yet'})"
+
+    def _repr_html_(self) -> str:
+        if self.spec is not None:
+            facts = {"architecture": self.spec.architecture, "data": self.path, "state": "not on the server yet"}
+            return cards.card(self.name or "learner", facts)
+        try:
+            return self.info()._repr_html_()
+        except LearnfleetError as error:
+            return cards.card(self.name, {"state": error})
 
 
 def predict(
     connection: Connection,
     model: str,
-    item: str | Path | bytes,
+    item: Item,
     top_k: int = 0,
     thresh: float | None = None,
     tta: bool = False,
 ) -> Prediction:
-    """Ask a model or learner about one picture file, or about its bytes."""
-    content = item if isinstance(item, bytes) else Path(item).read_bytes()
-    request = prediction_service_pb2.PredictRequest(model=model, image=content, top_k=top_k, thresh=thresh, tta=tta)
+    """Ask a model or learner about one picture."""
+    request = predict_request(model, item, top_k, thresh, tta)
     return Prediction.from_proto(connection.call(connection.prediction.Predict, request))

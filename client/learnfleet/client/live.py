@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
-from learnfleet.client.events import BadImage, BatchFinished, EpochFinished, Event, LogLine, StageStarted, StateChanged
+from learnfleet.client.events import BatchFinished, EpochFinished, Event, StateChanged
+from learnfleet.client.notices import notice
 from learnfleet.client.table import columns_of, line, minutes, values_of
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def follow(events: Iterable[Event], out: TextIO | None = None) -> Iterator[Event]:
-    """Show the events while passing them on: live where `out` is a terminal or a notebook, else as plain lines.
-
-    A notebook needs ipywidgets for it; one that has none gets the lines.
-    """
+    """Show the events while passing them on: in place in a notebook, live where `out` is a terminal, else as lines."""
+    if out is None and in_notebook():
+        yield from _in_place(events)
+        return
     from rich.console import Console
 
     out = out or sys.stdout
-    console = Console(file=out)
-    if find_spec("ipywidgets") if console.is_jupyter else console.is_terminal:
+    console = Console(file=out, force_jupyter=False)
+    if console.is_terminal:
         with _live(console) as view:
             for event in events:
                 view.take(event)
@@ -36,6 +36,24 @@ def follow(events: Iterable[Event], out: TextIO | None = None) -> Iterator[Event
         for event in events:
             plain.take(event)
             yield event
+
+
+def in_notebook() -> bool:
+    """Whether this is a cell of a notebook: there is a kernel, which can change what it has shown."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def _in_place(events: Iterable[Event]) -> Iterator[Event]:
+    from learnfleet.client.live_notebook import NotebookView
+
+    view = NotebookView()
+    try:
+        for event in events:
+            view.take(event)
+            yield event
+    finally:
+        view.show()
 
 
 class PlainView:
@@ -57,21 +75,6 @@ class PlainView:
 
     def _say(self, text: str) -> None:
         print(text, file=self._out, flush=True)
-
-
-def notice(event: Event) -> str | None:
-    """What a person should be told of an event, None for those that the table and the bar show."""
-    payload = event.payload
-    if isinstance(payload, StageStarted):
-        return payload.description
-    if isinstance(payload, StateChanged) and payload.state in ("RESTARTING", "FAILED", "CANCELLED"):
-        return f"{payload.state.lower()}: {payload.reason}" if payload.reason else payload.state.lower()
-    if isinstance(payload, BadImage):
-        done = "left out" if payload.policy == "skip" else "the job fails"
-        return f"broken picture {payload.path}: {payload.reason} ({done})"
-    if isinstance(payload, LogLine) and payload.severity != "info":
-        return f"{payload.severity}: {payload.message}"
-    return None
 
 
 class LiveView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from learnfleet.client.results import time_of
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import job_service_pb2 as pb
 
@@ -26,7 +27,7 @@ class LogEntry:
     @classmethod
     def from_proto(cls, message: pb.LogEntry) -> LogEntry:
         severity = job_pb2.LogLine.Severity.Name(message.severity).removeprefix("SEVERITY_").lower()
-        time = message.time.ToDatetime()
+        time = time_of(message.time)
         return cls(message.position, time, message.attempt, message.rank, severity, message.logger, message.message)
 
 

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from learnfleet.client.arrays import Array
 from learnfleet.v1 import prediction_service_pb2
 
-_FLOAT_BYTES = 4
+_WHOLE_TARGETS = ("category", "mask")
 
 
 @dataclass(frozen=True)
 class Predictions:
     """fastai's list: `preds, targets = learn.get_preds()`, and the losses as a third where they were asked for.
 
-    The views are float32 and have the buffer protocol: `numpy.asarray(found.preds)` copies nothing, `.tolist()` needs
-    no library.
-
     Attributes:
-        preds: [N, classes], or [N, classes, height, width] of masks.
-        targets: [N], [N, labels] or [N, 1, height, width]; 0 where the data set has no labels.
-        losses: [N]; None unless asked for.
+        preds: float32 [N, classes], or [N, classes, height, width] of masks.
+        targets: [N], [N, labels] or [N, 1, height, width]; int64 of classes and masks, else float32. 0 where the data
+            set has no labels.
+        losses: float32 [N]; None unless asked for.
         indices: position of each row in the data set: pictures that could not be read are missing.
     """
 
-    preds: memoryview[float]
-    targets: memoryview[float]
-    losses: memoryview[float] | None
+    preds: Array
+    targets: Array
+    losses: Array | None
     indices: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.indices)
+        """2, or 3 with losses."""
+        return 2 if self.losses is None else 3
 
-    def __iter__(self) -> Iterator[memoryview[float]]:
+    def __getitem__(self, number: int) -> Array:
+        return tuple(self)[number]
+
+    def __iter__(self) -> Iterator[Array]:
         yield self.preds
         yield self.targets
         if self.losses is not None:
@@ -41,8 +43,13 @@ class Predictions:
 
     @classmethod
     def from_protos(
-        cls, messages: Iterable[prediction_service_pb2.ReadPredictionsResponse], *, with_loss: bool
+        cls,
+        messages: Iterable[prediction_service_pb2.ReadPredictionsResponse],
+        *,
+        with_loss: bool,
+        kind: str = "float",
     ) -> Predictions:
+        """`kind`: what the targets are, which decides their type."""
         preds, targets, losses = bytearray(), bytearray(), bytearray()
         indices: list[int] = []
         shape: tuple[int, ...] = ()
@@ -54,17 +61,10 @@ class Predictions:
             indices += message.indices
             shape, target_shape = tuple(message.shape), tuple(message.target_shape)
         n = len(indices)
+        truth = Array.little_endian(targets, (n, *target_shape))
         return cls(
-            _view(preds, (n, *shape)),
-            _view(targets, (n, *target_shape)),
-            _view(losses, (n,)) if with_loss else None,
+            Array.little_endian(preds, (n, *shape)),
+            truth.whole() if kind in _WHOLE_TARGETS else truth,
+            Array.little_endian(losses, (n,)) if with_loss else None,
             tuple(indices),
         )
-
-
-def _view(content: bytearray, shape: tuple[int, ...]) -> memoryview[float]:
-    if struct.pack("=f", 1.0) != struct.pack("<f", 1.0):  # a big-endian machine
-        for start in range(0, len(content), _FLOAT_BYTES):
-            content[start : start + _FLOAT_BYTES] = content[start : start + _FLOAT_BYTES][::-1]
-    flat = memoryview(content)
-    return flat.cast("f", shape) if content else flat.cast("f")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from learnfleet.client import plots
+from learnfleet.client import cards, plots
 from learnfleet.client.events import BatchFinished, EpochFinished, Event, LrFound
 from learnfleet.client.results import LrFinding
+from learnfleet.client.table import columns_of, values_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +33,14 @@ class Recorder:
     search: LrFinding | None = None  # of the last `lr_find`
     min_grad_lr: float | None = None  # the rate that `plot(suggestion=True)` has marked
 
+    @classmethod
+    def of_search(cls, finding: LrFinding) -> Recorder:
+        """Of a search for a learning rate: its rates and losses, which `plot` draws."""
+        count = len(finding.lrs)
+        return cls(
+            losses=list(finding.losses), lrs=list(finding.lrs), moms=[], steps=[*range(1, count + 1)], search=finding
+        )
+
     def take(self, event: Event) -> None:
         """Note an event."""
         payload = event.payload
@@ -46,16 +57,26 @@ class Recorder:
     @property
     def names(self) -> list[str]:
         """The table's columns."""
-        metrics = list(dict.fromkeys(name for row in self.rows for name in row.metrics))
-        return ["epoch", "train_loss", "valid_loss", *metrics, "time"]
+        return ["epoch", "train_loss", "valid_loss", *self.metric_names, "time"]
 
     @property
-    def val_losses(self) -> list[float | None]:
-        return [row.valid_loss for row in self.rows]
+    def metric_names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     @property
-    def metrics(self) -> list[dict[str, float]]:
-        return [row.metrics for row in self.rows]
+    def val_losses(self) -> list[float]:
+        """Of the epochs that were validated."""
+        return [row.valid_loss for row in self.rows if row.valid_loss is not None]
+
+    @property
+    def metrics(self) -> list[list[float]]:
+        """Of the epochs that were validated, in the order of `metric_names`; NaN for none."""
+        validated = [row for row in self.rows if row.valid_loss is not None]
+        return [[row.metrics.get(name, math.nan) for name in self.metric_names] for row in validated]
+
+    def _repr_html_(self) -> str:
+        tables = [list(rows) for _, rows in groupby(self.rows, key=columns_of)]
+        return "".join(cards.table(columns_of(rows[0]), map(values_of, rows)) for rows in tables) or repr(self)
 
     def plot(
         self,
@@ -89,8 +110,8 @@ class Recorder:
         """Training and validation loss against optimiser steps, without so many steps at the ends."""
         shown = self._shown(skip_start, skip_end)
         lines = {"Train": _points(self.steps, self.losses, shown)}
-        if any(loss is not None for loss in self.val_losses):
-            lines["Validation"] = _points([row.step for row in self.rows], self.val_losses, shown)
+        if self.val_losses:
+            lines["Validation"] = _points([row.step for row in self.rows], [row.valid_loss for row in self.rows], shown)
         figure = plots.series_figure({"Loss": lines})
         figure.axes[0].grid(show_grid)
         return _asked_for(figure, return_fig)

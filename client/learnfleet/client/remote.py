@@ -1,91 +1,57 @@
-"""What every part of a remote learner knows: its server, its name, how its jobs run."""
+"""What every part of a remote learner knows: its server, and the jobs it has had."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from google.protobuf.duration_pb2 import Duration
-
 from learnfleet.client.connection import Connection
-from learnfleet.client.errors import FailedPreconditionError
+from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.job import Job
 from learnfleet.client.recorder import Recorder
-from learnfleet.client.specs import LearnerSpec, Stage
-from learnfleet.v1 import interpretation_service_pb2, job_pb2
-from learnfleet.v1 import training_service_pb2 as pb
+from learnfleet.client.results import JobInfo
+from learnfleet.client.run_settings import KeepBest as KeepBest
+from learnfleet.client.run_settings import RunSettings as RunSettings
+from learnfleet.client.specs import LearnerSpec
+from learnfleet.client.subject import Subject
+from learnfleet.v1 import job_pb2
 
 
-@dataclass(frozen=True)
-class KeepBest:
-    """The checkpoints at the ends of the epochs with the best values are kept."""
+class Remote(Subject):
+    """A learner on a server.
 
-    monitor: str = "valid_loss"  # train_loss, valid_loss or the name of a metric
-    mode: str = "auto"  # or "min", "max"; auto: less is better where the name says loss or error
-    count: int = 1
+    Attributes beside those of `Subject`:
+        recorder: of the last fit or search.
+        last_job, last_fit_job: the last of its jobs that were begun here.
+    """
 
-    def to_proto(self) -> job_pb2.KeepBest:
-        return job_pb2.KeepBest(monitor=self.monitor, mode=self.mode, count=self.count)
+    recorder: Recorder
+    last_job: Job | None
+    last_fit_job: Job | None
 
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        spec: LearnerSpec | None,
+        settings: RunSettings = RunSettings(),  # noqa: B008
+    ) -> None:
+        super().__init__(name, spec, settings)
+        self.connection, self.recorder = connection, Recorder()
+        self.last_job = self.last_fit_job = None
 
-@dataclass(frozen=True)
-class RunSettings:
-    """How a learner's jobs run. None: the server's default, or what the learner's last job had."""
-
-    num_workers: int | None = None
-    gpus_per_worker: int = 0
-    checkpoint_every_s: float | None = None
-    checkpoint_every_steps: int | None = None
-    silent: bool = False  # no live table
-    keep_last: int | None = None  # checkpoints of a running job
-    keep_best: KeepBest | None = None  # these stay when the job is over: `JobResult.kept_checkpoints`
-    keep_every: int | None = None  # epochs; these stay, too
-
-    def resources(self) -> job_pb2.Resources | None:
-        if self.num_workers is None:
-            return None
-        return job_pb2.Resources(num_workers=self.num_workers, gpus_per_worker=self.gpus_per_worker)
-
-    def checkpoint_policy(self) -> job_pb2.CheckpointPolicy:
-        policy = job_pb2.CheckpointPolicy(
-            every_steps=self.checkpoint_every_steps or 0,
-            keep_last=self.keep_last or 0,
-            keep_best=self.keep_best.to_proto() if self.keep_best else None,
-            keep_every=self.keep_every or 0,
-        )
-        if self.checkpoint_every_s is not None:
-            every = Duration()
-            every.FromNanoseconds(round(self.checkpoint_every_s * 1e9))
-            policy.every.CopyFrom(every)
-        return policy
-
-
-@dataclass
-class Remote:
-    """A learner by its name, and what is to become of it with its next job."""
-
-    connection: Connection
-    name: str  # learners/{learner}; empty until the first job of a learner that was given no name
-    spec: LearnerSpec | None  # None: it exists on the server
-    settings: RunSettings = field(default_factory=RunSettings)
-    recorder: Recorder = field(default_factory=Recorder)  # of the last fit
-    last_job: Job | None = None
-    last_fit_job: Job | None = None
-    _pending: list[Stage] = field(default_factory=list)
-
-    def target(self, request: pb.TrainRequest | interpretation_service_pb2.ShowBatchRequest) -> None:
-        """Say in a request which learner it is for: this one, or a new one of its specification."""
+    def come_to_be(self) -> None:
+        """Make the learner on the server, where there is none yet, by having its data looked at."""
         if self.spec is not None:
-            request.learner_spec.CopyFrom(self.spec.to_proto())
-            request.learner_id = self.name.removeprefix("learners/")
-        else:
-            request.learner = self.name
+            service = self.connection.interpretation
+            queued = self.connection.call(service.ShowBatch, self.show_batch_request(1, DatasetType.Train))
+            self.exists_as(queued.learner)
+            self.begun(queued).wait()
 
-    def settle(self, job: Job) -> None:
-        """The learner exists from this job on."""
-        self.name, self.spec, self.last_job = job.learner, None, job
+    def begun(self, queued: job_pb2.Job) -> Job:
+        """The handle of a job that was accepted."""
+        self.last_job = Job(self.connection, JobInfo.from_proto(queued))
+        if self.data is not None:
+            self.data.is_read_by(self.last_job)
+        return self.last_job
 
-    def require_name(self) -> str:
-        """Raises FailedPreconditionError before the learner exists on the server."""
-        if self.spec is not None:
-            raise FailedPreconditionError("this learner does not exist on the server yet: fit it, or look at it, first")
-        return self.name
+    def done(self, queued: job_pb2.Job, timeout: float | None) -> Job:
+        """That job, once it has ended well. Raises JobFailedError, JobCancelledError, DeadlineExceededError."""
+        return self.begun(queued).wait(timeout)

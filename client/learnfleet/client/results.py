@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from learnfleet.v1 import job_pb2, learner_pb2, prediction_service_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from learnfleet.client import cards
+from learnfleet.client.values import LrFinding as LrFinding
+from learnfleet.client.values import Prediction as Prediction
+from learnfleet.client.values import label_kind as label_kind
+from learnfleet.v1 import job_pb2, learner_pb2
 
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
@@ -33,6 +38,10 @@ class CheckpointInfo:
             message.size_bytes,
         )
 
+    def _repr_html_(self) -> str:
+        facts = {"step": self.step, "epoch": self.epoch, "size": cards.size(self.size_bytes)}
+        return cards.card(self.name, {**facts, "weights": f"sha256 {self.model_sha256[:12]}"})
+
 
 @dataclass(frozen=True)
 class TrackingRun:
@@ -41,20 +50,6 @@ class TrackingRun:
     tracking_uri: str
     experiment_id: str
     run_id: str
-
-
-@dataclass(frozen=True)
-class LrFinding:
-    """What a search for a learning rate found."""
-
-    stage: int
-    lrs: tuple[float, ...]
-    losses: tuple[float, ...]  # smoothed, at each rate
-    suggestions: dict[str, float]  # by rule: valley, slide, steep, minimum, min_gradient
-
-    @classmethod
-    def from_proto(cls, message: job_pb2.LrFinding) -> LrFinding:
-        return cls(message.stage, tuple(message.lrs), tuple(message.losses), dict(message.suggestions))
 
 
 @dataclass(frozen=True)
@@ -91,6 +86,20 @@ class JobInfo:
     epoch: int
     epochs: int
 
+    def _repr_html_(self) -> str:
+        result = self.result
+        facts = {
+            "state": f"{self.state.lower()}: {self.state_reason}" if self.state_reason else self.state.lower(),
+            "learner": self.learner,
+            "workers": self.num_workers,
+            "began": f"{self.create_time:%Y-%m-%d %H:%M:%S %Z}",
+            "epochs": f"{self.epoch} of {self.epochs}" if self.epochs else None,
+            "attempt": self.attempt if self.attempt > 1 else None,
+            "result": ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items()) if result else None,
+            "MLflow run": self.tracking_run.run_id if self.tracking_run else None,
+        }
+        return cards.card(f"{self.name} ({self.kind})", facts)
+
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
@@ -111,10 +120,16 @@ class JobInfo:
             tracking_run=TrackingRun(run.tracking_uri, run.experiment_id, run.run_id)
             if message.HasField("tracking_run")
             else None,
-            create_time=message.create_time.ToDatetime(),
+            create_time=time_of(message.create_time),
             epoch=message.progress.epoch,
             epochs=message.progress.epochs,
         )
+
+
+def time_of(message: Timestamp) -> datetime:
+    """With its time zone, UTC."""
+    found: datetime = message.ToDatetime(tzinfo=UTC)
+    return found
 
 
 def state_name(number: int) -> str:
@@ -157,6 +172,7 @@ class LearnerInfo:
     steps_trained: int
     warm: bool
     active_job: str
+    kind: str = "category"  # what the targets are
 
     @classmethod
     def from_proto(cls, message: learner_pb2.Learner) -> LearnerInfo:
@@ -171,52 +187,21 @@ class LearnerInfo:
             message.steps_trained,
             message.warm,
             message.active_job,
+            label_kind(message.spec.data.labels),
         )
 
-
-def label_kind(number: int) -> str:
-    """ "category" for LABEL_KIND_CATEGORY."""
-    known = learner_pb2.LabelKind.values()
-    name = learner_pb2.LabelKind.Name(number) if number in known else str(number)
-    return "category" if number == 0 else name.removeprefix("LABEL_KIND_").lower()
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """fastai's triple: `name, index, probabilities = learn.predict(...)`."""
-
-    class_name: str
-    index: int
-    probabilities: tuple[float, ...]
-    top: tuple[tuple[str, float], ...]  # likeliest classes, best first
-    model_used: str
-    kind: str = "category"  # or "multi_category", "float", "mask"
-    labels: tuple[str, ...] = ()  # of "multi_category"
-    values: tuple[float, ...] = ()  # of "float"
-    mask_png: bytes = b""  # of "mask": a grey PNG of class indices
-
-    @property
-    def probability(self) -> float:
-        """Of the predicted class."""
-        return self.probabilities[self.index]
-
-    def __iter__(self) -> Iterator[str | int | tuple[float, ...]]:
-        return iter((self.class_name, self.index, self.probabilities))
-
-    @classmethod
-    def from_proto(cls, message: prediction_service_pb2.PredictResponse) -> Prediction:
-        prediction = message.prediction
-        return cls(
-            prediction.class_name,
-            prediction.class_index,
-            tuple(prediction.probabilities),
-            tuple((item.class_name, item.probability) for item in prediction.top),
-            message.model_used,
-            label_kind(prediction.kind),
-            tuple(prediction.labels),
-            tuple(prediction.values),
-            prediction.mask,
-        )
+    def _repr_html_(self) -> str:
+        facts = {
+            "architecture": self.architecture,
+            "data": self.data_path,
+            "classes": cards.listed(self.classes),
+            "trained": f"{self.epochs_trained} epochs, {self.steps_trained} steps",
+            "frozen": f"layer groups below {self.frozen_to}" if self.frozen_to else None,
+            "checkpoint": self.checkpoint,
+            "workers": "ready" if self.warm else "none held",
+            "at work": self.active_job,
+        }
+        return cards.card(self.name, facts)
 
 
 @dataclass(frozen=True)
@@ -231,3 +216,9 @@ class ModelVersion:
     def from_name(cls, name: str) -> ModelVersion:
         _, model, _, version = name.split("/")
         return cls(name, model, version)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def _repr_html_(self) -> str:
+        return cards.card(self.name, {"model": self.model, "version": self.version})

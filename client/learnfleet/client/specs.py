@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from learnfleet.client.components import Component as Component
 from learnfleet.client.components import component_to_proto as component_to_proto
+from learnfleet.client.data_bunch import DataBunch
 from learnfleet.client.data_specs import ImageDataBunch as ImageDataBunch
 from learnfleet.client.data_specs import Transforms as Transforms
 from learnfleet.client.data_specs import get_transforms as get_transforms
+from learnfleet.client.dataset_types import DatasetType as DatasetType
 from learnfleet.client.stage_specs import Fit as Fit
 from learnfleet.client.stage_specs import FitFlatCos as FitFlatCos
 from learnfleet.client.stage_specs import FitOneCycle as FitOneCycle
@@ -32,24 +34,16 @@ _PRECISIONS = {
 }
 
 
-class DatasetType(IntEnum):
-    """Which items of a learner's data, and how they are loaded (fastai's names and numbers)."""
+class NormType(StrEnum):
+    """How convolutions of a U-Net's decoder are normalised: by a layer after them, or in their weights."""
 
-    Train = 1  # shuffled, augmented, full batches only
-    Valid = 2
-    Test = 3
-    Fix = 5  # the training items with the validation transforms, in order and complete
-
-    def to_proto(self) -> learner_pb2.DatasetType:
-        return _DATASETS[self]
-
-
-_DATASETS = {
-    DatasetType.Train: learner_pb2.DATASET_TYPE_TRAIN,
-    DatasetType.Valid: learner_pb2.DATASET_TYPE_VALID,
-    DatasetType.Test: learner_pb2.DATASET_TYPE_TEST,
-    DatasetType.Fix: learner_pb2.DATASET_TYPE_FIX,
-}
+    Batch = "batch"
+    BatchZero = "batch_zero"  # starts at zero, so that a residual block starts as the identity
+    Weight = "weight"
+    Spectral = "spectral"
+    Group = "group"
+    Instance = "instance"
+    SpectralGN = "spectral_gn"  # spectral in the weights, groups after
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class UnetOptions:
 class LearnerSpec:
     """What `Client.cnn_learner` and `Client.unet_learner` describe."""
 
-    data: ImageDataBunch
+    data: DataBunch
     architecture: str
     metrics: tuple[Component, ...] = ()
     pretrained: bool | str | Path = False  # a string or path: a weights file on the server

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeAlias
 
-from learnfleet.client.components import Component, component_to_proto
+from learnfleet.client.components import Component, Components, as_components, component_to_proto
 from learnfleet.v1 import job_pb2, learner_pb2
 
 Lr: TypeAlias = "float | slice | Sequence[float]"
 Wd: TypeAlias = "float | Sequence[float] | None"
 
 
+class _Stage:
+    """What all stages can."""
+
+    def with_callbacks(self, callbacks: Sequence[Component]) -> Self:
+        """The same with these callbacks, too, where it is a fit."""
+        if not callbacks or not hasattr(self, "callbacks"):
+            return self
+        own: Any = self
+        changed: Self = replace(own, callbacks=(*callbacks, *own.callbacks))
+        return changed
+
+
 @dataclass(frozen=True)
-class Fit:
+class Fit(_Stage):
     """A stage: constant learning rate."""
 
     epochs: int
@@ -29,7 +41,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class FitOneCycle:
+class FitOneCycle(_Stage):
     """A stage: the one-cycle policy (Smith 2018, arXiv:1803.09820), with fastai v1's defaults."""
 
     epochs: int
@@ -60,7 +72,7 @@ class FitOneCycle:
 
 
 @dataclass(frozen=True)
-class FitFlatCos:
+class FitFlatCos(_Stage):
     """A stage: constant learning rate, then annealed (fastai `fit_fc`)."""
 
     epochs: int
@@ -85,7 +97,7 @@ class FitFlatCos:
 
 
 @dataclass(frozen=True)
-class FitSgdr:
+class FitSgdr(_Stage):
     """A stage: cosine cycles with warm restarts (fastai `fit_sgdr`)."""
 
     n_cycles: int
@@ -108,7 +120,7 @@ class FitSgdr:
 
 
 @dataclass(frozen=True)
-class LrFind:
+class LrFind(_Stage):
     """A stage: a search for a learning rate, which leaves the learner as it was."""
 
     start_lr: Lr = 1e-7
@@ -129,7 +141,7 @@ class LrFind:
 
 
 @dataclass(frozen=True)
-class FreezeTo:
+class FreezeTo(_Stage):
     """A stage: layer groups [0, n) are frozen. -1 freezes all but the head, 0 none."""
 
     n: int
@@ -149,10 +161,10 @@ def fine_tune_stages(
     pct_start: float = 0.3,
     div: float = 5.0,
     wd: Wd = None,
-    callbacks: Sequence[Component] = (),
+    callbacks: Components = None,
 ) -> tuple[Stage, ...]:
     """fastai v2's `fine_tune`: the head for `freeze_epochs`, then everything with discriminative rates."""
-    own, half = tuple(callbacks), base_lr / 2
+    own, half = as_components(callbacks), base_lr / 2
     rates = slice(half / lr_mult, half)
     return (
         FreezeTo(-1),

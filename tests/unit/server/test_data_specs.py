@@ -11,7 +11,7 @@ from PIL import Image
 from support.pictures import a_class_folder, a_data_folder
 
 from learnfleet.client.data_specs import ImageDataBunch as RemoteData
-from learnfleet.client.data_specs import get_transforms
+from learnfleet.client.data_specs import get_image_files, get_transforms
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.errors import InvalidArgument
 from learnfleet.server.rpc.ports import Argument
@@ -30,7 +30,9 @@ EXTRA = get_transforms(xtra_tfms=[("cutout", {"length": [2.0, 4.0]}), ("rand_res
 def named(root: Path) -> RemoteData:
     a_class_folder(root / "ant", 5)
     a_class_folder(root / "bee", 5)
-    return RemoteData.from_name_re(str(root), r"/(ant|bee)/", valid_pct=0.3, seed=1, ds_tfms=EXTRA, size=16, bs=4)
+    return RemoteData.from_name_re(
+        root, get_image_files(root), r"/(ant|bee)/", valid_pct=0.3, seed=1, ds_tfms=EXTRA, size=16, bs=4
+    )
 
 
 def folders(root: Path) -> RemoteData:
@@ -51,7 +53,7 @@ def listed(root: Path) -> RemoteData:
     a_class_folder(root, 8)
     names = [f"{number:03}.png" for number in range(8)]
     numbers = [number + 0.5 for number in range(8)]
-    made = RemoteData.from_lists(str(root), names, numbers, [number > 5 for number in range(8)], size=16, bs=3)
+    made = RemoteData.from_lists(str(root), names, numbers, is_valid=[number > 5 for number in range(8)], size=16, bs=3)
     return made.with_options(log=True, padding_mode="zeros", valid_margin=4, val_bs=2)
 
 
@@ -67,7 +69,7 @@ def numbered(root: Path) -> RemoteData:
     a_class_folder(root, 8)
     names = [f"{number:03}.png" for number in range(8)]
     return RemoteData.from_lists(
-        str(root), names, [10, 2] * 4, [number > 5 for number in range(8)], size=16, bs=3
+        str(root), names, [10, 2] * 4, is_valid=[number > 5 for number in range(8)], size=16, bs=3
     ).with_options(val_bs=2)
 
 
@@ -75,7 +77,7 @@ def several_numbers(root: Path) -> RemoteData:
     a_class_folder(root, 8)
     names = [f"{number:03}.png" for number in range(8)]
     labels = [np.array([number, 0.5], dtype=np.float32) for number in range(8)]
-    return RemoteData.from_lists(str(root), names, labels, [number > 5 for number in range(8)], size=16, bs=3)
+    return RemoteData.from_lists(str(root), names, labels, is_valid=[number > 5 for number in range(8)], size=16, bs=3)
 
 
 def listed_masks(root: Path) -> RemoteData:
@@ -83,7 +85,7 @@ def listed_masks(root: Path) -> RemoteData:
     names = [f"{number:03}" for number in range(6)]
     pictures, found = [f"images/{name}.png" for name in names], [f"labels/{name}_P.png" for name in names]
     last = [name == names[-1] for name in names]
-    return RemoteData.from_lists(str(root), pictures, found, last, size=16, bs=2, masks_of=["no", "yes"])
+    return RemoteData.from_lists(str(root), pictures, found, is_valid=last, size=16, bs=2, masks_of=["no", "yes"])
 
 
 def the_names() -> Names:

@@ -22,7 +22,7 @@ def interpret(
 ) -> None:
     """Find what a learner gets wrong on its validation pictures."""
     with reported(), connect(server) as client:
-        found = client.learner(learner).interpret(top_losses, min_confused)
+        found = client.learner(learner).interpret(top_losses=top_losses, min_confused=min_confused).found
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / "interpretation.json").write_text(json.dumps(to_json(found), indent=1))

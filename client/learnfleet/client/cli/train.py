@@ -68,6 +68,7 @@ def train(
                 bs=bs,
                 ds_tfms=tfms,
                 bad_image=bad_image,
+                normalize="auto",
             )
             spec = LearnerSpec(
                 bunch,

@@ -72,13 +72,11 @@ def _run(client: Client, recipe: Recipe, arch: str, workers: int, results: Path)
     confusion = interpretation.plot_confusion_matrix().save(results / "confusion_matrix.png")
     top_losses = interpretation.plot_top_losses().save(results / "top_losses.png")
     version = learn.export("demo")
-    worst = interpretation.most_confused[:1]
+    worst = interpretation.most_confused()[:1]
     return {
         "accuracy": f"{interpretation.accuracy:.4f}",
         "predict": f"{prediction.class_name}, probability {prediction.probability:.4f}, true class {recipe.true_class}",
-        "most_confused": f"{worst[0].actual} taken for {worst[0].predicted} {worst[0].count} times"
-        if worst
-        else "none",
+        "most_confused": "{} taken for {} {} times".format(*worst[0]) if worst else "none",
         "confusion_matrix": confusion,
         "top_losses": top_losses,
         "model": version.name,
@@ -93,6 +91,7 @@ def _train(client: Client, recipe: Recipe, arch: str, workers: int) -> RemoteLea
         size=recipe.size,
         bs=recipe.batch_size,
         ds_tfms=recipe.transforms,
+        normalize="auto",
     )
     for pretrained in (True, False) if recipe.pretrained else (False,):
         learn = client.cnn_learner(data, arch, metrics=["accuracy"], pretrained=pretrained, num_workers=workers)

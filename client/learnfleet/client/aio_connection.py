@@ -1,0 +1,56 @@
+"""A channel to a server for asyncio: typed errors, deadlines, and retries where a repeat is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+
+from learnfleet.client.connection import Services, channel_options, is_unavailable, pauses
+from learnfleet.client.errors import from_rpc
+
+_T = TypeVar("_T")
+
+
+class AsyncConnection(Services):
+    """Stubs of all services on one channel, which belongs to the event loop that it is first used in."""
+
+    def __init__(self, address: str, timeout_s: float, retry_s: float) -> None:
+        self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
+        self._channel = grpc.aio.insecure_channel(address, channel_options())
+        super().__init__(self._channel)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def call(self, rpc: Callable[..., Awaitable[_T]], request: object) -> _T:
+        """One unary call, repeated while the server is unavailable. As `Connection.call`."""
+        deadline = time.monotonic() + self.retry_s
+        for pause_s in pauses():
+            try:
+                return await rpc(request, timeout=self.timeout_s)
+            except grpc.RpcError as error:
+                if not is_unavailable(error) or time.monotonic() + pause_s > deadline:
+                    raise from_rpc(error) from None
+            await asyncio.sleep(pause_s)
+        raise AssertionError("unreachable: the pauses do not end")
+
+    async def read(self, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
+        """All answers of one server stream. Raises this package's errors."""
+        try:
+            async for answer in self.stream(rpc, request):
+                yield answer
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+    async def stream(self, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
+        """One server stream, ended when the caller stops reading. Raises grpc.RpcError."""
+        call = rpc(request)
+        try:
+            async for answer in call:
+                yield answer
+        finally:
+            call.cancel()

@@ -1,0 +1,107 @@
+"""What an interpretation found, as the server tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from learnfleet.client.figures import Picture
+from learnfleet.client.values import label_kind
+from learnfleet.v1 import interpretation_service_pb2
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Two classes that the model confuses."""
+
+    actual: str
+    predicted: str
+    count: int
+
+
+@dataclass(frozen=True)
+class TopLoss:
+    """A picture that the model is wrong or unsure about."""
+
+    index: int
+    path: str
+    predicted: str
+    actual: str
+    loss: float
+    probability: float  # of the actual class
+
+    @classmethod
+    def from_proto(cls, message: interpretation_service_pb2.TopLoss) -> TopLoss:
+        return cls(message.index, message.path, message.predicted, message.actual, message.loss, message.probability)
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """How the model fares on one class; None for what is not defined."""
+
+    class_name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    iou: float | None
+    support: int
+
+    @classmethod
+    def from_proto(cls, message: interpretation_service_pb2.ClassReport) -> ClassReport:
+        values = (
+            message.precision if message.HasField("precision") else None,
+            message.recall if message.HasField("recall") else None,
+            message.f1 if message.HasField("f1") else None,
+            message.iou if message.HasField("iou") else None,
+        )
+        return cls(message.class_name, *values, message.support)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model gets wrong."""
+
+    name: str
+    learner: str
+    checkpoint: str
+    classes: tuple[str, ...]
+    examples: int
+    accuracy: float
+    loss: float
+    confusion_matrix: tuple[tuple[int, ...], ...]  # rows actual, columns predicted
+    most_confused: tuple[ConfusedPair, ...]  # worst first
+    top_losses: tuple[TopLoss, ...]  # worst first
+    pictures: tuple[Picture, ...]
+    skipped_images: int
+    kind: str = "category"  # or "multi_category", "mask", "float"
+    class_report: tuple[ClassReport, ...] = ()
+    label_confusion: tuple[tuple[tuple[int, ...], ...], ...] = ()  # of several labels a picture: 2 x 2 for each label
+    misclassified_count: int = 0  # of several labels: pictures with at least one wrong
+    misclassified: tuple[TopLoss, ...] = ()  # those, greatest loss first, up to 1000
+    intersection: tuple[
+        tuple[float, ...], ...
+    ] = ()  # of masks: P(predicted | actual); () for classes that are not there
+
+    @classmethod
+    def from_proto(cls, message: interpretation_service_pb2.Interpretation) -> Found:
+        return cls(
+            name=message.name,
+            learner=message.learner,
+            checkpoint=message.checkpoint,
+            classes=tuple(message.classes),
+            examples=message.examples,
+            accuracy=message.accuracy,
+            loss=message.loss,
+            confusion_matrix=tuple(tuple(row.counts) for row in message.confusion_matrix.rows),
+            most_confused=tuple(ConfusedPair(p.actual, p.predicted, p.count) for p in message.most_confused),
+            top_losses=tuple(TopLoss.from_proto(item) for item in message.top_losses),
+            pictures=tuple(Picture.from_proto(picture) for picture in message.pictures),
+            skipped_images=message.skipped_images,
+            kind=label_kind(message.kind),
+            class_report=tuple(ClassReport.from_proto(item) for item in message.class_report),
+            label_confusion=tuple(
+                tuple(tuple(row.counts) for row in matrix.rows) for matrix in message.label_confusion
+            ),
+            misclassified_count=message.misclassified_count,
+            misclassified=tuple(TopLoss.from_proto(item) for item in message.misclassified),
+            intersection=tuple(tuple(row.values) for row in message.intersection),
+        )
