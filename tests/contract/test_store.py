@@ -326,6 +326,17 @@ def test_what_a_job_is_to_keep_survives_in_the_store(opened: Callable[[], Store]
     again.close()
 
 
+def test_what_tenants_have_used_is_added_up(opened: Callable[[], Store]) -> None:
+    first = opened()
+    assert first.usage(60) == {}
+    first.add_usage({"a": 10.0, "b": 1.0}, 60)
+    first.add_usage({"a": 5.0, "c": 2.0}, 60)
+    first.close()
+    again = opened()
+    assert again.usage(60) == {"a": 15.0, "b": 1.0, "c": 2.0}
+    again.close()
+
+
 def test_reasons_are_written_to_those_that_wait_and_to_no_others(store: Store) -> None:
     for name in ("queued", "running", "restarting", "untold"):
         create(store, a_job(name, name))

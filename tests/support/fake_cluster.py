@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,10 +58,15 @@ class FakeGroup:
     is_alive: bool = True
     is_lost: bool = False
     is_stopped: bool = False
+    nodes: tuple[str, ...] = ()
 
     @property
     def generation(self) -> int:
         return self.group.generation
+
+    @property
+    def world_size(self) -> int:
+        return self.group.resources.num_workers
 
     def start(self, request: RunRequest) -> None:
         self._must_live()
@@ -131,13 +136,13 @@ class FakeCluster:
         self.answers.wait()
         return Capacity(self.cpu_slots, self.gpu_slots, elastic=False)
 
-    def start_group(self, group: Group) -> FakeGroup:
+    def start_group(self, group: Group, nodes: Sequence[str] = ()) -> FakeGroup:
         self.wait()
         if self.refuses > 0:
             self.refuses -= 1
             raise Unavailable("Ray cannot be reached")
         self.boots.wait(_TIMEOUT_S)
-        self.groups.append(FakeGroup(self, group))
+        self.groups.append(FakeGroup(self, group, nodes=tuple(nodes)))
         return self.groups[-1]
 
     def workers_of(self, learner_id: str) -> FakeGroup:

@@ -18,6 +18,7 @@ class FakeGroup:
     """A GroupHandle of one worker, which runs until it is told otherwise."""
 
     generation: int = 1
+    world_size: int = 1
     started: Event = field(default_factory=Event)
     stop_heard: Event = field(default_factory=Event)
     killed: Event = field(default_factory=Event)

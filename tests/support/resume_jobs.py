@@ -49,6 +49,18 @@ class KillAt(Callback):
             kill_now(self._folder, self._number)
 
 
+class OrderNotes(Callback):
+    """Writes down which items this rank trains on, step by step."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+
+    def on_batch_begin(self, state: TrainState) -> None:
+        if state.train and state.last_batch is not None:
+            self._file.write(json.dumps([str(state.global_step), state.last_batch.indices.tolist()]) + "\n")
+            self._file.flush()
+
+
 def _forward(event: str) -> Any:
     def handler(self: KillAt, state: TrainState) -> None:
         self.at(event, state)
@@ -62,11 +74,13 @@ for _event in EVENTS:
 
 def attempt(folder: Path, number: int, rank: int, scenario: Scenario, kill: Kill | None) -> None:
     """Run the job from its newest checkpoint, to its end or to the kill."""
-    join(rank, scenario.world_size, folder / f"rendezvous{number}")
+    join(rank, scenario.world_of(number), folder / f"rendezvous{number}")
     place, when = (kill[0], kill[1]) if kill and kill[2] == rank else ("", -1)
     learner = learner_of(scenario, folder)
     if place not in ("", "stop", "write"):
         learner.callbacks.append(KillAt(place, when, folder, number))
+    if scenario.notes_order:
+        learner.callbacks.append(OrderNotes(folder / f"order{number}-{rank}.jsonl"))
     if scenario.waits:
         _wait_for_every_checkpoint()
     if place == "write":
@@ -200,7 +214,8 @@ def _picture_learner(scenario: Scenario, folder: Path) -> Learner:
     precision, channels_last = options.pop("precision", "fp32"), options.pop("channels_last", False)
     is_compiled = options.pop("compiled", False)
     metrics = [BestSoFar() if name == "best" else name for name in options.pop("metrics", ["accuracy"])]
-    learner = a_learner(_data(scenario, folder), tiny_model(), metrics=metrics, path=folder, **options)
+    model = tiny_model(dropout=0.0, bn=False) if options.pop("plain", False) else tiny_model()
+    learner = a_learner(_data(scenario, folder), model, metrics=metrics, path=folder, **options)
     if precision == "bf16":
         learner.to_bf16()
     if channels_last:

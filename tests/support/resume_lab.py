@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -37,6 +37,8 @@ class Scenario:
         kills: one an attempt: [place, when, rank]. Place is the name of an event, or "validation", at global step
             `when` or the first after it; "write" is the `when`-th durable write of a checkpoint; "stop" is a polite
             request to stop at that step.
+        worlds: the number of ranks of each attempt; empty: `world_size` of all.
+        notes_order: tell which items each training step had, in their order in the global batch.
     """
 
     stages: list[dict[str, Any]]
@@ -48,6 +50,12 @@ class Scenario:
     every_steps: int | None = 2
     waits: bool = False
     kills: list[tuple[str, int, int]] = field(default_factory=list)
+    worlds: list[int] = field(default_factory=list)
+    notes_order: bool = False
+
+    def world_of(self, attempt: int) -> int:
+        """Attempts are counted from 1."""
+        return self.worlds[attempt - 1] if self.worlds else self.world_size
 
 
 class Lab:
@@ -148,13 +156,14 @@ def _answer(folder: Path, scenario: Scenario, attempt: Attempt) -> dict[str, Any
     for number, kill in enumerate([*scenario.kills, None], start=1):
         if _start(folder, number, scenario, kill, attempt) and (folder / "result0.json").exists():
             break
-    ranks = [json.loads((folder / f"result{rank}.json").read_text()) for rank in range(scenario.world_size)]
+    ranks = [json.loads((folder / f"result{rank}.json").read_text()) for rank in range(scenario.world_of(number))]
     return {
         "ranks": ranks,
         "attempts": number,
         "events": _events(folder),
         "checkpoints": _checkpoints(folder / "checkpoints"),
         "files": _files(folder),
+        "order": _order(folder, [scenario.world_of(attempt) for attempt in range(1, number + 1)]),
     }
 
 
@@ -165,7 +174,7 @@ def _start(folder: Path, number: int, scenario: Scenario, kill: Any, attempt: At
     def body(rank: int) -> None:
         attempt(folder, number, rank, scenario, kill)
 
-    ended = fork_ranks(scenario.world_size, body)
+    ended = fork_ranks(scenario.world_of(number), body)
     if not ended and not (folder / f"killed{number}").exists():
         raise RuntimeError(f"attempt {number} of {folder.name} failed by itself")
     return ended
@@ -211,6 +220,18 @@ def _checkpoints(root: Path) -> dict[str, Any]:
         hashes = {name: entry["sha256"] for name, entry in files.items() if name.endswith(".safetensors")}
         found[json.dumps(state["job"]["position"])] = {**hashes, "state": timeless(state)}
     return found
+
+
+def _order(folder: Path, worlds: Sequence[int]) -> dict[str, list[int]]:
+    """The items of each step, put together from its ranks'; of a step that was done again, the last time."""
+    steps: dict[str, list[int]] = {}
+    for attempt, world_size in enumerate(worlds, start=1):
+        paths = [folder / f"order{attempt}-{rank}.jsonl" for rank in range(world_size)]
+        noted = [dict(json.loads(line) for line in path.read_text().splitlines()) for path in paths if path.exists()]
+        for step in set.intersection(*map(set, noted)) if noted else ():  # a killed rank may be a step behind
+            parts = [rank[step] for rank in noted]
+            steps[step] = [part[place] for place in range(len(parts[0])) for part in parts if place < len(part)]
+    return steps
 
 
 def _files(folder: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Config:
     server_id: str = ""  # names this server among those of one database; "": made up
     lease_s: float = 3.0  # a server that has not shown for so long has lost the scheduling to another
     hang_timeout_s: float = 300.0  # workers that make no progress for so long are started anew
+    min_run_s: float = 30.0  # a job that has run for less is not made to give way
     preemption: bool = True  # whether jobs of greater priority take the slots of others
     quotas: tuple[tuple[str, int, int], ...] = ()  # (tenant, most CPU slots, most GPU slots); "*": those not named
     weights: tuple[tuple[str, float], ...] = ()  # (tenant, weight in the fair share), 1 where not named

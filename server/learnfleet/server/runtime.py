@@ -90,7 +90,9 @@ class ServerRuntime:
     # -- Runtime
 
     def job_queued(self, job: Job) -> None:
-        self._wake()  # of another server the store has told
+        office = self._duties.office
+        if office is not None:  # of another server the store has told
+            office.scheduler.job_queued()
 
     async def ask(self, job_id: str, wanted: Wanted) -> Job:
         return await asyncio.to_thread(self._ask, job_id, wanted)

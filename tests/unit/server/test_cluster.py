@@ -69,7 +69,7 @@ def test_a_dead_host_process_is_replaced_and_callers_are_told_to_try_again(
     ProcessWithoutRay.failures = 1
     os.kill(processes[0].pid, signal.SIGKILL)
     with pytest.raises(HostLost):
-        before.slots()
+        before.nodes()
     assert before.is_lost
     after = _wait_through_failures(cluster)
     assert after is not before

@@ -56,6 +56,9 @@ def serve(
     hang_timeout_s: Annotated[
         float, typer.Option(min=1, help="Workers that make no progress for so long are started anew.")
     ] = 300.0,
+    min_run_s: Annotated[
+        float, typer.Option(min=0, help="A job that has run for less is not made to give way.")
+    ] = 30.0,
     preemption: Annotated[bool, typer.Option(help="Jobs of greater priority take the slots of others.")] = True,
     quota: Annotated[
         list[str] | None,
@@ -91,6 +94,7 @@ def serve(
         server_id=server_id,
         lease_s=lease_s,
         hang_timeout_s=hang_timeout_s,
+        min_run_s=min_run_s,
         preemption=preemption,
         quotas=tuple(read_quota(value) for value in quota or ()),
         weights=tuple(read_weight(value) for value in weight or ()),

@@ -24,12 +24,30 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A machine of the cluster and the slots that it offers. A worker takes one slot, of one kind.
+
+    A worker on a GPU keeps a CPU busy as well, so `cpu_slots` are those that its GPUs leave over.
+    """
+
+    id: str
+    address: str
+    cpu_slots: int
+    gpu_slots: int
+
+
+@dataclass(frozen=True)
 class Capacity:
     """How many workers there is room for."""
 
     cpu_slots: int
     gpu_slots: int
     elastic: bool  # whether the cluster may grow: what does not fit now may fit later
+    nodes: tuple[Node, ...] = ()  # empty: it is all one machine
+
+    @property
+    def machines(self) -> tuple[Node, ...]:
+        return self.nodes or (Node("", "", self.cpu_slots, self.gpu_slots),)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,15 @@ from learnfleet.server.scheduling.stopped import STOPPING, settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
 from learnfleet.server.store.base import Store
 from learnfleet.server.workers.journal import journals, read_journal, unread_events
-from learnfleet.server.workers.protocol import ErrorKind, GroupHandle, RunError, WorkerDied, WorkerEvent
+from learnfleet.server.workers.protocol import (
+    ErrorKind,
+    GroupHandle,
+    PlaceLost,
+    RunError,
+    RunRequest,
+    WorkerDied,
+    WorkerEvent,
+)
 
 _STACKS_TIMEOUT_S = 5.0
 
@@ -90,11 +98,12 @@ class JobController:
 
     def _attempt(self) -> None:
         """One attempt to its end; the job is then over, paused, or to be tried again."""
-        self._told = (0,) * self.job.resources.num_workers
+        self._told = ()
         group: GroupHandle | None = None
         try:
             group = self._obtain()
             fp("job.workers_obtained")
+            self._told = (0,) * group.world_size
             outcome = self._follow(group)
         except LeftRunning:
             self._is_handed_back = True
@@ -102,6 +111,8 @@ class JobController:
             self._given_up()
         except RunFailed as failed:
             self._failed(failed.error, group)
+        except PlaceLost as error:
+            self._handed_back(str(error))
         except WorkerDied as error:
             self._failed(died(error), group)
         except StoreUnavailable:
@@ -136,10 +147,15 @@ class JobController:
             following.in_time(lambda: group.start(request))
             fp("job.told_to_workers")
             if self.job.state is JobState.STARTING:
-                self._move(JobState.RUNNING, "")
+                self._say_running(request, group.world_size)
             return following.to_end()
         finally:
             self._told = following.told
+
+    def _say_running(self, request: RunRequest, workers: int) -> None:
+        # Sums over other ranks have other last bits: what was trained before would have come out otherwise.
+        has_changed = request.resume_path is not None and self.job.workers not in (None, workers)
+        self._move(JobState.RUNNING, "", workers=workers, exact=False if has_changed else None)
 
     def _is_to_leave(self) -> bool:
         """Whether the workers go on without this server, and the next one takes them over."""
@@ -258,7 +274,7 @@ class JobController:
         self._log.collect_all()
 
     def _gather_log(self, *, at_once: bool = False) -> None:
-        if self._log.collect(self.job.attempt, self.job.resources.num_workers, at_once=at_once):
+        if self._log.collect(self.job.attempt, len(self._told), at_once=at_once):
             self.services.notify(self.job_id)
 
     def _write_stacks(self, group: GroupHandle) -> None:

@@ -11,7 +11,7 @@ from threading import Lock
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Group, Resources
 from learnfleet.server.failpoints import fp
-from learnfleet.server.scheduling.policy import Held
+from learnfleet.server.scheduling.situation import Held
 from learnfleet.server.store.base import Store
 from learnfleet.server.workers.cluster import HostedGroup, RayCluster
 
@@ -23,6 +23,11 @@ class _Entry:
     resources: Resources
     workers: HostedGroup | None  # None while they are being started
     idle_since_s: float | None = None  # monotonic; None: at work
+    nodes: tuple[str, ...] = ()  # where its workers are, or are to be
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.workers.nodes if self.workers else ()) or self.nodes
 
 
 class GroupPool:
@@ -61,26 +66,36 @@ class GroupPool:
             return [self._held(learner_id, entry) for learner_id, entry in self._entries.items()]
 
     def _held(self, learner_id: str, entry: _Entry) -> Held:
-        idle_since = entry.idle_since_s
-        if idle_since is None:
-            return Held(learner_id, entry.resources, is_idle=False)
-        return Held(learner_id, entry.resources, is_idle=True, idle_for_s=self._clock_s() - idle_since)
+        since_s = entry.idle_since_s
+        idle_for_s = 0.0 if since_s is None else self._clock_s() - since_s
+        return Held(learner_id, entry.resources, since_s is not None, idle_for_s, entry.places)
 
     def is_warm(self, learner_id: str) -> bool:
         with self._lock:
             entry = self._entries.get(learner_id)
             return entry is not None and entry.workers is not None and not entry.workers.is_lost
 
-    def reserve(self, learner_id: str, resources: Resources) -> None:
-        """Occupy the slots for a learner whose job was admitted; its warm workers, if they fit, are at work again."""
+    def size_of(self, learner_id: str) -> int | None:
+        """How many workers the learner has, or is to have."""
+        with self._lock:
+            entry = self._entries.get(learner_id)
+            return entry.resources.num_workers if entry else None
+
+    def reserve(self, learner_id: str, resources: Resources, nodes: tuple[str, ...] = ()) -> None:
+        """Occupy the slots for a learner whose job may start; its warm workers, if they fit, are at work again."""
         with self._lock:
             entry = self._entries.get(learner_id)
             if entry is not None and entry.resources == resources:
                 entry.idle_since_s = None
                 return
-            self._entries[learner_id] = _Entry(resources, None)
+            self._entries[learner_id] = _Entry(resources, None, nodes=nodes)
         if entry is not None and entry.workers is not None:
             self._end(learner_id, entry.workers)
+
+    def resume(self, learner_id: str) -> None:
+        """A learner's warm workers are at work again, as many as there are."""
+        with self._lock:
+            self._entries[learner_id].idle_since_s = None
 
     def obtain(self, learner_id: str) -> HostedGroup:
         """The workers of a reserved learner, started if there are none. Blocks for seconds then.
@@ -95,7 +110,7 @@ class GroupPool:
             generation = self._store.next_generation(learner_id)
             group = Group(learner_id, generation, entry.resources, self._config.ray_namespace)
             self._store.put_group(group)  # before the actors: a server that dies in between must look for them
-            entry.workers = self._cluster.start_group(group)
+            entry.workers = self._cluster.start_group(group, entry.nodes)
             fp("group.started")
         return entry.workers
 
@@ -124,7 +139,7 @@ class GroupPool:
             entry = self._entries.get(learner_id)
             workers = entry.workers if entry else None
             if entry is not None:
-                entry.workers = None
+                entry.nodes, entry.workers = entry.places, None
         if workers is not None:
             self._end(learner_id, workers)
 

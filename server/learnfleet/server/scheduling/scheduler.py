@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
-from learnfleet.server.domain import Job, JobBrief, JobKind, JobState, Wanted
+from learnfleet.server.domain import Job, JobBrief, JobKind, Resources, Wanted
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
-from learnfleet.server.scheduling.policy import Admission, admit, is_orphaned, is_waiting, needs_workers
+from learnfleet.server.scheduling.planner import AtWork, Planner
+from learnfleet.server.scheduling.policy import is_orphaned, is_waiting
 from learnfleet.server.scheduling.services import Services
+from learnfleet.server.scheduling.situation import Verdict, needs_workers
 from learnfleet.server.scheduling.stopped import interrupted, settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, stop_wanted
 from learnfleet.server.scheduling.wishes import Deadlines, Wishes
@@ -23,6 +25,9 @@ from learnfleet.server.workers.cluster import RayCluster
 
 _SHUTDOWN_S = 20.0
 _ABANDON_S = 3.0
+_QUICK_S = 0.02  # a look that takes no longer is taken whenever a job is queued
+_LONGEST_PAUSE_S = 1.0
+_PAUSE_PER_LOOK = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +37,16 @@ class _Running:
     job: JobBrief
     controller: JobController | ExportController
     thread: Thread
+    standing: float  # only jobs of greater priority may take its place
+    since_s: float = field(default_factory=time.monotonic)
+
+    def as_at_work(self) -> AtWork:
+        return AtWork(self.job, self.since_s, self.standing, self.controller.stops.is_asked())
 
 
 @dataclass
 class Scheduler:
-    """Admits jobs and runs a controller thread for each."""
+    """Carries out plans: starts jobs, each with a controller thread, and makes others give way."""
 
     services: Services
     cluster: RayCluster
@@ -46,7 +56,8 @@ class Scheduler:
     _running: dict[str, _Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._changed = Event()
+        self._planner = Planner(self.services.config, self.services.store)
+        self._changed, self._has_room = Event(), Event()
         self._stopping = Event()
         self._has_adopted = False
         self._lock = Lock()
@@ -70,7 +81,12 @@ class Scheduler:
             item.thread.join(max(0.0, until_s - time.monotonic()))
 
     def wake(self) -> None:
-        """Something has changed: a job was queued or is over."""
+        """A job is over, or something else has changed that may let others start."""
+        self._has_room.set()
+        self._changed.set()
+
+    def job_queued(self) -> None:
+        """There is one more in line. With many there already this is not looked at each time."""
         self._changed.set()
 
     def ask(self, job_id: str, wanted: Wanted) -> Job:
@@ -101,6 +117,8 @@ class Scheduler:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._changed.clear()
+            self._has_room.clear()
+            began_s = time.monotonic()
             try:
                 self._adopt_groups()
                 self._tick()
@@ -112,6 +130,7 @@ class Scheduler:
                 self._say_to_all(str(error))
             except Exception:
                 _log.exception("the scheduler stumbled; it goes on")
+            self._has_room.wait(_pause_after(time.monotonic() - began_s))
             self._changed.wait(self._pause_s())
 
     def _stops(self) -> dict[str, StopRequests]:
@@ -136,12 +155,12 @@ class Scheduler:
     def _say_to_all(self, reason: str) -> None:
         try:
             waiting = (job for job in self.services.store.unfinished_jobs() if is_waiting(job, set()))
-            self._write_reasons(dict.fromkeys(waiting, reason))
+            self._write_reasons((job, reason) for job in waiting)
         except Exception:
             _log.exception("the reason why no job can run was not written")
 
-    def _write_reasons(self, reasons: Mapping[JobBrief, str]) -> None:
-        self.services.store.set_reasons({job.id: why for job, why in reasons.items() if why != job.reason})
+    def _write_reasons(self, reasons: Iterable[tuple[JobBrief, str]]) -> None:
+        self.services.store.set_reasons({job.id: why for job, why in reasons if why != job.reason})
 
     def _tick(self) -> None:
         """One look at all jobs. The lock is held for moments: cancelling must not wait for Ray, or for a long queue."""
@@ -151,29 +170,60 @@ class Scheduler:
         unfinished = self.services.store.unfinished_jobs()
         if self._wishes.look(unfinished):
             unfinished = self.services.store.unfinished_jobs()
-        self._take_up([job for job in unfinished if is_orphaned(job, controlled)])
-        waiting = [job for job in unfinished if is_waiting(job, controlled)]
-        if waiting:
-            self._admit(sorted(waiting, key=lambda job: job.state is JobState.QUEUED))
+        orphans = [job for job in unfinished if is_orphaned(job, controlled)]
+        if orphans:
+            self._take_up(orphans)
+            with self._lock:
+                controlled = set(self._running)
+            unfinished = self.services.store.unfinished_jobs()  # what was interrupted goes before what was queued
+        self._carry_out_a_plan([job for job in unfinished if is_waiting(job, controlled)])
 
-    def _admit(self, waiting: Sequence[JobBrief]) -> None:
+    def _at_work(self) -> list[AtWork]:
         with self._lock:
-            active = [item.job for item in self._running.values()]
-        admissions = admit(waiting, active, self.services.pool.held(), self.cluster.capacity())
-        for admission in admissions:
-            if not admission.waits_for:
-                self._begin(admission)
-        self._write_reasons({admission.job: admission.waits_for for admission in admissions if admission.waits_for})
+            return [item.as_at_work() for item in self._running.values()]
 
-    def _begin(self, admission: Admission) -> None:
-        job = admission.job
-        for learner_id in admission.evict:
-            self.services.pool.give_up(learner_id)
+    def _carry_out_a_plan(self, waiting: Sequence[JobBrief]) -> None:
+        pool, at_work = self.services.pool, self._at_work()
+        if not (waiting or at_work):
+            return
+        capacity = self.cluster.capacity()
+        self._planner.count(at_work, pool.held(), capacity)
+        verdicts = self._planner.plan(waiting, at_work, pool.held(), capacity)
+        for verdict in verdicts:
+            if verdict.starts:
+                self._begin(verdict)
+            for job_id in verdict.preempts:
+                self._make_give_way(job_id, verdict.job)
+        self._planner.count(self._at_work(), pool.held(), capacity)
+        self._write_reasons((verdict.job, verdict.waits_for) for verdict in verdicts if not verdict.starts)
+
+    def preview(self, job: JobBrief) -> Verdict:
+        """What would be done about a job if it were queued now. Raises Unavailable while there is no Ray."""
+        with self._lock:
+            controlled = set(self._running)
+        waiting = [each for each in self.services.store.unfinished_jobs() if is_waiting(each, controlled)]
+        capacity = self.cluster.capacity()
+        return self._planner.preview(job, waiting, self._at_work(), self.services.pool.held(), capacity)
+
+    def _begin(self, verdict: Verdict) -> None:
+        job, pool = verdict.job, self.services.pool
+        for learner_id in verdict.gives_up:
+            pool.give_up(learner_id)
         if needs_workers(job):
-            self.services.pool.reserve(job.learner_id, job.resources)
+            resources = Resources(len(verdict.nodes), job.resources.gpus_per_worker)
+            pool.reserve(job.learner_id, resources, verdict.nodes)
+        self._planner.began(verdict)
         with self._lock:
             if not self._stopping.is_set():
-                self._launch(job)
+                self._launch(job, verdict.standing)
+
+    def _make_give_way(self, job_id: str, other: JobBrief) -> None:
+        with self._lock:
+            running = self._running.get(job_id)
+        if running is not None:
+            why = f"gave way to jobs/{other.id} (priority {other.priority}); goes on from its last checkpoint"
+            _log.info("jobs/%s %s", job_id, why)
+            running.controller.stops.ask(Stop.PREEMPT, why)
 
     def _take_up(self, orphans: Sequence[JobBrief]) -> None:
         """See to jobs at work that nobody controls: a server before this one did, or their controllers stumbled."""
@@ -192,8 +242,8 @@ class Scheduler:
         if job.state.final or self._stopping.is_set():
             return
         if needs_workers(brief) and self.services.pool.is_warm(job.learner_id):
-            self.services.pool.reserve(job.learner_id, job.resources)
-            self._launch(brief)
+            self.services.pool.resume(job.learner_id)
+            self._launch(brief, brief.priority)
             return
         stop = stop_wanted(job.state, job.wanted)
         if stop is not None:
@@ -201,14 +251,14 @@ class Scheduler:
         else:
             interrupted(store, job)
 
-    def _launch(self, job: JobBrief) -> None:
+    def _launch(self, job: JobBrief, standing: float) -> None:
         controller: JobController | ExportController
         if job.kind is JobKind.EXPORT:
             controller = ExportController(self.services, self.registry, job.id)
         else:
             controller = JobController(self.services, job.id)
         thread = threading.Thread(target=self._control, args=(job, controller), name=f"job-{job.id}", daemon=True)
-        self._running[job.id] = _Running(job, controller, thread)
+        self._running[job.id] = _Running(job, controller, thread, standing)
         thread.start()
 
     def _control(self, job: JobBrief, controller: JobController | ExportController) -> None:
@@ -238,3 +288,8 @@ class Scheduler:
             pool.release(job.learner_id)
         else:
             pool.give_up(job.learner_id)
+
+
+def _pause_after(took_s: float) -> float:
+    """How long to leave the processor to others before the next look, unless a job is over."""
+    return 0.0 if took_s < _QUICK_S else min(_LONGEST_PAUSE_S, took_s * _PAUSE_PER_LOOK)

@@ -260,6 +260,16 @@ class Store(ABC):
     def tell(self, topic: Topic, subject: str) -> None:
         """Announce something to the other servers (notices.py). They may miss it."""
 
+    # -- use of the cluster, for fair shares
+
+    @abstractmethod
+    def usage(self, half_life_s: float) -> dict[str, float]:
+        """What each tenant has used, by tenant; what lies a half-life back counts half."""
+
+    @abstractmethod
+    def add_usage(self, added: Mapping[str, float], half_life_s: float) -> None:
+        """Add to what is stored, by tenant. The half-life must be the same in all calls."""
+
     @abstractmethod
     def close(self) -> None:
         """Release files and connections."""

@@ -42,6 +42,7 @@ from learnfleet.server.store.sql_jobs import (
 from learnfleet.server.store.sql_learners import find_learner, insert_learner, write_learner
 from learnfleet.server.store.sql_tables import find, upsert
 from learnfleet.server.store.sql_transition import Transition, apply_transition
+from learnfleet.server.store.sql_usage import add_usage, read_usage
 from learnfleet.server.text import utf8
 
 _REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
@@ -259,6 +260,16 @@ class SqlStore(SqlBase):
     def list_groups(self) -> list[Group]:
         with self._reading() as connection:
             return [group_of(row) for row in connection.execute(select(schema.groups)).mappings()]
+
+    # -- use
+
+    def usage(self, half_life_s: float) -> dict[str, float]:
+        with self._reading() as connection:
+            return read_usage(connection, half_life_s, self._clock())
+
+    def add_usage(self, added: Mapping[str, float], half_life_s: float) -> None:
+        with self._writing("add_usage") as connection:
+            add_usage(connection, added, half_life_s, self._clock())
 
     # -- how
 

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -148,19 +148,23 @@ class RayCluster:
 
     def capacity(self) -> Capacity:
         """Raises Unavailable."""
-        cpus, gpus = self.wait().slots()
-        return Capacity(cpus, gpus, elastic=not self.is_local)
+        nodes = self.wait().nodes()
+        cpus, gpus = sum(node.cpu_slots for node in nodes), sum(node.gpu_slots for node in nodes)
+        return Capacity(cpus, gpus, elastic=not self.is_local, nodes=nodes)
 
-    def start_group(self, group: Group) -> HostedGroup:
-        """Place and start workers. Blocks for seconds. Raises WorkerDied, Unavailable."""
+    def start_group(self, group: Group, nodes: Sequence[str] = ()) -> HostedGroup:
+        """Start workers, each on its node where they are named. Blocks for seconds.
+
+        Raises WorkerDied, PlaceLost, Unavailable.
+        """
         host = self.wait()
-        host.start_group(group, not self.is_local)
-        return HostedGroup(group, host, self)
+        return HostedGroup(group, host, self, host.start_group(group, nodes, not self.is_local))
 
     def find_group(self, group: Group) -> HostedGroup | None:
         """The group's workers, if all of them live. Raises Unavailable."""
         host = self.wait()
-        return HostedGroup(group, host, self) if host.find_group(group) else None
+        nodes = host.find_group(group)
+        return None if nodes is None else HostedGroup(group, host, self, nodes)
 
     def close(self) -> None:
         """Leave it; a local one ends."""
@@ -180,10 +184,15 @@ class HostedGroup:
     group: Group
     host: SafeHost
     cluster: RayCluster
+    nodes: tuple[str, ...] = ()  # of each worker; empty where Ray does not tell
 
     @property
     def generation(self) -> int:
         return self.group.generation
+
+    @property
+    def world_size(self) -> int:
+        return self.group.resources.num_workers
 
     @property
     def is_lost(self) -> bool:

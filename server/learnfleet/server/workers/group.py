@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.domain import Group, Resources
 from learnfleet.server.workers.failures import death_of, oom_kills
-from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied, WorkerStatus
+from learnfleet.server.workers.nodes import NODE_LABEL, living_nodes
+from learnfleet.server.workers.protocol import ErrorKind, PlaceLost, RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.train_worker import TrainWorker, WorkerConfig
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ _START_TIMEOUT_S = 120.0
 _CALL_TIMEOUT_S = 30.0
 _STACKS_TIMEOUT_S = 4.0
 _EXCHANGE_MORE_S = 30.0  # that an exchange between ranks may take more than a hang: the beats are to tell of it first
+_LOOK_EVERY_S = 3.0  # whether the nodes are still there
 _CONCURRENT_CALLS = 8
 
 _log = logging.getLogger(__name__)
@@ -38,6 +41,18 @@ class RayGroup:
     @property
     def generation(self) -> int:
         return self.group.generation
+
+    @property
+    def world_size(self) -> int:
+        return self.group.resources.num_workers
+
+    def nodes(self) -> tuple[str, ...]:
+        """The node of each worker; none where Ray has forgotten the placement."""
+        from ray.util import placement_group_table
+
+        table = placement_group_table(self.placement) if self.placement is not None else {}
+        placed: dict[int, str] = table.get("bundles_to_node_id", {})
+        return tuple(placed[rank] for rank in sorted(placed))
 
     def start(self, request: RunRequest) -> None:
         self._all("start", request, timeout_s=_CALL_TIMEOUT_S)
@@ -90,8 +105,11 @@ class RayGroup:
         return answers
 
 
-def start_group(group: Group, *, detached: bool, hang_timeout_s: float) -> RayGroup:
-    """Place and start all workers, and let them meet. Raises WorkerDied if they do not come up together."""
+def start_group(group: Group, nodes: Sequence[str] = (), *, detached: bool, hang_timeout_s: float) -> RayGroup:
+    """Place and start all workers, each on its node where they are named, and let them meet.
+
+    Raises WorkerDied if they do not come up together, PlaceLost where a node is gone.
+    """
     import ray
     from ray.util import placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -99,11 +117,16 @@ def start_group(group: Group, *, detached: bool, hang_timeout_s: float) -> RayGr
     resources = group.resources
     bundle = {"GPU": 1, "CPU": 1} if resources.gpus_per_worker else {"CPU": 1}
     lifetime = "detached" if detached else None
-    placement = placement_group([bundle] * resources.num_workers, strategy="PACK", name=_name(group), lifetime=lifetime)
+    placement = placement_group(
+        [bundle] * resources.num_workers,
+        strategy="PACK",
+        name=_name(group),
+        lifetime=lifetime,
+        bundle_label_selector=[{NODE_LABEL: node} for node in nodes] if nodes and all(nodes) else None,
+    )
     made = RayGroup(group, [], placement, _answer_timeout_s(hang_timeout_s))
     try:
-        if not placement.wait(_START_TIMEOUT_S):
-            raise WorkerDied(f"{resources.num_workers} workers could not be placed within {_START_TIMEOUT_S:g} s")
+        _wait_for_place(placement, resources.num_workers, nodes)
         for rank in range(resources.num_workers):
             actor_class = ray.remote(TrainWorker).options(
                 name=f"{_name(group)}/{rank}",
@@ -122,6 +145,16 @@ def start_group(group: Group, *, detached: bool, hang_timeout_s: float) -> RayGr
         made.kill()
         raise
     return made
+
+
+def _wait_for_place(placement: Any, workers: int, nodes: Sequence[str]) -> None:
+    until_s = time.monotonic() + _START_TIMEOUT_S
+    while not placement.wait(_LOOK_EVERY_S):
+        gone = {node for node in nodes if node} - {node.id for node in living_nodes()}
+        if gone:
+            raise PlaceLost(f"{len(gone)} of the nodes that the workers were to start on are gone")
+        if time.monotonic() > until_s:
+            raise WorkerDied(f"{workers} workers could not be placed within {_START_TIMEOUT_S:g} s")
 
 
 def find_group(group: Group, hang_timeout_s: float) -> RayGroup | None:

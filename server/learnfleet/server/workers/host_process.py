@@ -7,12 +7,13 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
+from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.predict_worker import Answer
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
@@ -112,8 +113,8 @@ class SafeHost:
     def ping(self) -> None:
         self._ask(self._host.ping)
 
-    def slots(self) -> tuple[int, int]:
-        return self._ask(self._host.slots)
+    def nodes(self) -> tuple[Node, ...]:
+        return self._ask(self._host.nodes)
 
     def catalog(self) -> dict[str, Any]:
         return self._ask(self._host.catalog)
@@ -121,10 +122,10 @@ class SafeHost:
     def body(self, architecture: str, cut: int | None) -> BodyInfo | LearnerError | None:
         return self._ask(self._host.body, architecture, cut)
 
-    def start_group(self, group: Group, detached: bool) -> None:
-        self._ask(self._host.start_group, group, detached)
+    def start_group(self, group: Group, nodes: Sequence[str], detached: bool) -> tuple[str, ...]:
+        return self._ask(self._host.start_group, group, nodes, detached)
 
-    def find_group(self, group: Group) -> bool:
+    def find_group(self, group: Group) -> tuple[str, ...] | None:
         return self._ask(self._host.find_group, group)
 
     def start(self, group: Group, request: RunRequest) -> None:

@@ -120,11 +120,18 @@ class WorkerDied(RuntimeError):
         return str(self.args[0])
 
 
+class PlaceLost(WorkerDied):
+    """The nodes that workers were to start on are gone: they have to be placed anew."""
+
+
 class GroupHandle(Protocol):
     """The workers of one learner, as the job controller sees them. Methods block."""
 
     @property
     def generation(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
 
     def start(self, request: RunRequest) -> None:
         """Begin an attempt on all ranks. Safe to repeat. Raises WorkerDied."""

@@ -13,13 +13,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.managers import BaseManager
 from typing import Any
 
 from learnfleet.server.domain import Group
+from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
+from learnfleet.server.workers.nodes import living_nodes
 from learnfleet.server.workers.predict_worker import Answer, PredictWorker
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.trainer.body_info import BodyInfo
@@ -78,12 +81,9 @@ class RayHost:
     def ping(self) -> None:
         """Answers at once, whatever Ray does."""
 
-    def slots(self) -> tuple[int, int]:
-        """CPUs and GPUs of the cluster."""
-        import ray
-
-        total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        return int(total.get("CPU", 0)), int(total.get("GPU", 0))
+    def nodes(self) -> tuple[Node, ...]:
+        """The living machines of the cluster and what they offer."""
+        return living_nodes()
 
     def catalog(self) -> dict[str, Any]:
         """What a worker says it can do."""
@@ -103,16 +103,20 @@ class RayHost:
             _log.warning("%s cannot be described", architecture, exc_info=True)
             return None
 
-    def start_group(self, group: Group, detached: bool) -> None:
-        """Raises WorkerDied."""
-        self._groups[_key(group)] = start_group(group, detached=detached, hang_timeout_s=self._hang_timeout_s)
+    def start_group(self, group: Group, nodes: Sequence[str], detached: bool) -> tuple[str, ...]:
+        """The node of each worker. Raises WorkerDied, PlaceLost."""
+        made = self._groups[_key(group)] = start_group(
+            group, nodes, detached=detached, hang_timeout_s=self._hang_timeout_s
+        )
+        return made.nodes()
 
-    def find_group(self, group: Group) -> bool:
-        """Whether all of a group's workers live; they can be used from then on."""
+    def find_group(self, group: Group) -> tuple[str, ...] | None:
+        """The node of each worker, if all of a group's live; they can be used from then on."""
         found = find_group(group, self._hang_timeout_s)
-        if found is not None:
-            self._groups[_key(group)] = found
-        return found is not None
+        if found is None:
+            return None
+        self._groups[_key(group)] = found
+        return found.nodes()
 
     def start(self, group: Group, request: RunRequest) -> None:
         self._of(group).start(request)
