@@ -15,6 +15,7 @@ from learnfleet.client.specs import LearnerSpec, UnetOptions
 from learnfleet.client.stage_specs import Fit, FitFlatCos, FitOneCycle, FitSgdr, FreezeTo, LrFind, Stage
 
 NOT_YET = "not offered over the service yet"
+IN_A_STORE = "names what a store holds: tests/integration/rpc/test_datasets.py goes that way"
 OWN_CODE = "is derived from in code of one's own, and no code travels"
 
 # Fields of the trainer's specifications, and values of them (`Class.field=value`), that no client can ask for.
@@ -23,6 +24,9 @@ NO_WAY_FOR_FIELDS = {
     "DataSpec.labels=image": NOT_YET,
     "DataSpec.labels=boxes": NOT_YET,
     "DataSpec.labels=none": "of datasets of one's own, which are not on the server's storage",
+    "DataSpec.dataset": IN_A_STORE,
+    "DatasetRef.name": IN_A_STORE,
+    "DatasetRef.path": IN_A_STORE,
     "DataSpec.normalizes_targets": "of pictures as targets, which are " + NOT_YET,
     "TableSpec.valid_col as int": "columns are told by their headings, which are numbers as text where there are none",
     "ListedItem.part=test": "test pictures are a folder: `with_options(test=…)`",
@@ -30,7 +34,7 @@ NO_WAY_FOR_FIELDS = {
 
 # Fields of the messages that no value of the client sets.
 NO_VALUE_FOR_MESSAGES = {
-    "DataSpec.dataset": "data sets are " + NOT_YET,
+    "DataSpec.dataset": IN_A_STORE,
     "Stage.freeze": "the client says `freeze_to(-1)`",
     "Stage.unfreeze": "the client says `freeze_to(0)`",
 }

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -29,6 +30,7 @@ from learnfleet.trainer import manifest
 from learnfleet.trainer.body_info import BodyInfo, BodyTensors
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.v1 import (
+    dataset_service_pb2_grpc,
     interpretation_service_pb2_grpc,
     job_service_pb2_grpc,
     prediction_service_pb2_grpc,
@@ -133,6 +135,10 @@ class RunningServer:
     def interpretation(self) -> interpretation_service_pb2_grpc.InterpretationServiceStub:
         return interpretation_service_pb2_grpc.InterpretationServiceStub(self.channel)
 
+    @property
+    def datasets(self) -> dataset_service_pb2_grpc.DatasetServiceStub:
+        return dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
+
     def notify(self, job_id: str) -> None:
         self.loop.call_soon_threadsafe(self.hub.notify, job_id)
 
@@ -183,10 +189,11 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running_server(
-    folder: Path, root: Path, *, store: SqlStore | None = None, runtime: FakeRuntime | None = None
+    folder: Path, root: Path, *, store: SqlStore | None = None, runtime: FakeRuntime | None = None, **settings: Any
 ) -> Iterator[RunningServer]:
     """A server on a free port whose data root is `root`; `store` and `runtime` replace its own."""
-    config = Config(folder / "data", listen="127.0.0.1:0", data_roots=(root,))
+    settings = {"data_roots": (root,), **settings}
+    config = Config(folder / "data", listen="127.0.0.1:0", **settings)
     config.data_dir.mkdir(parents=True, exist_ok=True)
     store = store or SqlStore(config.store_url)
     runtime, hub = runtime or FakeRuntime(store), EventHub()
@@ -199,12 +206,14 @@ def running_server(
             server = build_server(config, store, runtime, FakeCatalog(), hub, DataRoots(config.data_roots))
             await server.grpc.start()
             await server.set_serving(True)
+            server.library.start()
         except BaseException as error:
             started.set_exception(error)
             raise
         started.set_result(server.port)
         await stop.wait()
         hub.close()
+        server.library.close()
         await server.grpc.stop(None)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from learnfleet.client.data_specs import ImageDataBunch as ImageDataBunch
     from learnfleet.client.data_specs import get_image_files as get_image_files
     from learnfleet.client.data_specs import get_transforms as get_transforms
+    from learnfleet.client.dataset_paths import DatasetPath as DatasetPath
     from learnfleet.client.dataset_types import DatasetType as DatasetType
+    from learnfleet.client.dataset_values import Dataset as Dataset
+    from learnfleet.client.dataset_values import DatasetSummary as DatasetSummary
+    from learnfleet.client.dataset_values import DatasetVersion as DatasetVersion
     from learnfleet.client.default import cnn_learner as cnn_learner
     from learnfleet.client.default import connect as connect
     from learnfleet.client.default import default_client as default_client

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from learnfleet.client.connection import Connection
+from learnfleet.client.datasets import Datasets
 from learnfleet.client.job import Job
 from learnfleet.client.learner import Item, RemoteLearner, predict
 from learnfleet.client.learner_options import LearnerMaker
@@ -36,6 +37,11 @@ class Client(LearnerMaker[RemoteLearner]):
             retry_s: how long a server that cannot be reached is tried again.
         """
         return cls(Connection(address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS), timeout_s, retry_s))
+
+    @property
+    def datasets(self) -> Datasets:
+        """Data sets on the server: `upload`, `register`, `get`, `list`, `delete`."""
+        return Datasets(self._connection)
 
     def close(self) -> None:
         self._connection.close()

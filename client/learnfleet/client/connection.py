@@ -11,6 +11,7 @@ import grpc
 
 from learnfleet.client.errors import from_rpc
 from learnfleet.v1 import (
+    dataset_service_pb2_grpc,
     interpretation_service_pb2_grpc,
     job_service_pb2_grpc,
     prediction_service_pb2_grpc,
@@ -41,6 +42,7 @@ class Services:
         self.jobs = job_service_pb2_grpc.JobServiceStub(channel)
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.interpretation = interpretation_service_pb2_grpc.InterpretationServiceStub(channel)
+        self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(channel)
 
 
 class Connection(Services):

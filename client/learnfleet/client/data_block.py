@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
@@ -34,14 +35,16 @@ class ImageList:
 
     kind: ClassVar[str] = ""  # of the targets. "": by the labels
 
-    def __init__(self, items: Iterable[str | Path], path: str | Path = ".", df: pd.DataFrame | None = None) -> None:
+    def __init__(
+        self, items: Iterable[str | Path], path: str | PathLike[str] = ".", df: pd.DataFrame | None = None
+    ) -> None:
         """Files below `path` on the server, named one by one."""
         self.path, self.inner_df = str(path), df
         self.items: list[Path] | None = [Path(item) for item in items]
         self.table: Table | None = None
 
     @classmethod
-    def from_folder(cls, path: str | Path = ".") -> Self:
+    def from_folder(cls, path: str | PathLike[str] = ".") -> Self:
         """All pictures below a folder of the server, by name."""
         made = cls((), path)
         made.items = None
@@ -50,7 +53,7 @@ class ImageList:
     @classmethod
     def from_csv(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         csv_name: str = "labels.csv",
         cols: str | int = 0,
         folder: str | Path | None = None,
@@ -71,7 +74,7 @@ class ImageList:
     def from_df(
         cls,
         df: pd.DataFrame,
-        path: str | Path = ".",
+        path: str | PathLike[str] = ".",
         cols: str | int = 0,
         folder: str | Path | None = None,
         suffix: str = "",

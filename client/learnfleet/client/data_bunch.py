@@ -20,6 +20,7 @@ from learnfleet.client.data_options import (
     normalization,
 )
 from learnfleet.client.data_sources import Source
+from learnfleet.client.dataset_paths import put_dataset
 from learnfleet.client.dataset_types import DatasetType, Part
 from learnfleet.client.transform_specs import Transforms
 from learnfleet.v1 import learner_pb2
@@ -231,4 +232,5 @@ class DataBunch:
                 (self.size, self.size) if isinstance(self.size, int) else self.size
             )
         self.source.put(message)
+        put_dataset(message)
         return message

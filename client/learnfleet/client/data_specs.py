@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -42,7 +43,7 @@ class ImageFiles:
     path: str
 
 
-def get_image_files(path: str | Path, recurse: bool = False) -> ImageFiles:
+def get_image_files(path: str | PathLike[str], recurse: bool = False) -> ImageFiles:
     """What `from_name_re` is called with: the pictures in a folder of the server.
 
     Args:
@@ -55,13 +56,14 @@ class ImageDataBunch(DataBunch):
     """Pictures on storage that the server's workers can read, and how they become batches. Nothing is read here.
 
     Made by its class methods, whose `loading` keywords are those of `data_options.Options`. Paths are the server's:
-    absolute, or relative to one of its data roots.
+    absolute, or relative to one of its data roots; or a data set (`client.datasets`), or a folder in one
+    (`dataset / "images"`).
     """
 
     @classmethod
     def from_folder(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         train: str = "train",
         valid: str = "valid",
         test: str | None = None,
@@ -88,7 +90,7 @@ class ImageDataBunch(DataBunch):
     @classmethod
     def from_csv(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         folder: str | Path | None = None,
         label_delim: str | None = None,
         csv_labels: str = "labels.csv",
@@ -135,7 +137,7 @@ class ImageDataBunch(DataBunch):
     @classmethod
     def from_name_re(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         fnames: ImageFiles | Sequence[str | Path],
         pat: str,
         valid_pct: float = _VALID_PCT,
@@ -156,7 +158,7 @@ class ImageDataBunch(DataBunch):
     @classmethod
     def from_name_func(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         fnames: Sequence[str | Path],
         label_func: Callable[[Path], Label],
         valid_pct: float = _VALID_PCT,
@@ -173,7 +175,7 @@ class ImageDataBunch(DataBunch):
     @classmethod
     def from_lists(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         fnames: Sequence[str | Path],
         labels: Sequence[Label],
         valid_pct: float = _VALID_PCT,
@@ -208,7 +210,7 @@ class ImageDataBunch(DataBunch):
     @classmethod
     def from_df(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         df: pd.DataFrame,
         folder: str | Path | None = None,
         label_delim: str | None = None,
@@ -232,7 +234,7 @@ class ImageDataBunch(DataBunch):
     @classmethod
     def from_masks(
         cls,
-        path: str | Path,
+        path: str | PathLike[str],
         classes: Sequence[str],
         pictures: str = "images",
         masks: str = "labels",

@@ -18,7 +18,9 @@ _MODULES = {
     ],
     "data_options": ["ResizeMethod", "cifar_stats", "imagenet_stats", "mnist_stats"],
     "data_specs": ["ImageDataBunch", "get_image_files", "get_transforms"],
+    "dataset_paths": ["DatasetPath"],
     "dataset_types": ["DatasetType"],
+    "dataset_values": ["Dataset", "DatasetSummary", "DatasetVersion"],
     "default": ["cnn_learner", "connect", "create_cnn", "default_client", "load_learner", "unet_learner"],
     "detached": ["Detached"],
     "errors": [

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from learnfleet.client import cards
+from learnfleet.client.dataset_paths import DatasetPath
 from learnfleet.client.values import LrFinding as LrFinding
 from learnfleet.client.values import Prediction as Prediction
 from learnfleet.client.values import label_kind as label_kind
@@ -155,7 +156,8 @@ def _result(message: job_pb2.JobResult) -> JobResult:
 
 def _data_path(data: learner_pb2.DataSpec) -> str:
     source = data.WhichOneof("source")
-    return str(getattr(data, source).path) if source else ""
+    path = str(getattr(data, source).path) if source else ""
+    return str(DatasetPath(data.dataset, path)) if data.dataset else path
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class DatasetServiceServicer(object):
     def CreateDataset(self, request_iterator, context):
         """Uploads an archive of files and makes a version of a data set of it. The first message is the header, the others are
         chunks in order. A stream that breaks is taken up by another with the same `upload_id`, from `Upload.received_bytes`
-        on. Answers when all bytes are stored and checked; unpacking and the summary follow (`DatasetVersion.state`).
+        on. Answers when the files are unpacked and checked, with the version that they have become: an earlier one if that
+        has the same content. The summary follows (`DatasetVersion.state`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +90,9 @@ class DatasetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RegisterDataset(self, request, context):
-        """Makes a version of a data set of a folder, or of what lies under a URL, beneath the server's data roots.
+        """Makes a version of a data set of a folder, or of what lies under a URL, beneath the server's data roots. A folder
+        stays where it is, what lies elsewhere is copied. Answers with the version when all files are read; the summary
+        follows. An earlier version of the same content is answered instead of a new one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,6 +53,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         _announce(config, rpc, runtime, port_file)
         stop = _on_signals(loop)
         runtime.start()
+        rpc.library.start()
         warm_up = asyncio.create_task(_warm_up(catalog))
         await stop.wait()
         print("stopping: running jobs save their state", flush=True)  # noqa: T201
@@ -60,6 +61,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         await rpc.set_serving(False)
         hub.close()  # the grace is for calls that end by themselves
         await rpc.grpc.stop(_GRACE_S)
+        rpc.library.close()
         await asyncio.to_thread(runtime.stop)
         store.close()
 

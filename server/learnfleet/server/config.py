@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -12,7 +12,7 @@ class Config:
 
     data_dir: Path  # store, checkpoints, exports, local MLflow: everything that must survive
     listen: str = "127.0.0.1:8470"  # host:port; port 0 picks a free one
-    data_roots: tuple[Path, ...] = field(default_factory=tuple)  # folders that clients may name paths beneath
+    data_roots: tuple[Path | str, ...] = ()  # folders, here or by URL (s3://...), that clients may name paths beneath
     ray_address: str | None = None  # None: a local Ray that lives and dies with the server
     ray_namespace: str = "learnfleet"
     mlflow_uri: str | None = None  # None: SQLite and artifacts in the data directory

@@ -17,6 +17,7 @@ class Code(Enum):
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
     UNAVAILABLE = "UNAVAILABLE"
     UNIMPLEMENTED = "UNIMPLEMENTED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
 
 
 @dataclass(frozen=True)
@@ -109,3 +110,10 @@ class Unimplemented(ServiceError):
 
     code = Code.UNIMPLEMENTED
     reason = "UNIMPLEMENTED"
+
+
+class DeadlineExceeded(ServiceError):
+    """The caller let it take too long."""
+
+    code = Code.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"

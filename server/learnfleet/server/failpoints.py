@@ -41,6 +41,12 @@ STORE_WRITES = (
     "delete_group",
     "set_wanted",
     "delete_job",
+    "add_version",
+    "delete_dataset",
+    "set_summary",
+    "begin_upload",
+    "advance_upload",
+    "delete_upload",
 )
 # Those of servers that share a store.
 SHARED_STORE_WRITES = ("take_lease", "renew_lease", "give_back_lease", "tell")
@@ -61,6 +67,7 @@ DEEDS = (
     "group.ended",  # workers have been ended, and the store has them still
     "export.made",  # an export folder is there, and the registry does not know it
     "export.registered",  # the registry has the version, and the job has not ended
+    "dataset.moved",  # the files of a version are where they are to stay, and the store does not know it
     "mlflow.run_made",  # MLflow has the run, and the store does not know it
     "mlflow.sent",  # a page of events has been sent, and the cursor stands before it
 )

@@ -97,6 +97,26 @@ def parse_picture(name: str, field: str = "name") -> tuple[str, str]:
     return job, picture
 
 
+def dataset_name(dataset_id: str) -> str:
+    return f"datasets/{dataset_id}"
+
+
+def dataset_version_name(dataset_id: str, version: int) -> str:
+    return f"datasets/{dataset_id}/versions/{version}"
+
+
+def parse_dataset(name: str, field: str = "name") -> str:
+    """The id in `datasets/{dataset}`."""
+    return _parse(rf"datasets/({_ID})", name, field, "datasets/{dataset}")[0]
+
+
+def parse_dataset_version(name: str, field: str = "name") -> tuple[str, int | None]:
+    """(dataset id, version) in `datasets/{dataset}/versions/{version}`; without a version None."""
+    form = "datasets/{dataset} or datasets/{dataset}/versions/{version}"
+    dataset, version = _parse(rf"datasets/({_ID})(?:/versions/([1-9][0-9]{{0,8}}))?", name, field, form)
+    return dataset, int(version) if version else None
+
+
 def parse_model(name: str, field: str = "model") -> ModelRef:
     """`models/{model}/versions/{version}` or `models/{model}@{alias}`."""
     form = "models/{model}/versions/{version} or models/{model}@{alias}"

@@ -118,6 +118,14 @@ class ListedItem(Spec):
 
 
 @dataclass(frozen=True)
+class DatasetRef(Spec):
+    """A version of a data set that somebody keeps."""
+
+    name: str
+    path: str  # of the data below the version's folder; "": all of it
+
+
+@dataclass(frozen=True)
 class DataSpec(Spec):
     """Pictures with labels and how they become batches.
 
@@ -151,3 +159,4 @@ class DataSpec(Spec):
     padding_mode: PaddingMode = "reflection"
     normalizes_targets: bool = False  # of IMAGE targets: by the mean and std of the pictures
     valid_margin: int = 0  # pixels that pictures which are not trained on are larger, before their middle is taken
+    dataset: DatasetRef | None = None  # what `path` is, or lies in, for those who keep account of data; not used here

@@ -15,7 +15,9 @@ from learnfleet.client.specs import Fit, FitOneCycle, ImageDataBunch, LearnerSpe
 
 
 def train(
-    data: Annotated[str | None, typer.Argument(help="Folder on the server, for a new learner.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="Folder on the server or dataset://NAME, for a new learner.")
+    ] = None,
     learner: Annotated[str | None, typer.Option(help="Train this existing learner on, `learners/...`.")] = None,
     name: Annotated[str, typer.Option(help="Name of the new learner.")] = "",
     arch: Annotated[str, typer.Option(help="torchvision name, or timm/<name>.")] = "resnet34",

@@ -15,6 +15,7 @@ from learnfleet.server.app import DataDirInUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.commands.shares import read_quota, read_weight
 from learnfleet.server.config import Config
+from learnfleet.server.data.roots import local_path, remote_folder
 from learnfleet.server.errors import StoreUnavailable
 
 _STORES = ("postgresql://", "sqlite:///")
@@ -26,8 +27,11 @@ def serve(
         ".learnfleet"
     ),
     data_root: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder that clients may name paths beneath; repeatable. Default: the current folder."),
+        list[str] | None,
+        typer.Option(
+            help="Folder that clients may name paths beneath, or a URL (s3://bucket/folder) for data sets; repeatable. "
+            "Default: the current folder."
+        ),
     ] = None,
     listen: Annotated[str, typer.Option(help="host:port; port 0 picks a free one.")] = "127.0.0.1:8470",
     insecure: Annotated[
@@ -83,7 +87,7 @@ def serve(
     config = Config(
         data_dir=data_dir.resolve(),
         listen=listen,
-        data_roots=tuple(root.resolve() for root in data_root or [Path.cwd()]),
+        data_roots=_roots(data_root or [str(Path.cwd())]),
         ray_address=ray_address,
         ray_namespace=ray_namespace,
         mlflow_uri=mlflow_uri,
@@ -108,6 +112,13 @@ def serve(
     except (DataDirInUse, StoreUnavailable, RuntimeError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+
+
+def _roots(given: list[str]) -> tuple[Path | str, ...]:
+    try:
+        return tuple(root if remote_folder(root) else Path(local_path(root)).resolve() for root in given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--data-root") from error
 
 
 def _check_address(listen: str, insecure: bool) -> None:

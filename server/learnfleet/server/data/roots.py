@@ -1,9 +1,11 @@
-"""The folders that clients may name paths beneath."""
+"""The folders that clients may name paths beneath, here and on storages that fsspec knows."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from learnfleet.server.errors import FieldViolation, InvalidArgument
@@ -11,11 +13,71 @@ from learnfleet.server.errors import FieldViolation, InvalidArgument
 _MAX_CHARACTERS = 4096
 
 
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder on another storage: what fsspec calls its protocol, and the path without it."""
+
+    protocol: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.protocol}://{self.path}"
+
+    def holds(self, other: RemoteFolder) -> bool:
+        """Whether the other is this one or beneath it."""
+        mine, others = self.path.split("/"), other.path.split("/")
+        return self.protocol == other.protocol and others[: len(mine)] == mine
+
+
+def remote_folder(url: str) -> RemoteFolder | None:
+    """What a URL names; None for a path of this machine (also `file://`). Raises ValueError for one of neither kind."""
+    scheme, separator, path = url.partition("://")
+    if not separator:
+        return None
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
+        raise ValueError(f"'{url[:80]}' is no URL")
+    if scheme == "file":
+        return None
+    parts = [part for part in path.split("/") if part]
+    # "::" chains file systems (zip inside s3 inside ...), which would lead anywhere.
+    if not parts or "::" in url or ".." in parts or "." in parts or not url.isprintable():
+        raise ValueError(f"'{url[:80]}' must be of the form protocol://bucket/folder, without '..', '.' and '::'")
+    return RemoteFolder(scheme, "/".join(parts))
+
+
+def local_path(url: str) -> str:
+    """The path of this machine that a path or a `file://` URL names."""
+    return url.removeprefix("file://")
+
+
 class DataRoots:
     """Resolves what clients call a path. Nothing outside the declared roots is ever looked at."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(Path(root).resolve() for root in roots)
+    def __init__(self, roots: Sequence[Path | str]) -> None:
+        """Raises ValueError for a root that is neither a path nor a URL."""
+        remote = {str(root): remote_folder(str(root)) for root in roots}
+        self._roots = tuple(Path(local_path(root)).resolve() for root, folder in remote.items() if folder is None)
+        self._remote = tuple(folder for folder in remote.values() if folder is not None)
+
+    def resolve_uri(self, uri: str, field: str) -> Path | RemoteFolder:
+        """A folder beneath a root that a data set is to be made of: as `resolve`, or on another storage.
+
+        Of another storage only the name is looked at. Raises InvalidArgument naming `field`.
+        """
+        try:
+            remote = remote_folder(uri)
+        except ValueError as error:
+            raise _refuse(field, str(error)) from None
+        if remote is None:
+            path = self.resolve(local_path(uri), field)
+            if not path.is_dir():
+                raise _refuse(field, f"'{uri}' is no folder")
+            return path
+        if not any(root.holds(remote) for root in self._remote):
+            raise _refuse(
+                field, f"'{uri[:200]}' is not beneath a data root of the server; the data roots are {self._shown()}"
+            )
+        return remote
 
     def resolve(self, path: str, field: str) -> Path:
         """The real path of an existing file or folder beneath a root; relative ones are tried below each root.
@@ -42,7 +104,10 @@ class DataRoots:
         return any(real == root or root in real.parents for root in self._roots)
 
     def _shown(self) -> str:
-        return ", ".join(str(root) for root in self._roots) or "(none: start the server with --data-root)"
+        return (
+            ", ".join(str(root) for root in (*self._roots, *self._remote))
+            or "(none: start the server with --data-root)"
+        )
 
 
 def _real(path: Path) -> Path:

@@ -5,6 +5,7 @@ Requests are parsed here and not by grpcio, which would answer garbage bytes wit
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -16,18 +17,24 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from learnfleet.server.errors import FieldViolation, InvalidArgument, ServiceError
+from learnfleet.server.errors import DeadlineExceeded, FieldViolation, InvalidArgument, ServiceError
 from learnfleet.server.rpc import tenants
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
 
 _log = logging.getLogger(__name__)
 
+_SILENCE_S = 60.0  # after which a client that streams requests is given up
+
 Unary = Callable[[Any], Awaitable[Message]]
+Incoming = Callable[[AsyncGenerator[Any, None]], Awaitable[Message]]
 Streaming = Callable[[Any], AsyncGenerator[Message | bytes, None]]  # bytes: of a message that is encoded already
 
 
 def handlers_of(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
     """Handlers for every RPC of `service`: `GetJob` is `await servicer.get_job(request)`, streams are generators.
+
+    Of a client stream the servicer gets a generator of requests. What it raises is its caller's answer, and need not be
+    caught: garbage in mid-stream, or silence for a minute.
 
     Raises TypeError if the servicer lacks a method: an RPC that is published must be there.
     """
@@ -41,7 +48,9 @@ def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandle
     if call is None:
         raise TypeError(f"{type(servicer).__name__} has no method {name} for {method.full_name}")
     if method.client_streaming:
-        raise TypeError(f"{method.full_name} streams requests, which is not supported here")
+        if method.server_streaming:
+            raise TypeError(f"{method.full_name} streams both ways, which is not supported here")
+        return grpc.stream_unary_rpc_method_handler(_incoming(call, method), None, _serialize)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_stream(call, method), None, _serialize)
     return grpc.unary_unary_rpc_method_handler(_unary(call, method), None, _serialize)
@@ -70,6 +79,31 @@ def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIte
             await _abort(error, method, context)
 
     return handle
+
+
+def _incoming(call: Incoming, method: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
+    async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Message:
+        try:
+            tenants.enter(context.invocation_metadata())
+            async with aclosing(_messages(contents, method)) as messages:
+                return await call(messages)
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return handle
+
+
+async def _messages(contents: AsyncIterator[bytes], method: MethodDescriptor) -> AsyncGenerator[Message, None]:
+    reading = aiter(contents)
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                content = await anext(reading)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise DeadlineExceeded(f"nothing came for {_SILENCE_S:g} s; begin again where it stopped") from None
+        yield _parse(content, method)
 
 
 def _parse(content: bytes, method: MethodDescriptor) -> Message:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.rpc.read_component import Names, read_components
 from learnfleet.server.rpc.read_source import read_labels, read_source
+from learnfleet.server.rpc.source_places import SourcePlaces
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.trainer.data_spec import (
     BadImagePolicy,
@@ -52,7 +52,9 @@ _TRANSFORM_NUMBERS = {
 }
 
 
-def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRoots, names: Names) -> DataSpec | None:
+def read_data(
+    message: pb.DataSpec, field: str, found: Violations, places: SourcePlaces, names: Names
+) -> DataSpec | None:
     """The specification, or None where there is no source to speak of. The source's content is not looked at."""
     resize = _RESIZE.get(message.resize_method)
     found.check(resize is not None, f"{field}.resize_method", f"{message.resize_method} is no ResizeMethod")
@@ -67,8 +69,12 @@ def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRo
     padding = PADDING_MODES.get(message.padding_mode)
     found.check(policy is not None, f"{field}.bad_image_policy", f"{message.bad_image_policy} is no BadImagePolicy")
     found.check(padding is not None, f"{field}.padding_mode", f"{message.padding_mode} is no PaddingMode")
-    found.check(not message.dataset, f"{field}.dataset", "data sets cannot be named yet; name a folder of the server")
-    source = read_source(message, field, found, roots)
+    version = None
+    if message.dataset:
+        version = found.attempt(lambda: places.version(message.dataset, f"{field}.dataset"))
+        source = None if version is None else read_source(message, field, found, version)
+    else:
+        source = read_source(message, field, found, places)
     labels = read_labels(message, field, found)
     if source is None or resize is None or policy is None or padding is None or labels is None:
         return None
@@ -87,6 +93,7 @@ def read_data(message: pb.DataSpec, field: str, found: Violations, roots: DataRo
         log=message.log,
         padding_mode=padding,
         valid_margin=message.validation_margin,
+        dataset=None if version is None else version.ref(source.path),
     )
 
 

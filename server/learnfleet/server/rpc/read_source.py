@@ -6,7 +6,7 @@ import math
 from pathlib import PurePosixPath
 from typing import Literal
 
-from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.rpc.source_places import Folders
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.trainer.data_spec import DataSpec, LabelKind, ListedItem, MaskSpec, TableSpec
 from learnfleet.v1 import learner_pb2 as pb
@@ -32,7 +32,7 @@ _MAX_CLASSES = 100_000
 _MAX_PATTERN = 200
 
 
-def read_source(message: pb.DataSpec, field: str, found: Violations, roots: DataRoots) -> DataSpec | None:
+def read_source(message: pb.DataSpec, field: str, found: Violations, folders: Folders) -> DataSpec | None:
     """A specification of the source alone; None where it has no path."""
     if message.test:
         _inner(message.test, f"{field}.test", found)
@@ -43,7 +43,7 @@ def read_source(message: pb.DataSpec, field: str, found: Violations, roots: Data
     inside = f"{field}.{source}"
     given: pb.FolderSource | pb.TableSource | pb.NamesSource | pb.ListSource | pb.MasksSource
     given = getattr(message, source)
-    resolved = found.attempt(lambda: roots.resolve(given.path, f"{inside}.path"))
+    resolved = found.attempt(lambda: folders.resolve(given.path, f"{inside}.path"))
     path = "" if resolved is None else str(resolved)
     if isinstance(given, pb.FolderSource):
         read = _folder(given, inside, found, path)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.rpc.read_component import (
     Names,
     check_known,
@@ -16,6 +15,7 @@ from learnfleet.server.rpc.read_component import (
     read_metrics,
 )
 from learnfleet.server.rpc.read_data import read_data
+from learnfleet.server.rpc.source_places import SourcePlaces
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.trainer.spec import HeadSpec, LearnerSpec, OptimizerSpec, UnetSpec, WeightsSpec
 from learnfleet.v1 import learner_pb2 as pb
@@ -35,12 +35,12 @@ _MAX_LAYERS = 20
 
 
 def read_learner_spec(
-    message: pb.LearnerSpec, field: str, found: Violations, names: Names, roots: DataRoots
+    message: pb.LearnerSpec, field: str, found: Violations, names: Names, places: SourcePlaces
 ) -> LearnerSpec | None:
     """The specification, or None if `found` has got violations that leave none."""
     check_known(message.architecture, f"{field}.architecture", found, names.architectures, "architecture")
-    data = read_data(message.data, f"{field}.data", found, roots, names)
-    weights = _read_weights(message.weights, f"{field}.weights", found, roots)
+    data = read_data(message.data, f"{field}.data", found, places, names)
+    weights = _read_weights(message.weights, f"{field}.weights", found, places)
     head = _read_head(message.head, f"{field}.head", found)
     metrics = read_metrics(message.metrics, f"{field}.metrics", found, names.metrics)
     loss = None
@@ -95,13 +95,13 @@ def _read_unet(message: pb.Unet, field: str, found: Violations) -> UnetSpec:
     )
 
 
-def _read_weights(message: pb.Weights, field: str, found: Violations, roots: DataRoots) -> WeightsSpec | None:
+def _read_weights(message: pb.Weights, field: str, found: Violations, places: SourcePlaces) -> WeightsSpec | None:
     source = message.WhichOneof("source")
     if source == "pretrained":
         return WeightsSpec("pretrained" if message.pretrained else "none")
     if source is None:
         return WeightsSpec()
-    path = found.attempt(lambda: roots.resolve(message.file, f"{field}.file"))
+    path = found.attempt(lambda: places.resolve(message.file, f"{field}.file"))
     if path is None:
         return None
     return WeightsSpec("file", str(path)) if _check_weights_file(path, f"{field}.file", found) else None

@@ -10,7 +10,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from learnfleet.server.config import Config
+from learnfleet.server.data.library import DatasetLibrary
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.rpc.datasets import DatasetServicer
 from learnfleet.server.rpc.handlers import handlers_of
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
@@ -24,6 +26,7 @@ from learnfleet.server.rpc.training import TrainingServicer
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import (
+    dataset_service_pb2,
     interpretation_service_pb2,
     job_service_pb2,
     prediction_service_pb2,
@@ -52,6 +55,7 @@ class RpcServer:
     health: health.aio.HealthServicer
     services: tuple[str, ...]
     port: int
+    library: DatasetLibrary  # to be started when the server listens, and closed when it stops
 
     async def set_serving(self, is_serving: bool) -> None:
         """What health checks are told, of each service and of all."""
@@ -65,7 +69,8 @@ def build_server(
 ) -> RpcServer:
     """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
     server = grpc.aio.server(options=_OPTIONS)
-    queueing, targets = Queueing(config, store, runtime, catalog), Targets(store, catalog, roots)
+    queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
+    library = DatasetLibrary(config, store)
     servicers: list[tuple[object, ServiceDescriptor]] = [
         (
             TrainingServicer(config, store, runtime, queueing, targets),
@@ -80,6 +85,7 @@ def build_server(
             InterpretationServicer(config, store, queueing, targets),
             _service(interpretation_service_pb2, "InterpretationService"),
         ),
+        (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
     server.add_generic_rpc_handlers(tuple(handlers_of(servicer, service) for servicer, service in servicers))
     health_servicer = health.aio.HealthServicer()
@@ -87,7 +93,7 @@ def build_server(
     names = tuple(service.full_name for _, service in servicers)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = server.add_insecure_port(config.listen)
-    return RpcServer(server, health_servicer, names, port)
+    return RpcServer(server, health_servicer, names, port, library)
 
 
 def _service(module: object, name: str) -> ServiceDescriptor:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeAlias
 
 from learnfleet.server import names
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.data.verify import changed_data
 from learnfleet.server.domain import Learner, Resources
+from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.check_fit import check_new
 from learnfleet.server.rpc.ports import Catalog
 from learnfleet.server.rpc.read_component import Names
 from learnfleet.server.rpc.read_spec import read_learner_spec
+from learnfleet.server.rpc.source_places import SourcePlaces
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
+from learnfleet.trainer.data_spec import DataSpec
 from learnfleet.v1 import interpretation_service_pb2, training_service_pb2
 
 _PATTERN_TIMEOUT_S = 20.0
@@ -37,6 +42,7 @@ class Target:
 class Targets:
     """Reads and checks targets."""
 
+    data_dir: Path
     store: Store
     catalog: Catalog
     roots: DataRoots
@@ -61,7 +67,7 @@ class Targets:
         found.check(names.is_id(learner_id), "learner_id", f"'{learner_id[:80]}' must be {names.ID_RULE}")
         known = await Names.of(self.catalog)
         spec = await asyncio.to_thread(
-            read_learner_spec, request.learner_spec, "learner_spec", found, known, self.roots
+            read_learner_spec, request.learner_spec, "learner_spec", found, known, SourcePlaces(self.roots, self.store)
         )
         now = datetime.now(UTC)
         return Target(Learner(learner_id, spec, now, now), True) if spec is not None else None
@@ -77,8 +83,16 @@ class Targets:
         )
         if target.is_new:
             await check_new(target.learner.spec, found, self.catalog)
+        if not found:
+            await self._require_unchanged(target.learner.spec.data)
         if target.is_new and not found:
             await self._check_folder(target.learner, found)
+
+    async def _require_unchanged(self, data: DataSpec) -> None:
+        """Raises FailedPrecondition where files of a data set's version are no longer those that it was made of."""
+        changed = await self.checking.run(changed_data, self.data_dir, self.store, data)
+        if changed is not None and data.dataset is not None:
+            raise FailedPrecondition(data.dataset.name, changed)
 
     async def _check_folder(self, learner: Learner, found: Violations) -> None:
         # Imported late: it brings Pillow and numpy, which the server does not need in order to listen.

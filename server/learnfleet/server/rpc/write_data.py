@@ -42,6 +42,7 @@ def data_to_proto(data: DataSpec) -> learner_pb2.DataSpec:
         padding_mode=_PADDING[data.padding_mode],
         log=data.log,
         validation_margin=data.valid_margin,
+        dataset=data.dataset.name if data.dataset else "",
     )
     if data.size:
         message.size.rows, message.size.columns = data.size
@@ -54,19 +55,20 @@ def label_kind_to_proto(kind: LabelKind) -> learner_pb2.LabelKind:
 
 
 def _put_source(message: learner_pb2.DataSpec, data: DataSpec) -> None:
+    path = data.dataset.path if data.dataset else data.path
     split = learner_pb2.RandomSplit(valid_pct=data.valid_pct, seed=data.split_seed)
     if data.source == "table":
-        message.table.CopyFrom(_table_to_proto(data, data.table or TableSpec(), split))
+        message.table.CopyFrom(_table_to_proto(path, data.table or TableSpec(), split))
     elif data.source == "names":
-        message.names.CopyFrom(learner_pb2.NamesSource(path=data.path, pattern=data.pattern or "", split=split))
+        message.names.CopyFrom(learner_pb2.NamesSource(path=path, pattern=data.pattern or "", split=split))
     elif data.source == "list":
         items = [_item_to_proto(item) for item in data.items or ()]
-        message.list.CopyFrom(learner_pb2.ListSource(path=data.path, items=items))
+        message.list.CopyFrom(learner_pb2.ListSource(path=path, items=items))
     elif data.source == "masks" and data.masks is not None:
         masks = data.masks
         message.masks.CopyFrom(
             learner_pb2.MasksSource(
-                path=data.path,
+                path=path,
                 pictures=masks.pictures,
                 masks=masks.masks,
                 suffix=masks.suffix,
@@ -75,15 +77,15 @@ def _put_source(message: learner_pb2.DataSpec, data: DataSpec) -> None:
             )
         )
     else:
-        message.folder.CopyFrom(learner_pb2.FolderSource(path=data.path, train=data.train, valid=data.valid))
+        message.folder.CopyFrom(learner_pb2.FolderSource(path=path, train=data.train, valid=data.valid))
         if data.valid_pct is not None:
             message.folder.valid_pct, message.folder.split_seed = data.valid_pct, data.split_seed
 
 
-def _table_to_proto(data: DataSpec, table: TableSpec, split: learner_pb2.RandomSplit) -> learner_pb2.TableSource:
+def _table_to_proto(path: str, table: TableSpec, split: learner_pb2.RandomSplit) -> learner_pb2.TableSource:
     # Columns by number are the defaults: no name in a message says so.
     return learner_pb2.TableSource(
-        path=data.path,
+        path=path,
         file=table.file,
         folder=table.folder,
         suffix=table.suffix,

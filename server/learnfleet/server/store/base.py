@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,16 +20,10 @@ from learnfleet.server.domain import (
     StoredEvent,
     Wanted,
 )
+from learnfleet.server.store.datasets import DatasetStore
 from learnfleet.server.store.lease import Lease
 from learnfleet.server.store.notices import Topic
-
-
-@dataclass(frozen=True)
-class Page:
-    """`limit` rows after the place that `token` (opaque, from the page before) marks. Newest first."""
-
-    limit: int = 50
-    token: str = ""
+from learnfleet.server.store.paging import Page as Page
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class LogPage:
     is_over: bool
 
 
-class Store(ABC):
+class Store(DatasetStore):
     """The only truth about learners, jobs and events.
 
     Methods block and are safe to call from several threads. Each is one transaction: all of it is durable when it

@@ -26,8 +26,8 @@ from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, LogPage, Page
 from learnfleet.server.store.notices import Topic
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
-from learnfleet.server.store.sql_base import SqlBase
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, find_checkpoints, write_checkpoint
+from learnfleet.server.store.sql_datasets import SqlDatasets
 from learnfleet.server.store.sql_events import append, append_first, last_sequences, log_page
 from learnfleet.server.store.sql_jobs import (
     active,
@@ -48,7 +48,7 @@ from learnfleet.server.text import utf8
 _REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
 
 
-class SqlStore(SqlBase):
+class SqlStore(SqlDatasets):
     """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
 
     # -- learners

@@ -1,0 +1,196 @@
+"""Data sets as the server describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+
+from learnfleet.client.dataset_paths import DatasetPath
+from learnfleet.v1 import dataset_service_pb2 as pb
+
+_MOST_ROWS = 60
+
+
+@dataclass(frozen=True)
+class SizeRange:
+    """In pixels."""
+
+    min: int
+    median: int
+    max: int
+
+    def __str__(self) -> str:
+        return f"{self.min} to {self.max}, median {self.median}" if self.min < self.max else str(self.min)
+
+
+@dataclass(frozen=True)
+class BrokenFile:
+    """A picture that cannot be used."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What is in a version."""
+
+    images: int  # that can be decoded
+    classes: dict[str, int]  # pictures in each class folder
+    splits: dict[str, dict[str, int]]  # of each class by split (train, valid, test); {} without split folders
+    broken: tuple[BrokenFile, ...]  # the first 100
+    broken_count: int
+    width: SizeRange | None
+    height: SizeRange | None
+    formats: dict[str, int]
+    modes: dict[str, int]
+    other_files: int
+    duplicates: int  # pictures that repeat another one's content
+
+    @classmethod
+    def from_proto(cls, message: pb.DatasetSummary) -> DatasetSummary:
+        return cls(
+            images=message.images,
+            classes={item.name: item.images for item in message.classes},
+            splits={item.name: dict(item.splits) for item in message.classes if item.splits},
+            broken=tuple(BrokenFile(item.path, item.reason) for item in message.broken),
+            broken_count=message.broken_count,
+            width=_range(message.width) if message.HasField("width") else None,
+            height=_range(message.height) if message.HasField("height") else None,
+            formats=dict(message.formats),
+            modes=dict(message.modes),
+            other_files=message.other_files,
+            duplicates=message.duplicates,
+        )
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """A heading, then a row for each class: its pictures, by split where there are splits."""
+        names = [name for name in ("train", "valid", "test") if any(name in by for by in self.splits.values())]
+        yield ("class", *names, *(("all",) if len(names) != 1 else ()))
+        for name, count in self.classes.items():
+            parts = [str(self.splits.get(name, {}).get(split, 0)) for split in names]
+            yield (name, *parts, *((str(count),) if len(names) != 1 else ()))
+
+    def notes(self) -> list[str]:
+        """What else there is to say, a line each."""
+        formats = ", ".join(f"{count:,} {name}" for name, count in self.formats.items())
+        notes = [f"{self.images:,} pictures ({formats})" if formats else f"{self.images:,} pictures"]
+        if self.width and self.height:
+            notes.append(f"{self.width} pixels wide, {self.height} high")
+        if self.duplicates:
+            notes.append(f"{self.duplicates:,} repeat another picture's content")
+        if self.broken_count:
+            named = ", ".join(f"{item.path} ({item.reason})" for item in self.broken[:3])
+            notes.append(f"{self.broken_count:,} cannot be used: {named}" + (", ..." if self.broken_count > 3 else ""))
+        return notes
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """What a data set is since the version was made. Its files never change."""
+
+    name: str  # datasets/{dataset}/versions/{version}
+    state: str  # PENDING: its pictures are being looked at; READY; FAILED: they could not be
+    state_reason: str
+    source_uri: str  # as registered; empty: uploaded
+    sha256: str
+    files: int
+    size_bytes: int
+    summary: DatasetSummary | None  # of a READY one
+    create_time: datetime
+
+    @classmethod
+    def from_proto(cls, message: pb.DatasetVersion) -> DatasetVersion:
+        return cls(
+            name=message.name,
+            state=pb.DatasetVersion.State.Name(message.state).removeprefix("STATE_"),
+            state_reason=message.state_reason,
+            source_uri=message.source_uri,
+            sha256=message.sha256,
+            files=message.files,
+            size_bytes=message.size_bytes,
+            summary=DatasetSummary.from_proto(message.summary) if message.HasField("summary") else None,
+            create_time=message.create_time.ToDatetime(),
+        )
+
+    def __truediv__(self, path: str) -> DatasetPath:
+        """A folder or file of it, for `ImageDataBunch` and the like."""
+        return DatasetPath(self.name, path)
+
+    def __str__(self) -> str:
+        return str(DatasetPath(self.name))
+
+    def __fspath__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return _html(self.name, self)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set. Where a path is wanted it stands for its newest version here: `ImageDataBunch.from_folder(dataset)`.
+
+    `client.datasets.get` knows all versions; uploads, registrations and lists the one that they are about.
+    """
+
+    name: str  # datasets/{dataset}
+    versions: tuple[DatasetVersion, ...]  # newest first
+    create_time: datetime
+    update_time: datetime
+
+    @classmethod
+    def from_proto(cls, message: pb.Dataset) -> Dataset:
+        versions = tuple(DatasetVersion.from_proto(version) for version in message.versions)
+        return cls(message.name, versions, message.create_time.ToDatetime(), message.update_time.ToDatetime())
+
+    @property
+    def version(self) -> DatasetVersion:
+        """The newest one here."""
+        return self.versions[0]
+
+    @property
+    def summary(self) -> DatasetSummary | None:
+        return self.version.summary
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """Pictures of each class; empty until they have been looked at."""
+        return self.summary.classes if self.summary else {}
+
+    def __truediv__(self, path: str) -> DatasetPath:
+        """A folder or file of it, for `ImageDataBunch` and the like."""
+        return self.version / path
+
+    def __str__(self) -> str:
+        return str(self.version)
+
+    def __fspath__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return _html(self.version.name, self.version)
+
+
+def _range(message: pb.SizeRange) -> SizeRange:
+    return SizeRange(message.min, message.median, message.max)
+
+
+def _html(title: str, version: DatasetVersion) -> str:
+    lines = [f"{version.files:,} files, {version.size_bytes:,} bytes"]
+    table = ""
+    if version.summary is None:
+        lines.append(f"{version.state}: {version.state_reason}")
+    else:
+        lines += version.summary.notes()
+        head, *rows = version.summary.rows()
+        more = f"<tr><td>and {len(rows) - _MOST_ROWS} more</td></tr>" if len(rows) > _MOST_ROWS else ""
+        body = "".join(_row(row, "td") for row in rows[:_MOST_ROWS])
+        table = f"<table><thead>{_row(head, 'th')}</thead><tbody>{body}{more}</tbody></table>" if rows else ""
+    return f"<div><b>{escape(title)}</b><br>{'<br>'.join(map(escape, lines))}{table}</div>"
+
+
+def _row(cells: tuple[str, ...], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

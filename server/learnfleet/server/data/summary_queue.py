@@ -1,0 +1,95 @@
+"""Summaries are made one after the other, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
+
+from learnfleet.server.domain import Json
+from learnfleet.server.text import shortened, utf8_json
+
+_MAX_REASON_BYTES = 1000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SummaryOrder:
+    """A version that is to be looked at."""
+
+    dataset_id: str
+    version: int
+    folder: Path
+    manifest: Path
+
+
+# Takes the summary, or None and why there is none.
+Keep = Callable[[SummaryOrder, Json | None, str], None]
+
+
+class SummaryQueue:
+    """Looks at versions in a background thread and hands on what it finds."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._orders: SimpleQueue[SummaryOrder | None] = SimpleQueue()
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        # A daemon: the server does not wait for it when it ends, but ends the process instead.
+        self._first: Callable[[], list[SummaryOrder]] = list
+        self._thread = Thread(target=self._work, name="summaries", daemon=True)
+
+    def start(self, left_over: Callable[[], list[SummaryOrder]]) -> None:
+        """`left_over`, asked in the thread: what is to be done first."""
+        self._first = left_over
+        self._thread.start()
+
+    def put(self, order: SummaryOrder) -> None:
+        self._orders.put(order)
+
+    def close(self) -> None:
+        """End the present one; it is made anew when the server is started again."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+        self._orders.put(None)
+
+    def _work(self) -> None:
+        try:
+            for first in self._first():
+                self.put(first)
+        except Exception:
+            _log.exception("summaries that were begun by an earlier server could not be found")
+        while (order := self._orders.get()) is not None:
+            summary, reason = self._summary(order)
+            if self._closed:
+                return
+            try:
+                self._keep(order, summary, reason)
+            except Exception:
+                _log.exception("the summary of datasets/%s could not be kept", order.dataset_id)
+
+    def _summary(self, order: SummaryOrder) -> tuple[Json | None, str]:
+        command = [sys.executable, "-m", "learnfleet.server.data.summary", str(order.folder), str(order.manifest)]
+        with self._lock:
+            if self._closed:
+                return None, ""
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process = self._process
+        out, errors = process.communicate()
+        with self._lock:
+            self._process = None
+        if process.returncode == 0:
+            return utf8_json(json.loads(out)), ""
+        lines = errors.decode(errors="replace").strip().splitlines()
+        why = lines[-1] if lines else f"the process that looked at the pictures ended with {process.returncode}"
+        return None, shortened(why, _MAX_REASON_BYTES)
