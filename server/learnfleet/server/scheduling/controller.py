@@ -20,6 +20,7 @@ from learnfleet.server.scheduling.job_log import JobLog
 from learnfleet.server.scheduling.liveness import Liveness
 from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.retries import judge
+from learnfleet.server.scheduling.same_data import require_same_data
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.stopped import STOPPING, settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
@@ -101,10 +102,13 @@ class JobController:
         self._told = ()
         group: GroupHandle | None = None
         try:
+            unless(self.stops.is_asked, lambda: require_same_data(self.services, self.job))
             group = self._obtain()
             fp("job.workers_obtained")
             self._told = (0,) * group.world_size
             outcome = self._follow(group)
+            if not outcome["stopped"]:  # what changed meanwhile may have been trained on
+                require_same_data(self.services, self.job)
         except LeftRunning:
             self._is_handed_back = True
         except GivenUp:
