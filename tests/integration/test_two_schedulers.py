@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from learnfleet.server.domain import Job, JobKind, JobState, Learner, Resources,
 from learnfleet.server.errors import StoreUnavailable
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.base import Store
-from learnfleet.server.store.lease import SCHEDULER
+from learnfleet.server.store.lease import SCHEDULER, Lease
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.trainer.spec import DataSpec, LearnerSpec
 
@@ -30,6 +31,14 @@ class CutOffStore(SqlStore):
     """A store that cannot be reached while `is_away` is set, nor can those that were made of it."""
 
     is_away: threading.Event
+    is_asleep: threading.Event  # the lease is not renewed, as if only that thread were held up
+    is_fenced = True  # False: a fault planted to see that its consequences are found
+
+    def renew_lease(self, lease: Lease) -> bool:
+        return self.is_asleep.is_set() or super().renew_lease(lease)
+
+    def fenced(self, lease: Lease) -> Self:
+        return super().fenced(lease) if self.is_fenced else self
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[Connection]:
@@ -69,7 +78,7 @@ class Server:
         self.name, self.cluster, self.told = name, FakeCluster(), threading.Condition()
         config = Config(folder, store=url, server_id=name, lease_s=LEASE_S)
         self.store = CutOffStore(url, server_id=name)
-        self.store.is_away = threading.Event()
+        self.store.is_away, self.store.is_asleep = threading.Event(), threading.Event()
         self.heard: list[str] = []
         self.runtime = ServerRuntime(config, self.store, self.heard.append, self.cluster, QuietExporter)  # type: ignore[arg-type]
         self.runtime.start()
@@ -98,8 +107,16 @@ class Server:
 
 
 @pytest.fixture
-def servers(postgres: PostgresServer, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+def is_fenced() -> bool:
+    return True
+
+
+@pytest.fixture
+def servers(
+    postgres: PostgresServer, tmp_path: Path, is_fenced: bool, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Server, Server]]:
     """The first schedules."""
+    monkeypatch.setattr(CutOffStore, "is_fenced", is_fenced)
     url = postgres.new_schema()
     one = Server("one", tmp_path, url)
     until(one.leads)
@@ -107,6 +124,7 @@ def servers(postgres: PostgresServer, tmp_path: Path) -> Iterator[tuple[Server, 
     yield one, two
     for server in (one, two):
         server.store.is_away.clear()
+        server.store.is_asleep.clear()
         server.runtime.stop()
         server.store.close()
 
@@ -173,6 +191,44 @@ def test_when_the_one_that_schedules_is_cut_off_the_other_goes_on_and_the_first_
     states = [stored.event.data["state"] for stored in events if stored.event.kind == "state"]
     assert states == ["queued", "starting", "running", "restarting", "starting", "running", "succeeded"]
     assert [stored.sequence for stored in events] == list(range(1, len(events) + 1))
+
+
+def has_controller_of(job_id: str, servers: int) -> bool:
+    """Whether more threads than those of so many servers run a job."""
+    return sum(thread.name == f"job-{job_id}" for thread in threading.enumerate()) > servers
+
+
+def stale_events(store: Store, job_id: str) -> list[str]:
+    """Those that an attempt has told of after the next had begun."""
+    newest, stale = 0, []
+    for stored in store.read_events(job_id, 0):
+        newest = max(newest, stored.event.attempt)
+        if stored.event.attempt < newest:
+            stale.append(stored.event.id)
+    return stale
+
+
+@pytest.mark.parametrize("is_fenced", [True, False], ids=["fenced", "with a planted fault"])
+def test_what_a_server_still_writes_that_does_not_know_it_is_deposed_is_refused(
+    is_fenced: bool, servers: tuple[Server, Server]
+) -> None:
+    one, two = servers
+    one.queue("job")
+    until(lambda: one.store.get_job("job").state is JobState.RUNNING)
+    one.store.is_asleep.set()
+    until(two.leads)
+    until(lambda: two.store.get_job("job").attempt == 2)
+    until(lambda: two.store.get_job("job").state is JobState.RUNNING)
+    one.cluster.finishes.set()
+    if is_fenced:
+        until(lambda: not has_controller_of("job", servers=1))
+        assert two.store.get_job("job").state is JobState.RUNNING
+        two.cluster.finishes.set()
+        until(lambda: two.store.get_job("job").state is JobState.SUCCEEDED)
+        assert stale_events(two.store, "job") == []
+    else:
+        until(lambda: two.store.get_job("job").state is JobState.SUCCEEDED)
+        assert stale_events(two.store, "job") == ["end/1"]
 
 
 def test_a_server_that_was_cut_off_alone_goes_on_with_the_workers_it_has(
