@@ -131,6 +131,33 @@ def test_the_job_of_a_server_that_is_killed_goes_on_at_the_other_as_if_nothing_h
 
 
 @pytest.mark.slow
+def test_a_server_that_was_frozen_finds_its_job_taken_over_and_leaves_it_alone(pair: Pair) -> None:
+    one, two = pair.servers
+    with Client.connect(two.address) as client:
+        undisturbed = a_job(client, "undisturbed").wait().result.checkpoint
+        job = a_job(client, "frozen")
+        for event in job.watch():
+            if event.kind == "batch_finished" and event.payload.epoch == 1:
+                break
+        one.process.send_signal(signal.SIGSTOP)  # its workers train on
+        try:
+            pair.until_leads("two", timeout_s=6 * TAKEOVER_S)
+            attempts = (event.attempt for event in job.watch() if event.kind == "state_changed")
+            assert 2 in attempts
+        finally:
+            one.process.send_signal(signal.SIGCONT)
+        until_logged(one, "this server schedules no longer")
+        job.wait()
+        everything = list(job.watch())
+    assert (job.state, job.attempt) == ("SUCCEEDED", 2)
+    assert job.result.checkpoint.model_sha256 == undisturbed.model_sha256
+    assert job.result.checkpoint.optimizer_sha256 == undisturbed.optimizer_sha256
+    assert [event.sequence for event in everything] == list(range(1, len(everything) + 1))
+    assert [event.payload.epoch for event in everything if event.kind == "epoch_finished"] == list(range(EPOCHS))
+    assert [event.attempt for event in everything] == sorted(event.attempt for event in everything)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_running_workers_are_taken_over_from_a_server_on_the_same_ray(
     how: signal.Signals, pair_on_one_ray: Pair
