@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Group, Job, JobKind, JobState, Learner, Resources, ShowWork
+from learnfleet.server.domain import Group, Job, JobKind, JobState, Learner, Resources, ShowWork, TrainWork
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.pool import GroupPool
@@ -177,14 +177,15 @@ class Fleet:
         at: datetime = NOW,
         deadline: datetime | None = None,
         request_id: str | None = None,
+        work: ShowWork | TrainWork = ShowWork(),  # noqa: B008
     ) -> Job:
-        """A job that draws pictures, on a learner of its own unless one is named that there is."""
+        """A job that draws pictures where it has no other work, on a learner of its own where none is named."""
         learner = None if learner_id else Learner(job_id, LearnerSpec(DataSpec("/data"), "resnet18"), NOW, NOW)
         job = Job(
             job_id,
             learner_id or job_id,
-            JobKind.SHOW,
-            ShowWork(),
+            JobKind.TRAIN if isinstance(work, TrainWork) else JobKind.SHOW,
+            work,
             resources,
             JobState.QUEUED,
             "",

@@ -21,12 +21,13 @@ from learnfleet.server.domain import (
     JobState,
     Learner,
     Resources,
+    TrainWork,
     Wanted,
 )
 from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.scheduling.wishes import Deadlines
 from learnfleet.server.store.sql import SqlStore
-from learnfleet.trainer.spec import DataSpec, LearnerSpec
+from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
 
 TIMEOUT_S = 20
 
@@ -185,6 +186,23 @@ def test_a_paused_job_stays_so_when_the_server_is_started_again(tmp_path: Path) 
     after.until_state("two", JobState.RUNNING)
     assert after.store.get_job("one").state is JobState.PAUSED
     after.close()
+
+
+def test_what_trains_a_learner_waits_for_training_that_is_paused_halfway_and_other_jobs_do_not(fleet: Fleet) -> None:
+    work = TrainWork((FitStage(1),))
+    fleet.queue("first", work=work)
+    fleet.scheduler.start()
+    fleet.until_state("first", JobState.RUNNING)
+    fleet.scheduler.ask("first", Wanted.PAUSE)
+    fleet.until_state("first", JobState.PAUSED)
+    fleet.queue("shown", "first")
+    fleet.until_state("shown", JobState.RUNNING)
+    fleet.cluster.finished.add("shown")
+    fleet.until_state("shown", JobState.SUCCEEDED)
+    fleet.queue("second", "first", work=work)
+    fleet.until(lambda: "paused" in fleet.store.get_job("second").reason)
+    fleet.scheduler.ask("first", Wanted.CANCEL)
+    fleet.until_state("second", JobState.RUNNING)
 
 
 # -- deadlines

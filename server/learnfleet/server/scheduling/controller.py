@@ -256,6 +256,7 @@ class JobController:
         if not events:
             return
         fp("events.fetched")
+        is_news = attempt is None
         attempt = self.job.attempt if attempt is None else attempt
         new = [
             NewEvent(event.id, event.kind, event.data, datetime.fromtimestamp(event.time_s, UTC), attempt)
@@ -263,7 +264,7 @@ class JobController:
         ]
         self._store.append_events(self.job_id, new)
         self.services.notify(self.job_id)
-        if self.job.retries.get(Cause.SERVER) and any(event.kind == "checkpoint" for event in new):
+        if is_news and self.job.retries.get(Cause.SERVER) and any(event.kind == "checkpoint" for event in new):
             self._forget_interruptions()
 
     def _forget_interruptions(self) -> None:

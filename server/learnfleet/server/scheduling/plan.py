@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from learnfleet.server.domain import JobBrief, Resources
+from learnfleet.server.domain import JobBrief, JobKind, Resources
 from learnfleet.server.scheduling.book import Book
 from learnfleet.server.scheduling.line import Line, Shares
 from learnfleet.server.scheduling.room import Room, Short
@@ -60,6 +60,9 @@ class _Plan:
             before = busy.setdefault(job.learner_id, job.id)
             if before != job.id:
                 said.append(Verdict(job, waits_for=f"waits for jobs/{before}, same learner"))
+            elif job.kind is JobKind.TRAIN and job.learner_id in self._situation.paused:
+                paused = self._situation.paused[job.learner_id]
+                said.append(Verdict(job, waits_for=f"waits for jobs/{paused}, which is paused: resume or cancel it"))
             elif not needs_workers(job):
                 said.append(Verdict(job, standing=job.priority))
             elif never := self._why_never(job):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
+from types import MappingProxyType
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobBrief
@@ -30,6 +31,7 @@ from learnfleet.server.store.base import Store
 
 _HALF_LIFE_S = 3600.0  # of what tenants have had
 _SAVE_USAGE_EVERY_S = 30.0
+NOBODY: Mapping[str, str] = MappingProxyType({})
 _OTHERS = "*"  # in quotas: each tenant that is not named
 
 _log = logging.getLogger(__name__)
@@ -61,12 +63,17 @@ class Planner:
         self._lock = Lock()
 
     def plan(
-        self, waiting: Sequence[JobBrief], at_work: Sequence[AtWork], held: Sequence[Held], capacity: Capacity
+        self,
+        waiting: Sequence[JobBrief],
+        at_work: Sequence[AtWork],
+        held: Sequence[Held],
+        capacity: Capacity,
+        paused: Mapping[str, str] = NOBODY,
     ) -> list[Verdict]:
         """What to do now, see `plan`. Take note of what is done with `began`."""
         with self._lock:
             self._note_waiting(waiting)
-            return plan(self._situation(waiting, at_work, held, capacity))
+            return plan(self._situation(waiting, at_work, held, capacity, paused))
 
     def preview(
         self,
@@ -75,10 +82,11 @@ class Planner:
         at_work: Sequence[AtWork],
         held: Sequence[Held],
         capacity: Capacity,
+        paused: Mapping[str, str] = NOBODY,
     ) -> Verdict:
         """What would be said of a job if it were queued now. Changes nothing."""
         with self._lock:
-            verdicts = plan(self._situation([*waiting, job], at_work, held, capacity))
+            verdicts = plan(self._situation([*waiting, job], at_work, held, capacity, paused))
         return next(verdict for verdict in verdicts if verdict.job.id == job.id)
 
     def began(self, verdict: Verdict) -> None:
@@ -94,7 +102,12 @@ class Planner:
         }
 
     def _situation(
-        self, waiting: Sequence[JobBrief], at_work: Sequence[AtWork], held: Sequence[Held], capacity: Capacity
+        self,
+        waiting: Sequence[JobBrief],
+        at_work: Sequence[AtWork],
+        held: Sequence[Held],
+        capacity: Capacity,
+        paused: Mapping[str, str],
     ) -> Situation:
         now_s, since_s = self._clock_s(), self._waiting_since_s
         names = {job.tenant for job in waiting} | {item.job.tenant for item in at_work}
@@ -106,6 +119,7 @@ class Planner:
             {name: self._tenant(name) for name in names},
             {priority: now_s - then_s for priority, then_s in self._last_start_s.items()},
             self._rules,
+            paused,
         )
 
     def _tenant(self, name: str) -> Tenant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
@@ -14,7 +14,7 @@ from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
 from learnfleet.server.scheduling.planner import AtWork, Planner
-from learnfleet.server.scheduling.policy import is_orphaned, is_waiting
+from learnfleet.server.scheduling.policy import is_orphaned, is_waiting, paused_halfway
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.situation import Verdict, needs_workers
 from learnfleet.server.scheduling.stopped import interrupted, settle
@@ -176,19 +176,20 @@ class Scheduler:
             with self._lock:
                 controlled = set(self._running)
             unfinished = self.services.store.unfinished_jobs()  # what was interrupted goes before what was queued
-        self._carry_out_a_plan([job for job in unfinished if is_waiting(job, controlled)])
+        waiting = [job for job in unfinished if is_waiting(job, controlled)]
+        self._carry_out_a_plan(waiting, paused_halfway(unfinished))
 
     def _at_work(self) -> list[AtWork]:
         with self._lock:
             return [item.as_at_work() for item in self._running.values()]
 
-    def _carry_out_a_plan(self, waiting: Sequence[JobBrief]) -> None:
+    def _carry_out_a_plan(self, waiting: Sequence[JobBrief], paused: Mapping[str, str]) -> None:
         pool, at_work = self.services.pool, self._at_work()
         if not (waiting or at_work):
             return
         capacity = self.cluster.capacity()
         self._planner.count(at_work, pool.held(), capacity)
-        verdicts = self._planner.plan(waiting, at_work, pool.held(), capacity)
+        verdicts = self._planner.plan(waiting, at_work, pool.held(), capacity, paused)
         for verdict in verdicts:
             if verdict.starts:
                 self._begin(verdict)
@@ -201,9 +202,10 @@ class Scheduler:
         """What would be done about a job if it were queued now. Raises Unavailable while there is no Ray."""
         with self._lock:
             controlled = set(self._running)
-        waiting = [each for each in self.services.store.unfinished_jobs() if is_waiting(each, controlled)]
-        capacity = self.cluster.capacity()
-        return self._planner.preview(job, waiting, self._at_work(), self.services.pool.held(), capacity)
+        unfinished = self.services.store.unfinished_jobs()
+        waiting = [each for each in unfinished if is_waiting(each, controlled)]
+        capacity, paused = self.cluster.capacity(), paused_halfway(unfinished)
+        return self._planner.preview(job, waiting, self._at_work(), self.services.pool.held(), capacity, paused)
 
     def _begin(self, verdict: Verdict) -> None:
         job, pool = verdict.job, self.services.pool

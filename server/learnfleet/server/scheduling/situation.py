@@ -91,6 +91,9 @@ class Situation:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     since_start_s: Mapping[int, float] = field(default_factory=dict)  # by priority; left out: none was started yet
     rules: Rules = Rules()
+    paused: Mapping[str, str] = field(
+        default_factory=dict
+    )  # jobs that no other may train the learner before, by learner
 
     def tenant(self, name: str) -> Tenant:
         return self.tenants.get(name, _ANYBODY)
