@@ -79,7 +79,7 @@ def test_a_server_hears_what_others_announce_and_not_what_it_said_itself(postgre
     one.tell(Topic.RELEASE, "one")
     said = [heard.get(timeout=_TIMEOUT_S) for _ in range(4)]
     assert said == [
-        Notice(Topic.WORK, "one", "one"),
+        Notice(Topic.QUEUED, "one", "one"),
         Notice(Topic.EVENTS, "one", "one"),
         Notice(Topic.EVENTS, "one", "one"),
         Notice(Topic.RELEASE, "one", "one"),
@@ -98,8 +98,8 @@ def test_a_listener_listens_again_when_the_database_was_restarted(own_postgres: 
     own_postgres.start()
     assert heard.get(timeout=_TIMEOUT_S) is None
     store = SqlStore(own_postgres.url(), server_id="two")
-    store.tell(Topic.WORK, "x")
-    assert heard.get(timeout=_TIMEOUT_S) == Notice(Topic.WORK, "x", "two")
+    store.tell(Topic.WANTED, "x")
+    assert heard.get(timeout=_TIMEOUT_S) == Notice(Topic.WANTED, "x", "two")
     listener.stop()
     store.close()
 

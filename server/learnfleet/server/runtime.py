@@ -77,7 +77,9 @@ class ServerRuntime:
             self._notify(notice.subject)
             if office is not None:
                 office.exporter.wake(notice.subject)
-        elif notice.topic is Topic.WORK:
+        elif notice.topic is Topic.QUEUED and office is not None:
+            office.scheduler.job_queued()
+        elif notice.topic is Topic.WANTED:
             self._wake()
         elif notice.topic is Topic.RELEASE and office is not None:
             Thread(target=office.pool.give_up_if_idle, args=(notice.subject,), name="release", daemon=True).start()

@@ -23,7 +23,8 @@ class Topic(StrEnum):
     """What a notice is about."""
 
     EVENTS = "events"  # the job has new ones
-    WORK = "work"  # the scheduler should look: a job was queued, or something was asked of one
+    QUEUED = "queued"  # the job is new
+    WANTED = "wanted"  # something was asked of the job
     RELEASE = "release"  # the learner's workers are to go, if they are idle
 
 

@@ -72,7 +72,7 @@ class SqlStore(SqlDatasets):
             connection.execute(insert(schema.jobs), job_row(job, fingerprint))
             state = {"state": str(job.state), "reason": job.reason}
             append_first(connection, job.id, NewEvent("state/queued", "state", state, job.created_at, job.attempt))
-            self._announce(connection, Topic.WORK, job.id)
+            self._announce(connection, Topic.QUEUED, job.id)
             return find_job(connection, job.id)
 
     def get_learner(self, learner_id: str) -> Learner:
@@ -163,7 +163,7 @@ class SqlStore(SqlDatasets):
     def set_wanted(self, job_id: str, wanted: Wanted) -> Job:
         with self._writing("set_wanted") as connection:
             write_wanted(connection, find_job(connection, job_id, for_change=True), wanted, self._clock())
-            self._announce(connection, Topic.WORK, job_id)
+            self._announce(connection, Topic.WANTED, job_id)
             return find_job(connection, job_id)
 
     def delete_job(self, job_id: str) -> None:
