@@ -10,27 +10,36 @@ from google.protobuf.message_factory import GetMessageClass
 
 from learnfleet.server.commands.local_server import LocalServer
 from learnfleet.v1 import (
+    dataset_service_pb2,
     interpretation_service_pb2,
     job_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
 )
 
-MODULES = (interpretation_service_pb2, job_service_pb2, prediction_service_pb2, training_service_pb2)
+MODULES = (
+    dataset_service_pb2,
+    interpretation_service_pb2,
+    job_service_pb2,
+    prediction_service_pb2,
+    training_service_pb2,
+)
 METHODS = [
     method
     for module in MODULES
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
-LISTS = {"ListJobs", "ListLearners"}
+LISTS = {"ListDatasets", "ListJobs", "ListLearners"}
 
 
 def call(server: LocalServer, method: object, content: bytes) -> grpc.StatusCode:
     path = f"/{method.containing_service.full_name}/{method.name}"  # type: ignore[attr-defined]
     with grpc.insecure_channel(server.address) as channel:
         try:
-            if method.server_streaming:  # type: ignore[attr-defined]
+            if method.client_streaming:  # type: ignore[attr-defined]
+                channel.stream_unary(path)(iter([content]), timeout=20)
+            elif method.server_streaming:  # type: ignore[attr-defined]
                 list(channel.unary_stream(path)(content, timeout=20))
             else:
                 channel.unary_unary(path)(content, timeout=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,11 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.pictures import a_data_folder
 from support.rpc_server import RunningServer
 from support.tcp_proxy import TcpProxy
 from support.uploads import until
+from typer.testing import CliRunner
 
 from learnfleet.client import Client
+from learnfleet.client.cli.main import build_app
 from learnfleet.client.errors import InvalidArgumentError
 from learnfleet.client.packing import pack
 from learnfleet.client.uploading import Uploader
@@ -152,3 +156,22 @@ def test_a_bar_shows_bytes_rate_and_time(
     shown = capsys.readouterr().err
     assert "large" in shown
     assert "MB" in shown
+
+
+def test_the_command_line_uploads_lists_shows_and_deletes(server: RunningServer, tmp_path: Path) -> None:
+    a_data_folder(tmp_path / "pets", classes=("cat", "dog"))
+
+    def run(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(build_app(), ["dataset", *arguments, "--server", server.address])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert "datasets/pets/versions/1: 18 files" in run("upload", str(tmp_path / "pets"), "--name", "pets")
+    assert "datasets/pets" in run("list")
+    shown = run("show", "datasets/pets")
+    assert all(word in shown for word in ("cat", "dog", "train", "READY", "18 PNG"))
+    listed = json.loads(run("list", "--json"))
+    assert listed["versions"][0]["summary"]["classes"] == {"cat": 9, "dog": 9}
+    assert "uri:" in run("register", "/etc", code=2)
+    run("delete", "datasets/pets")
+    run("show", "datasets/pets", code=3)

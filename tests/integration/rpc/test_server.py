@@ -15,13 +15,20 @@ from support.rpc_server import RunningServer, refusal
 
 from learnfleet.server.rpc.handlers import handlers_of
 from learnfleet.v1 import (
+    dataset_service_pb2,
     interpretation_service_pb2,
     job_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
 )
 
-MODULES = (interpretation_service_pb2, job_service_pb2, prediction_service_pb2, training_service_pb2)
+MODULES = (
+    dataset_service_pb2,
+    interpretation_service_pb2,
+    job_service_pb2,
+    prediction_service_pb2,
+    training_service_pb2,
+)
 SERVICES = [service for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
 FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 METHODS = [method for service in SERVICES for method in service.methods]
@@ -29,7 +36,9 @@ METHODS = [method for service in SERVICES for method in service.methods]
 
 def send(server: RunningServer, method: MethodDescriptor, content: bytes) -> None:
     path = f"/{method.containing_service.full_name}/{method.name}"
-    if method.server_streaming:
+    if method.client_streaming:
+        server.channel.stream_unary(path)(iter([content]), timeout=20)
+    elif method.server_streaming:
         list(server.channel.unary_stream(path)(content, timeout=20))
     else:
         server.channel.unary_unary(path)(content, timeout=20)

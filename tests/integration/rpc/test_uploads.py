@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -12,6 +15,7 @@ import pytest
 from support.rpc_server import RunningServer, refusal, running_server
 from support.uploads import a_chunk, a_header, archive_bytes, chunks, pets, until
 
+from learnfleet.server.rpc import datasets, handlers
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.v1 import dataset_service_pb2 as pb
 
@@ -207,6 +211,45 @@ def test_more_than_the_disk_has_room_for_is_refused_before_a_byte_is_sent(server
     with_room = min(size, 100 * 2**40)
     told = refusal(lambda: send(server, a_header(CONTENT, size_bytes=with_room)))
     assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_two_connections_with_one_upload_do_each_other_no_harm(server: RunningServer) -> None:
+    header = a_header(CONTENT)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda size: send(server, header, *chunks(CONTENT, size=size)), (300, 700)))
+    assert {answer.versions[0].name for answer in answers} == {"datasets/pets/versions/1"}
+    assert files_of(server) == pets()
+    assert left_in(server) == []
+
+
+def test_a_sender_that_falls_silent_is_given_up_and_may_go_on(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "_SILENCE_S", 0.5)
+    header, go_on = a_header(CONTENT), threading.Event()
+
+    def messages() -> Iterator[pb.CreateDatasetRequest]:
+        yield header
+        yield from chunks(CONTENT, 0, 3000)
+        go_on.wait(60)
+
+    told = refusal(lambda: server.datasets.CreateDataset(messages()))
+    go_on.set()
+    assert told.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    send(server, header, *chunks(CONTENT, 3000))
+    assert files_of(server) == pets()
+
+
+def test_uploads_that_nothing_came_of_for_a_week_are_thrown_away(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = a_header(CONTENT)
+    refusal(lambda: send(server, stale, *chunks(CONTENT, 0, 3000)))
+    monkeypatch.setattr(datasets, "UPLOAD_LIFE", timedelta(seconds=-60))
+    refusal(lambda: send(server, a_header(CONTENT)))
+    told = refusal(lambda: server.datasets.GetUpload(pb.GetUploadRequest(upload_id=stale.header.upload_id)))
+    assert told.code is grpc.StatusCode.NOT_FOUND
+    assert stale.header.upload_id not in left_in(server)
 
 
 @pytest.fixture
