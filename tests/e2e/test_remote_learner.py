@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from learnfleet.client import Client, DatasetType, ImageDataBunch, InvalidArgumentError, RemoteLearner, get_transforms
+from learnfleet.v1 import learner_pb2
 
 PNG = b"\x89PNG"
+IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +147,72 @@ def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
     version = learner.export("squares")
     exported = client.predict(version.name, root / "images" / "0.png")
     assert exported.mask_png == prediction.mask_png
+
+
+def test_points_and_pictures_are_predicted_as_they_are_locally(client: Client, pictures: Path) -> None:
+    """A dot on dark ground: where it is, and its negative."""
+    root = pictures / "dots"
+    (root / "negatives").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    names = [f"{number}.png" for number in range(24)]
+    places = [(int(row), int(column)) for row, column in random.integers(6, 26, (24, 2))]
+    for name, (row, column) in zip(names, places, strict=True):
+        pixels = random.integers(0, 40, (32, 32, 3), dtype=np.uint8)
+        pixels[row - 4 : row + 4, column - 4 : column + 4] += 200
+        Image.fromarray(pixels).save(root / name)
+        Image.fromarray(255 - pixels).save(root / "negatives" / name)
+    is_valid = [number >= 18 for number in range(24)]
+    tfms = get_transforms(max_rotate=0, max_lighting=0, max_warp=0)
+    data = ImageDataBunch.from_lists(
+        "dots", names, [[place] for place in places], is_valid=is_valid, ds_tfms=tfms, size=(32, 32), bs=6
+    )
+    finder = client.cnn_learner(data, "resnet18", pretrained=False, num_workers=2, silent=True)
+    finder.fit_one_cycle(1, 1e-3)
+    prediction = finder.predict(root / names[0])
+    assert (prediction.kind, len(prediction.values)) == ("points", 2)
+    found = finder.get_preds(DatasetType.Fix)
+    preds, targets = (np.asarray(part).reshape(24 - 6, 2) for part in found)
+    assert targets[0] == pytest.approx(np.asarray(places[0]) / 16 - 1, abs=0.1)
+    assert preds[0] == pytest.approx(prediction.values, abs=1e-3)
+    assert finder.show_results(rows=2).content.startswith(PNG)
+    data = ImageDataBunch.from_lists(
+        "dots",
+        names,
+        [f"negatives/{name}" for name in names],
+        is_valid=is_valid,
+        size=(32, 32),
+        bs=6,
+        label_cls="image",
+    ).with_options(normalizes_targets=True)
+    maker = client.unet_learner(data, "resnet18", pretrained=False, num_workers=2, silent=True)
+    maker.fit_one_cycle(1, 1e-3)
+    made = maker.predict(root / names[0])
+    picture = np.asarray(Image.open(io.BytesIO(made.picture_png)), dtype=np.float64) / 255
+    found = maker.get_preds(DatasetType.Fix)
+    wanted = np.asarray(found.preds)[0].transpose(1, 2, 0) * IMAGENET_STD + IMAGENET_MEAN
+    assert (made.kind, picture.shape) == ("image", (32, 32, 3))
+    assert picture == pytest.approx(wanted.clip(0, 1), abs=0.01)
+    truth = np.asarray(found.targets)[0].transpose(1, 2, 0) * IMAGENET_STD + IMAGENET_MEAN
+    stored = np.asarray(Image.open(root / "negatives" / names[0]), dtype=np.float64) / 255
+    assert truth == pytest.approx(stored, abs=0.01)
+
+
+def test_targets_that_do_not_go_with_their_kind_are_named(client: Client) -> None:
+    data = ImageDataBunch.from_lists(
+        "dots", ["a.png", "b.png"], [(1, 2), (3, 4)], is_valid=[False, True], label_cls="points"
+    )
+    broken = data.to_proto()
+    broken.list.items[1].values.append(5)
+    learner = client.cnn_learner(_Sent(broken), "resnet18")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match=r"items\[1\]\.values: has 3 numbers"):
+        learner.fit(1)
+
+
+class _Sent:
+    """Data that a client of another language sends."""
+
+    def __init__(self, message: learner_pb2.DataSpec) -> None:
+        self._message = message
+
+    def to_proto(self) -> learner_pb2.DataSpec:
+        return self._message

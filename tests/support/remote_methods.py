@@ -110,7 +110,6 @@ COUNTERPARTS = {
             "on_bad_image": "ImageDataBunch.with_options(bad_image)",
         },
         {
-            NOT_YET: "normalizes_targets",
             OWN_CODE: "add_tfm remove_tfm create " + of_factories("dl_tfms"),
             PLACED: of_factories("device num_workers"),
             DRAWN: "show_batch(reverse)",

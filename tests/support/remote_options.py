@@ -20,14 +20,11 @@ OWN_CODE = "is derived from in code of one's own, and no code travels"
 
 # Fields of the trainer's specifications, and values of them (`Class.field=value`), that no client can ask for.
 NO_WAY_FOR_FIELDS = {
-    "DataSpec.labels=points": NOT_YET,
-    "DataSpec.labels=image": NOT_YET,
-    "DataSpec.labels=boxes": NOT_YET,
+    "DataSpec.labels=boxes": "training on boxes takes a loss of one's own, and no code travels",
     "DataSpec.labels=none": "of datasets of one's own, which are not on the server's storage",
     "DataSpec.dataset": IN_A_STORE,
     "DatasetRef.name": IN_A_STORE,
     "DatasetRef.path": IN_A_STORE,
-    "DataSpec.normalizes_targets": "of pictures as targets, which are " + NOT_YET,
     "TableSpec.valid_col as int": "columns are told by their headings, which are numbers as text where there are none",
     "ListedItem.part=test": "test pictures are a folder: `with_options(test=…)`",
 }
@@ -119,6 +116,8 @@ def unusual_data(root: Path) -> list[ImageDataBunch]:
         ImageDataBunch.from_name_re(root, get_image_files(root), r"/(\w+)/", 0.4, 5),
         lists(["ant", "bee"], is_valid=[False, True]),
         lists([1.5, 2.5], is_valid=[False, True]).with_options(log=True),
+        lists([[(1, 2)], [(3, 4)]], is_valid=[False, True]),
+        lists(["a.png", "b.png"], is_valid=[False, True], label_cls="image").with_options(normalizes_targets=True),
         lists(["a_mask.png", "b_mask.png"], is_valid=[False, True], masks_of=["no", "yes"]),
         ImageDataBunch.from_masks(root, ["no", "yes"], "pics", "truth", "_P", ".png", 0.4, 5),
     ]

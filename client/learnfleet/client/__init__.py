@@ -16,7 +16,9 @@ from learnfleet.client.public_names import HOME
 
 if TYPE_CHECKING:
     from learnfleet.client.client import Client as Client
+    from learnfleet.client.data_block import ImageImageList as ImageImageList
     from learnfleet.client.data_block import ImageList as ImageList
+    from learnfleet.client.data_block import PointsItemList as PointsItemList
     from learnfleet.client.data_block import SegmentationItemList as SegmentationItemList
     from learnfleet.client.data_options import ResizeMethod as ResizeMethod
     from learnfleet.client.data_options import cifar_stats as cifar_stats

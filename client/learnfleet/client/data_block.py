@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # fastai's names for `label_cls`.
 CategoryList, MultiCategoryList, FloatList, SegmentationLabelList = "category", "multi_category", "float", "mask"
+PointsLabelList, ImageLabelList = "points", "image"  # the second is fastai's ImageList
 
 _BY_FOLDER = r"([^/]+)/[^/]+$"
 
@@ -141,6 +142,18 @@ class SegmentationItemList(ImageList):
     """Pictures whose targets are masks: label them by `label_from_func(get_mask_path, classes=codes)`."""
 
     kind: ClassVar[str] = "mask"
+
+
+class PointsItemList(ImageList):
+    """Pictures whose targets are points: lists of (row, column) in pixels of the pictures as they are stored."""
+
+    kind: ClassVar[str] = "points"
+
+
+class ImageImageList(ImageList):
+    """Pictures that other pictures are to be made of: label them by the files of those."""
+
+    kind: ClassVar[str] = "image"
 
 
 class SplitList:
@@ -263,6 +276,7 @@ class SplitList:
             is_valid=[number >= len(train) for number in range(len(places))],
             masks_of=tuple(classes or ()) if kind == "mask" else (),
             classes=classes,
+            label_cls=kind if kind in ("points", "image") else None,
         )
         if kind not in (None, "", made.kind):
             raise ValueError(f"label_cls is {kind!r}, and the labels are of the kind {made.kind!r}")

@@ -54,6 +54,7 @@ class DataBunch:
     padding_mode: str = "reflection"
     log: bool = False
     valid_margin: int = 0
+    normalizes_targets: bool = False
     _read: DataRead | None = field(default=None, init=False, repr=False, compare=False)
     _job: Job | None = field(default=None, init=False, repr=False, compare=False)  # the first that reads it
     _looker: RemoteLearner | None = field(default=None, init=False, repr=False, compare=False)
@@ -69,11 +70,13 @@ class DataBunch:
         padding_mode: str | None = None,
         log: bool | None = None,
         valid_margin: int | None = None,
+        normalizes_targets: bool | None = None,
     ) -> Self:
         """The same with these changed; what is None stays. Raises ValueError for an unknown word.
 
         Args:
             valid_margin: pixels that pictures which are not trained on are larger, before their middle is taken.
+            normalizes_targets: normalise the pictures that are the targets as those that they are made of.
         """
         if isinstance(classes, str):
             raise ValueError(f"classes is {classes!r}, one name, not a list of them: give [{classes!r}]")
@@ -87,6 +90,7 @@ class DataBunch:
             "padding_mode": padding_mode,
             "log": log,
             "valid_margin": valid_margin,
+            "normalizes_targets": normalizes_targets,
         }
         changed = replace(self, **{name: value for name, value in given.items() if value is not None})
         known(changed.method, RESIZE_METHODS, "resize_method")
@@ -99,19 +103,19 @@ class DataBunch:
 
         Args:
             stats: must be given: measuring them takes the pictures, which the server has.
-            do_y: is for targets that are pictures, which the service does not offer yet.
+            do_y: those of the targets, too, where they are pictures.
 
         Raises ValueError if the data is normalised already.
         """
         if self.normalization is not None:
             raise ValueError("Can not call normalize twice: it is done already; describe the data anew")
-        if do_y:
-            raise ValueError("do_y: targets that are pictures are not offered over the service yet")
+        if do_y and self.kind != "image":
+            raise ValueError("do_y: only targets that are pictures can be normalised")
         if not do_x:
             return self
         if stats is None:
             raise ValueError("stats: give them, such as imagenet_stats; only the trainer itself can measure them")
-        self.normalization = checked_stats(stats)
+        self.normalization, self.normalizes_targets = checked_stats(stats), do_y
         return self
 
     def add_test_folder(self, test_folder: str = "test") -> Self:
@@ -130,7 +134,7 @@ class DataBunch:
 
     @property
     def kind(self) -> str:
-        """What the targets are: category, multi_category, float or mask."""
+        """What the targets are: category, multi_category, float, mask, points or image."""
         from learnfleet.client.data_sources import Masks
 
         return self.labels or ("mask" if isinstance(self.source, Masks) else "category")
@@ -226,6 +230,7 @@ class DataBunch:
             padding_mode=PADDING_MODES[self.padding_mode],
             log=self.log,
             validation_margin=self.valid_margin,
+            normalizes_targets=self.normalizes_targets,
         )
         if self.size is not None and self.method != "no":
             message.size.rows, message.size.columns = (

@@ -42,11 +42,14 @@ PADDING_MODES = {
     "border": learner_pb2.PADDING_MODE_BORDER,
     "zeros": learner_pb2.PADDING_MODE_ZEROS,
 }
+FOLLOWING_KINDS = ("mask", "points", "image")  # targets that are moved as their pictures are
 LABELS = {
     "category": learner_pb2.LABEL_KIND_CATEGORY,
     "multi_category": learner_pb2.LABEL_KIND_MULTI_CATEGORY,
     "float": learner_pb2.LABEL_KIND_FLOAT,
     "mask": learner_pb2.LABEL_KIND_MASK,
+    "points": learner_pb2.LABEL_KIND_POINTS,
+    "image": learner_pb2.LABEL_KIND_IMAGE,
 }
 
 
@@ -114,8 +117,9 @@ class Options:
 
     def fields(self, kind: str) -> dict[str, Any]:
         """As the fields of `ImageDataBunch`. `kind`: what the targets are."""
-        if self.tfm_y is not None and self.tfm_y != (kind == "mask"):
-            raise ValueError(f"tfm_y is {self.tfm_y}; masks always follow their pictures, other targets never do")
+        if self.tfm_y is not None and self.tfm_y != (kind in FOLLOWING_KINDS):
+            always = "masks, points and pictures as targets always follow their pictures, other targets never do"
+            raise ValueError(f"tfm_y is {self.tfm_y}; {always}")
         return {
             "ds_tfms": self._transforms(),
             "size": self._size(),

@@ -13,7 +13,7 @@ from learnfleet.v1 import learner_pb2
 if TYPE_CHECKING:
     import pandas as pd
 
-Label: TypeAlias = "str | float | Sequence[str] | Sequence[float]"
+Label: TypeAlias = "str | float | Sequence[str] | Sequence[float] | Sequence[Sequence[float]]"
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,15 @@ def _parts(cell: str, delimiter: str) -> tuple[str, ...]:
 
 
 def kind_of_labels(labels: Sequence[Label]) -> str:
-    """By the first: a floating-point number, or several, are values; everything else names classes."""
+    """By the first: a floating-point number, or several, are values, lists of numbers are points; everything else names
+    classes.
+    """
     first = labels[0] if len(labels) else ""
     if isinstance(first, str) or not isinstance(first, Iterable):
         return "float" if _is_real(first) else "category"
     inner = next((part for label in labels for part in _parts_of(label)), "")
+    if isinstance(inner, Sequence) and not isinstance(inner, str):
+        return "points"
     return "float" if _is_real(inner) else "multi_category"
 
 
@@ -210,21 +214,30 @@ def numbered_classes(labels: Sequence[Label], is_valid: Sequence[bool]) -> tuple
 
 
 def listed_item(name: str, label: Label, is_valid: bool, kind: str) -> learner_pb2.ListedItem:
+    if kind in ("image", "mask"):
+        return learner_pb2.ListedItem(file=name, mask=str(label), part=_part(is_valid))
+    if kind == "points":
+        return learner_pb2.ListedItem(file=name, values=_flat(label), part=_part(is_valid))
     parts = _parts_of(label)
     if kind == "float":
         return learner_pb2.ListedItem(file=name, values=[float(part) for part in parts], part=_part(is_valid))
     return learner_pb2.ListedItem(file=name, labels=[str(part) for part in parts], part=_part(is_valid))
 
 
-def listed_mask(name: str, mask: str, is_valid: bool) -> learner_pb2.ListedItem:
-    return learner_pb2.ListedItem(file=name, mask=mask, part=_part(is_valid))
+def _flat(label: Label) -> list[float]:
+    """Numbers of one point, or of a list of points. Raises ValueError for what is neither."""
+    rows: Sequence[Any] = _parts_of(label)
+    numbers = [float(number) for row in rows for number in _parts_of(row)]
+    if not numbers or len(numbers) % 2:
+        raise ValueError(f"{label!r} is neither a point (row, column) nor a list of them")
+    return numbers
 
 
 def _part(is_valid: bool) -> learner_pb2.DatasetType:
     return learner_pb2.DATASET_TYPE_VALID if is_valid else learner_pb2.DATASET_TYPE_TRAIN
 
 
-def _parts_of(label: Label) -> Sequence[str | float]:
+def _parts_of(label: Any) -> Sequence[Any]:
     return [label] if isinstance(label, str) or not isinstance(label, Iterable) else list(label)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from learnfleet.client.data_bunch import DataBunch
-from learnfleet.client.data_options import CommonOptions, LoadingOptions, Options
+from learnfleet.client.data_options import LABELS, CommonOptions, LoadingOptions, Options, known
 from learnfleet.client.data_sources import (
     Folder,
     Label,
@@ -22,7 +22,6 @@ from learnfleet.client.data_sources import (
     column_name,
     kind_of_labels,
     listed_item,
-    listed_mask,
     numbered_classes,
     part_flags,
     read_frame,
@@ -183,6 +182,7 @@ class ImageDataBunch(DataBunch):
         is_valid: Sequence[bool] | None = None,
         masks_of: Sequence[str] = (),
         classes: Sequence[str] | None = None,
+        label_cls: str | None = None,
         **loading: Unpack[CommonOptions],
     ) -> ImageDataBunch:
         """Files below `path` on the server, and a label for each: text, numbers, or several of either.
@@ -192,6 +192,9 @@ class ImageDataBunch(DataBunch):
         Args:
             is_valid: whether each validates, in place of a draw.
             masks_of: classes in the order of the pixel values, where the labels are files of masks below `path`.
+            label_cls: what the labels are: CategoryList, MultiCategoryList, FloatList, PointsLabelList (row and column
+                of each point, in pixels) or ImageLabelList (files of pictures below `path` that are to be made of
+                them). Default: by the labels, where pairs of numbers in a list are points.
 
         Raises ValueError where these are not as many.
         """
@@ -200,11 +203,13 @@ class ImageDataBunch(DataBunch):
         flags, order = part_flags(len(fnames), valid_pct, seed, is_valid)
         rows = [(str(fnames[i]), labels[i], flags[i]) for i in order]
         if masks_of:
-            masked = Listed(str(path), tuple(listed_mask(name, str(mask), flag) for name, mask, flag in rows))
+            masked = Listed(str(path), tuple(listed_item(*row, "mask") for row in rows))
             return cls(masked, labels="mask", given_classes=tuple(masks_of), **Options(**loading).fields("mask"))
-        kind = kind_of_labels(labels)
+        kind = label_cls or kind_of_labels(labels)
+        known(kind, {name: number for name, number in LABELS.items() if name != "mask"}, "label_cls")
         source = Listed(str(path), tuple(listed_item(*row, kind) for row in rows))
-        named = tuple(classes) if classes is not None else numbered_classes(labels, flags)
+        has_classes = kind in ("category", "multi_category")
+        named = tuple(classes or ()) or (numbered_classes(labels, flags) if has_classes else ())
         return cls(source, labels=kind, given_classes=named, **Options(**loading).fields(kind))
 
     @classmethod

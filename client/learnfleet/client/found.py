@@ -72,7 +72,7 @@ class Found:
     top_losses: tuple[TopLoss, ...]  # worst first
     pictures: tuple[Picture, ...]
     skipped_images: int
-    kind: str = "category"  # or "multi_category", "mask", "float"
+    kind: str = "category"  # or "multi_category", "mask", "float", "points", "image"
     class_report: tuple[ClassReport, ...] = ()
     label_confusion: tuple[tuple[tuple[int, ...], ...], ...] = ()  # of several labels a picture: 2 x 2 for each label
     misclassified_count: int = 0  # of several labels: pictures with at least one wrong

@@ -11,8 +11,12 @@ _MODULES = {
     "data_block": [
         "CategoryList",
         "FloatList",
+        "ImageImageList",
+        "ImageLabelList",
         "ImageList",
         "MultiCategoryList",
+        "PointsItemList",
+        "PointsLabelList",
         "SegmentationItemList",
         "SegmentationLabelList",
     ],
@@ -67,6 +71,16 @@ _MODULES = {
     "specs": ["LearnerSpec", "NormType"],
     "stage_specs": ["Fit", "FitOneCycle", "FreezeTo"],
     "transform_specs": ["rand_zoom"],
-    "values": ["Category", "FloatItem", "ImageSegment", "LrFinding", "MultiCategory", "Prediction", "Values"],
+    "values": [
+        "Category",
+        "FloatItem",
+        "ImageItem",
+        "ImagePoints",
+        "ImageSegment",
+        "LrFinding",
+        "MultiCategory",
+        "Prediction",
+        "Values",
+    ],
 }
 HOME = {name: module for module, names in _MODULES.items() for name in names}

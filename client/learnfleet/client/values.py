@@ -66,7 +66,30 @@ class ImageSegment:
         return f"ImageSegment (PNG of {len(self.png)} bytes)"
 
 
-Item: TypeAlias = Category | MultiCategory | FloatItem | ImageSegment
+@dataclass(frozen=True)
+class ImageItem:
+    """A picture as a PNG."""
+
+    png: bytes
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+    def __str__(self) -> str:
+        return f"ImageItem (PNG of {len(self.png)} bytes)"
+
+
+@dataclass(frozen=True)
+class ImagePoints:
+    """Places in a picture: (row, column) of each from -1 to 1."""
+
+    data: tuple[tuple[float, float], ...]
+
+    def __str__(self) -> str:
+        return " ".join(f"({row:.3g}, {column:.3g})" for row, column in self.data)
+
+
+Item: TypeAlias = Category | MultiCategory | FloatItem | ImageSegment | ImageItem | ImagePoints
 
 
 def label_kind(number: int) -> str:
@@ -85,10 +108,11 @@ class Prediction:
     probabilities: tuple[float, ...]
     top: tuple[tuple[str, float], ...]  # likeliest classes, best first
     model_used: str
-    kind: str = "category"  # or "multi_category", "float", "mask"
+    kind: str = "category"  # or "multi_category", "float", "mask", "points", "image"
     labels: tuple[str, ...] = ()  # of "multi_category"
-    values: tuple[float, ...] = ()  # of "float"
+    values: tuple[float, ...] = ()  # of "float"; of "points" row and column of each in [-1, 1]
     mask_png: bytes = b""  # of "mask": a grey PNG of class indices
+    picture_png: bytes = b""  # of "image"
 
     @property
     def probability(self) -> float:
@@ -102,6 +126,10 @@ class Prediction:
             return MultiCategory(self.labels, self._chosen())
         if self.kind == "float":
             return FloatItem(Array.of(self.values))
+        if self.kind == "points":
+            return ImagePoints(tuple(zip(self.values[::2], self.values[1::2], strict=True)))
+        if self.kind == "image":
+            return ImageItem(self.picture_png)
         return ImageSegment(self.mask_png) if self.kind == "mask" else Category(self.class_name, self.index)
 
     def _chosen(self) -> Array:
@@ -112,11 +140,12 @@ class Prediction:
 
     def __iter__(self) -> Iterator[Item | int | Array]:
         """The item; its index (of several labels zeros and ones, of numbers the numbers); probabilities, or numbers."""
-        numbers = Array.of(self.values if self.kind == "float" else self.probabilities)
+        has_numbers = self.kind in ("float", "points")
+        numbers = Array.of(self.values if has_numbers else self.probabilities)
         second: int | Array = self.index
         if self.kind == "multi_category":
             second = self._chosen()
-        return iter((self.item, numbers if self.kind == "float" else second, numbers))
+        return iter((self.item, numbers if has_numbers else second, numbers))
 
     def __len__(self) -> int:
         return 3
@@ -137,6 +166,7 @@ class Prediction:
             tuple(prediction.labels),
             tuple(prediction.values),
             prediction.mask,
+            prediction.picture,
         )
 
 

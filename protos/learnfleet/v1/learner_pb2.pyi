@@ -23,6 +23,8 @@ class LabelKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LABEL_KIND_MULTI_CATEGORY: _ClassVar[LabelKind]
     LABEL_KIND_FLOAT: _ClassVar[LabelKind]
     LABEL_KIND_MASK: _ClassVar[LabelKind]
+    LABEL_KIND_POINTS: _ClassVar[LabelKind]
+    LABEL_KIND_IMAGE: _ClassVar[LabelKind]
 
 class PaddingMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -61,6 +63,8 @@ LABEL_KIND_CATEGORY: LabelKind
 LABEL_KIND_MULTI_CATEGORY: LabelKind
 LABEL_KIND_FLOAT: LabelKind
 LABEL_KIND_MASK: LabelKind
+LABEL_KIND_POINTS: LabelKind
+LABEL_KIND_IMAGE: LabelKind
 PADDING_MODE_UNSPECIFIED: PaddingMode
 PADDING_MODE_REFLECTION: PaddingMode
 PADDING_MODE_BORDER: PaddingMode
@@ -176,7 +180,7 @@ class Component(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("folder", "table", "names", "list", "masks", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy", "labels", "classes", "test", "padding_mode", "log", "validation_margin", "dataset")
+    __slots__ = ("folder", "table", "names", "list", "masks", "size", "resize_method", "batch_size", "validation_batch_size", "transforms", "normalization", "bad_image_policy", "labels", "classes", "test", "padding_mode", "log", "validation_margin", "dataset", "normalizes_targets")
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -196,6 +200,7 @@ class DataSpec(_message.Message):
     LOG_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_MARGIN_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
+    NORMALIZES_TARGETS_FIELD_NUMBER: _ClassVar[int]
     folder: FolderSource
     table: TableSource
     names: NamesSource
@@ -215,7 +220,8 @@ class DataSpec(_message.Message):
     log: bool
     validation_margin: int
     dataset: str
-    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., table: _Optional[_Union[TableSource, _Mapping]] = ..., names: _Optional[_Union[NamesSource, _Mapping]] = ..., list: _Optional[_Union[ListSource, _Mapping]] = ..., masks: _Optional[_Union[MasksSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ..., labels: _Optional[_Union[LabelKind, str]] = ..., classes: _Optional[_Iterable[str]] = ..., test: _Optional[str] = ..., padding_mode: _Optional[_Union[PaddingMode, str]] = ..., log: bool = ..., validation_margin: _Optional[int] = ..., dataset: _Optional[str] = ...) -> None: ...
+    normalizes_targets: bool
+    def __init__(self, folder: _Optional[_Union[FolderSource, _Mapping]] = ..., table: _Optional[_Union[TableSource, _Mapping]] = ..., names: _Optional[_Union[NamesSource, _Mapping]] = ..., list: _Optional[_Union[ListSource, _Mapping]] = ..., masks: _Optional[_Union[MasksSource, _Mapping]] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., resize_method: _Optional[_Union[ResizeMethod, str]] = ..., batch_size: _Optional[int] = ..., validation_batch_size: _Optional[int] = ..., transforms: _Optional[_Union[Transforms, _Mapping]] = ..., normalization: _Optional[_Union[Normalization, _Mapping]] = ..., bad_image_policy: _Optional[_Union[BadImagePolicy, str]] = ..., labels: _Optional[_Union[LabelKind, str]] = ..., classes: _Optional[_Iterable[str]] = ..., test: _Optional[str] = ..., padding_mode: _Optional[_Union[PaddingMode, str]] = ..., log: bool = ..., validation_margin: _Optional[int] = ..., dataset: _Optional[str] = ..., normalizes_targets: bool = ...) -> None: ...
 
 class RandomSplit(_message.Message):
     __slots__ = ("valid_pct", "seed")

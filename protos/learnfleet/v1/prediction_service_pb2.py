@@ -27,7 +27,7 @@ from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import learner_pb2 as learnfleet_dot_v1_dot_learner__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&learnfleet/v1/prediction_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"u\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x05image\x18\x02 \x01(\x0cH\x00\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x13\n\x06thresh\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0b\n\x03tta\x18\x05 \x01(\x08\x42\x07\n\x05inputB\t\n\x07_thresh\"}\n\x0fPredictResponse\x12-\n\nprediction\x18\x01 \x01(\x0b\x32\x19.learnfleet.v1.Prediction\x12\x12\n\nmodel_used\x18\x02 \x01(\t\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.learnfleet.v1.Timings\"\xd0\x01\n\nPrediction\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x15\n\rprobabilities\x18\x03 \x03(\x01\x12,\n\x03top\x18\x04 \x03(\x0b\x32\x1f.learnfleet.v1.ClassProbability\x12&\n\x04kind\x18\x05 \x01(\x0e\x32\x18.learnfleet.v1.LabelKind\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x0e\n\x06values\x18\x07 \x03(\x01\x12\x0c\n\x04mask\x18\x08 \x01(\x0c\"P\n\x10\x43lassProbability\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\"\x88\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05infer\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe6\x01\n\x0fGetPredsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x11\n\twith_loss\x18\x03 \x01(\x08\x12\x0f\n\x07n_batch\x18\x04 \x01(\x05\x12\x30\n\x03tta\x18\x05 \x01(\x0b\x32#.learnfleet.v1.TestTimeAugmentation\x12+\n\tresources\x18\x06 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"P\n\x14TestTimeAugmentation\x12\x11\n\x04\x62\x65ta\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05scale\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_betaB\x08\n\x06_scale\"F\n\x16ReadPredictionsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12\x0c\n\x04rows\x18\x03 \x01(\x03\"\xa6\x01\n\x17ReadPredictionsResponse\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x05\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x13\n\x0bpredictions\x18\x04 \x01(\x0c\x12\x14\n\x0ctarget_shape\x18\x05 \x03(\x03\x12\x0f\n\x07targets\x18\x06 \x01(\x0c\x12\x0e\n\x06losses\x18\x07 \x01(\x0c\x12\x0f\n\x07indices\x18\x08 \x03(\x03\x32\x81\x02\n\x11PredictionService\x12H\n\x07Predict\x12\x1d.learnfleet.v1.PredictRequest\x1a\x1e.learnfleet.v1.PredictResponse\x12>\n\x08GetPreds\x12\x1e.learnfleet.v1.GetPredsRequest\x1a\x12.learnfleet.v1.Job\x12\x62\n\x0fReadPredictions\x12%.learnfleet.v1.ReadPredictionsRequest\x1a&.learnfleet.v1.ReadPredictionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&learnfleet/v1/prediction_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"u\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x05image\x18\x02 \x01(\x0cH\x00\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x13\n\x06thresh\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0b\n\x03tta\x18\x05 \x01(\x08\x42\x07\n\x05inputB\t\n\x07_thresh\"}\n\x0fPredictResponse\x12-\n\nprediction\x18\x01 \x01(\x0b\x32\x19.learnfleet.v1.Prediction\x12\x12\n\nmodel_used\x18\x02 \x01(\t\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.learnfleet.v1.Timings\"\xe1\x01\n\nPrediction\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x15\n\rprobabilities\x18\x03 \x03(\x01\x12,\n\x03top\x18\x04 \x03(\x0b\x32\x1f.learnfleet.v1.ClassProbability\x12&\n\x04kind\x18\x05 \x01(\x0e\x32\x18.learnfleet.v1.LabelKind\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x0e\n\x06values\x18\x07 \x03(\x01\x12\x0c\n\x04mask\x18\x08 \x01(\x0c\x12\x0f\n\x07picture\x18\t \x01(\x0c\"P\n\x10\x43lassProbability\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\"\x88\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05infer\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe6\x01\n\x0fGetPredsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x11\n\twith_loss\x18\x03 \x01(\x08\x12\x0f\n\x07n_batch\x18\x04 \x01(\x05\x12\x30\n\x03tta\x18\x05 \x01(\x0b\x32#.learnfleet.v1.TestTimeAugmentation\x12+\n\tresources\x18\x06 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"P\n\x14TestTimeAugmentation\x12\x11\n\x04\x62\x65ta\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05scale\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_betaB\x08\n\x06_scale\"F\n\x16ReadPredictionsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12\x0c\n\x04rows\x18\x03 \x01(\x03\"\xa6\x01\n\x17ReadPredictionsResponse\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x05\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x13\n\x0bpredictions\x18\x04 \x01(\x0c\x12\x14\n\x0ctarget_shape\x18\x05 \x03(\x03\x12\x0f\n\x07targets\x18\x06 \x01(\x0c\x12\x0e\n\x06losses\x18\x07 \x01(\x0c\x12\x0f\n\x07indices\x18\x08 \x03(\x03\x32\x81\x02\n\x11PredictionService\x12H\n\x07Predict\x12\x1d.learnfleet.v1.PredictRequest\x1a\x1e.learnfleet.v1.PredictResponse\x12>\n\x08GetPreds\x12\x1e.learnfleet.v1.GetPredsRequest\x1a\x12.learnfleet.v1.Job\x12\x62\n\x0fReadPredictions\x12%.learnfleet.v1.ReadPredictionsRequest\x1a&.learnfleet.v1.ReadPredictionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,19 +39,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTRESPONSE']._serialized_start=262
   _globals['_PREDICTRESPONSE']._serialized_end=387
   _globals['_PREDICTION']._serialized_start=390
-  _globals['_PREDICTION']._serialized_end=598
-  _globals['_CLASSPROBABILITY']._serialized_start=600
-  _globals['_CLASSPROBABILITY']._serialized_end=680
-  _globals['_TIMINGS']._serialized_start=683
-  _globals['_TIMINGS']._serialized_end=819
-  _globals['_GETPREDSREQUEST']._serialized_start=822
-  _globals['_GETPREDSREQUEST']._serialized_end=1052
-  _globals['_TESTTIMEAUGMENTATION']._serialized_start=1054
-  _globals['_TESTTIMEAUGMENTATION']._serialized_end=1134
-  _globals['_READPREDICTIONSREQUEST']._serialized_start=1136
-  _globals['_READPREDICTIONSREQUEST']._serialized_end=1206
-  _globals['_READPREDICTIONSRESPONSE']._serialized_start=1209
-  _globals['_READPREDICTIONSRESPONSE']._serialized_end=1375
-  _globals['_PREDICTIONSERVICE']._serialized_start=1378
-  _globals['_PREDICTIONSERVICE']._serialized_end=1635
+  _globals['_PREDICTION']._serialized_end=615
+  _globals['_CLASSPROBABILITY']._serialized_start=617
+  _globals['_CLASSPROBABILITY']._serialized_end=697
+  _globals['_TIMINGS']._serialized_start=700
+  _globals['_TIMINGS']._serialized_end=836
+  _globals['_GETPREDSREQUEST']._serialized_start=839
+  _globals['_GETPREDSREQUEST']._serialized_end=1069
+  _globals['_TESTTIMEAUGMENTATION']._serialized_start=1071
+  _globals['_TESTTIMEAUGMENTATION']._serialized_end=1151
+  _globals['_READPREDICTIONSREQUEST']._serialized_start=1153
+  _globals['_READPREDICTIONSREQUEST']._serialized_end=1223
+  _globals['_READPREDICTIONSRESPONSE']._serialized_start=1226
+  _globals['_READPREDICTIONSRESPONSE']._serialized_end=1392
+  _globals['_PREDICTIONSERVICE']._serialized_start=1395
+  _globals['_PREDICTIONSERVICE']._serialized_end=1652
 # @@protoc_insertion_point(module_scope)

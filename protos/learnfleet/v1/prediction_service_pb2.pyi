@@ -34,7 +34,7 @@ class PredictResponse(_message.Message):
     def __init__(self, prediction: _Optional[_Union[Prediction, _Mapping]] = ..., model_used: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("class_name", "class_index", "probabilities", "top", "kind", "labels", "values", "mask")
+    __slots__ = ("class_name", "class_index", "probabilities", "top", "kind", "labels", "values", "mask", "picture")
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Prediction(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
     class_name: str
     class_index: int
     probabilities: _containers.RepeatedScalarFieldContainer[float]
@@ -51,7 +52,8 @@ class Prediction(_message.Message):
     labels: _containers.RepeatedScalarFieldContainer[str]
     values: _containers.RepeatedScalarFieldContainer[float]
     mask: bytes
-    def __init__(self, class_name: _Optional[str] = ..., class_index: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., mask: _Optional[bytes] = ...) -> None: ...
+    picture: bytes
+    def __init__(self, class_name: _Optional[str] = ..., class_index: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., mask: _Optional[bytes] = ..., picture: _Optional[bytes] = ...) -> None: ...
 
 class ClassProbability(_message.Message):
     __slots__ = ("class_name", "class_index", "probability")

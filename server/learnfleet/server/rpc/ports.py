@@ -70,8 +70,9 @@ class PredictionResult:
     infer_s: float
     kind: LabelKind = LabelKind.CATEGORY
     labels: tuple[str, ...] = ()  # MULTI_CATEGORY: those predicted
-    values: tuple[float, ...] = ()  # FLOAT
+    values: tuple[float, ...] = ()  # FLOAT, POINTS
     mask_png: bytes = b""  # MASK
+    picture_png: bytes = b""  # IMAGE
 
 
 class Catalog(Protocol):

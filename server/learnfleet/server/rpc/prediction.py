@@ -117,6 +117,7 @@ def _response(result: PredictionResult, top_k: int) -> pb.PredictResponse:
             labels=[utf8(label) for label in result.labels],
             values=result.values,
             mask=result.mask_png,
+            picture=result.picture_png,
         ),
         model_used=result.model_used,
         timings=pb.Timings(

@@ -94,6 +94,7 @@ def read_data(
         padding_mode=padding,
         valid_margin=message.validation_margin,
         dataset=None if version is None else version.ref(source.path),
+        normalizes_targets=message.normalizes_targets,
     )
 
 

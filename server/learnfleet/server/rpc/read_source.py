@@ -16,6 +16,8 @@ LABEL_KINDS = {
     LabelKind.MULTI_CATEGORY: pb.LABEL_KIND_MULTI_CATEGORY,
     LabelKind.FLOAT: pb.LABEL_KIND_FLOAT,
     LabelKind.MASK: pb.LABEL_KIND_MASK,
+    LabelKind.POINTS: pb.LABEL_KIND_POINTS,
+    LabelKind.IMAGE: pb.LABEL_KIND_IMAGE,
 }
 _KINDS = {number: kind for kind, number in LABEL_KINDS.items()}
 PARTS: dict[int, Literal["train", "valid", "test"]] = {
@@ -30,6 +32,7 @@ _MAX_SPLIT_SEED = 2**32 - 1  # of numpy's legacy generator, which fastai splits 
 _MAX_ITEMS = 1_000_000
 _MAX_CLASSES = 100_000
 _MAX_PATTERN = 200
+_LISTED_ONLY = (LabelKind.POINTS, LabelKind.IMAGE)
 
 
 def read_source(message: pb.DataSpec, field: str, found: Violations, folders: Folders) -> DataSpec | None:
@@ -66,6 +69,15 @@ def read_labels(message: pb.DataSpec, field: str, found: Violations) -> LabelKin
         kind = LabelKind.MASK if is_masks else LabelKind.CATEGORY
     if not found.check(kind is not None, f"{field}.labels", f"{message.labels} is no LabelKind"):
         return None
+    assert kind is not None
+    is_listed = message.WhichOneof("source") == "list"
+    fits = kind not in _LISTED_ONLY or is_listed
+    found.check(fits, f"{field}.labels", f"{kind.name} needs the source `list`, which names the target of each picture")
+    if is_listed:
+        _check_targets(message, kind, field, found)
+    found.check(
+        not message.normalizes_targets or kind is LabelKind.IMAGE, f"{field}.normalizes_targets", "is for IMAGE"
+    )
     fits = (kind is LabelKind.MASK) == is_masks or message.WhichOneof("source") == "list"
     found.check(fits, f"{field}.labels", "must be MASK for the source `masks`, and nothing else for it")
     only = message.WhichOneof("source") in ("folder", "names") and kind is not LabelKind.CATEGORY and not is_masks
@@ -77,6 +89,19 @@ def read_labels(message: pb.DataSpec, field: str, found: Violations) -> LabelKin
         found.check(not missing, f"{field}.classes", "is empty; masks need the names of their classes")
     found.check(not message.log or kind is LabelKind.FLOAT, f"{field}.log", "is only for FLOAT labels")
     return kind
+
+
+def _check_targets(message: pb.DataSpec, kind: LabelKind, field: str, found: Violations) -> None:
+    """Of listed pictures: each has what its kind of target is told by."""
+    for index, item in enumerate(message.list.items[:_MAX_ITEMS]):
+        if item.part == pb.DATASET_TYPE_TEST:
+            continue
+        if kind is LabelKind.POINTS:
+            is_pairs = len(item.values) > 0 and len(item.values) % 2 == 0
+            told = f"has {len(item.values)} numbers; must have a row and a column for each point"
+            found.check(is_pairs, f"{field}.list.items[{index}].values", told)
+        elif kind is LabelKind.IMAGE:
+            found.check(bool(item.mask), f"{field}.list.items[{index}].mask", "is empty; must name the target picture")
 
 
 def _inner(value: str, field: str, found: Violations) -> None:

@@ -43,6 +43,7 @@ def data_to_proto(data: DataSpec) -> learner_pb2.DataSpec:
         log=data.log,
         validation_margin=data.valid_margin,
         dataset=data.dataset.name if data.dataset else "",
+        normalizes_targets=data.normalizes_targets,
     )
     if data.size:
         message.size.rows, message.size.columns = data.size

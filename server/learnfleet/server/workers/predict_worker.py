@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import time
+from base64 import b64decode
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from learnfleet.trainer.data_spec import LabelKind
 
 if TYPE_CHECKING:
-    from learnfleet.trainer.predictor import Prediction, Predictor
+    from learnfleet.trainer.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Answer:
     labels: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
     mask_png: bytes = b""
+    picture_png: bytes = b""
 
 
 class PredictWorker:
@@ -64,7 +65,8 @@ class PredictWorker:
             kind=prediction.kind,
             labels=tuple(prediction.class_name.split(";")) if is_multi and prediction.class_name else (),
             values=prediction.values,
-            mask_png=_png(prediction) if prediction.kind is LabelKind.MASK else b"",
+            mask_png=b64decode(prediction.mask_png()) if prediction.kind is LabelKind.MASK else b"",
+            picture_png=b64decode(prediction.picture_png()) if prediction.kind is LabelKind.IMAGE else b"",
         )
 
     def _model(self, export: str) -> Predictor:
@@ -80,14 +82,3 @@ class PredictWorker:
             while len(self._models) > self._max_models:
                 self._models.popitem(last=False)
             return self._models[export]
-
-
-def _png(prediction: Prediction) -> bytes:
-    """The predicted mask as a grey PNG of class indices."""
-    import numpy as np
-    from PIL import Image
-
-    pixels = prediction.prediction.reshape(prediction.prediction.shape[-2:]).numpy().astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -51,6 +51,7 @@ class PredictionPool:
             answer.labels,
             answer.values,
             answer.mask_png,
+            answer.picture_png,
         )
 
     def _resolve(self, model: str) -> tuple[Path, str]:
