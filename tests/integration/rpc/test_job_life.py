@@ -11,7 +11,9 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from support.rpc_server import RunningServer, refusal
+from typer.testing import CliRunner
 
+from learnfleet.client.cli.main import build_app
 from learnfleet.server import names
 from learnfleet.server.domain import JobState, Wanted
 from learnfleet.server.scheduling.job_log import LOG_FILE
@@ -205,3 +207,19 @@ def test_wrong_requests_for_a_log_are_named(server: RunningServer, job: str) -> 
     request = pb.GetJobLogsRequest(name=job, after_position="-1", min_severity=99)
     refused = refusal(lambda: list(server.jobs.GetJobLogs(request, timeout=20)))
     assert refused.fields == {"after_position", "min_severity"}
+
+
+def test_the_command_line_prints_a_log_and_forgets_a_job(server: RunningServer, job: str) -> None:
+    write_log(server, job, "info", "error")
+    server.finish(job)
+    logs = run_command("logs", job, "--server", server.address)
+    assert [line.split(" ", 1)[1] for line in logs] == ["1 rank 0 info info", "1 rank 1 error error"]
+    (line,) = run_command("logs", job, "--server", server.address, "--severity", "warning", "--json")
+    assert json.loads(line)["position"] == "2"
+    assert run_command("delete", job, "--server", server.address) == [f"{job} is deleted"]
+
+
+def run_command(*arguments: str) -> list[str]:
+    ran = CliRunner().invoke(build_app(), arguments)
+    assert ran.exit_code == 0, ran.output
+    return ran.output.splitlines()

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from threading import Condition
 
 from learnfleet.server.domain import Job, JobState, Wanted
 
 
-class Stop(Enum):
-    """A reason to stop. What becomes of the job is decided by the first in this order that was asked for.
+class Stop(StrEnum):
+    """A reason to stop. What becomes of the job is decided by the first in this order that was asked for."""
 
-    Values are the seconds that workers have to finish their batch in; those that take longer are ended, and the job is
-    left with its newest whole checkpoint. None: as long as they get on.
-    """
-
-    CANCEL = 1.5  # whoever cancels wants the slots, and is promised two seconds
-    DEADLINE = 10.0
-    PAUSE = None  # nobody waits, and the very batch is worth having
-    PREEMPT = 30.0  # somebody waits, but with a job that may be in the middle of a long batch
-    SHUTDOWN = 9.0  # of a server, which waits for all its jobs at once
+    CANCEL = "cancel"
+    DEADLINE = "deadline"
+    PAUSE = "pause"
+    PREEMPT = "preempt"
+    SHUTDOWN = "shutdown"
 
 
 _ORDER = tuple(Stop)
+
+# How long workers have to finish their batch. Those that take longer are ended, and the job is left with its newest
+# whole checkpoint. A pause gives them as long as they get on: nobody waits, and the very batch is worth having.
+_GRACE_S = {
+    Stop.CANCEL: 1.5,  # whoever cancels wants the slots, and is promised two seconds
+    Stop.DEADLINE: 10.0,
+    Stop.PREEMPT: 30.0,  # somebody waits, but with a job that may be in the middle of a long batch
+    Stop.SHUTDOWN: 10.0,
+}
 
 
 class StopRequests:
@@ -46,8 +51,8 @@ class StopRequests:
             if stop in self._asked:
                 return
             self._asked[stop] = why
-            if stop.value is not None:
-                limit_s = self._clock_s() + stop.value
+            if stop in _GRACE_S:
+                limit_s = self._clock_s() + _GRACE_S[stop]
                 self._stop_by_s = limit_s if self._stop_by_s is None else min(self._stop_by_s, limit_s)
             self._changed.notify_all()
 
