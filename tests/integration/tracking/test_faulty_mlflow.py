@@ -22,6 +22,7 @@ from support.tracking import Tracking
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobState, NewEvent
+from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.mlflow_client import EXPERIMENT, mlflow_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -63,11 +64,11 @@ def proxy(mlflow: MlflowServer) -> Iterator[FaultyHttp]:
 
 
 @pytest.fixture
-def tracking(tmp_path: Path, proxy: FaultyHttp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracking]:
-    """Its exporter sees MLflow through the proxy, without the retries of MLflow's client."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def tracking(tmp_path: Path, proxy: FaultyHttp) -> Iterator[Tracking]:
+    """Its exporter sees MLflow through the proxy."""
     config = Config(tmp_path, mlflow_uri=proxy.uri)
     made = Tracking(config, FaultyMlflow(mlflow_client(config)))
+    made.exporter = MlflowExporter(config, made.store)  # with a real clock
     yield made
     made.exporter.abandon()
     made.store.close()

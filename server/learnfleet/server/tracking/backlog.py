@@ -35,6 +35,11 @@ class Backlog:
         self._not_before_s.pop(job_id, None)
         self._pause_s.pop(job_id, None)
 
+    def succeeded(self, job_id: str) -> None:
+        """A part is done, and the next may be tried at once."""
+        self._pause_s.pop(job_id, None)
+        self._not_before_s[job_id] = 0.0
+
     def later(self, job_id: str, at_s: float) -> None:
         """All is well, and there is more to do at that time."""
         self._pause_s.pop(job_id, None)

@@ -137,6 +137,7 @@ class Consumer:
                     self._put_off(job_id, error)
                     continue
                 if pause_s == 0:
+                    self._backlog.succeeded(job_id)
                     again.append(job_id)
                 elif pause_s is None:
                     self._backlog.done(job_id)

@@ -13,6 +13,7 @@ from learnfleet.server.tracking.checkpoint_mirror import CheckpointMirror
 from learnfleet.server.tracking.consumer import Consumer
 from learnfleet.server.tracking.job_export import CONSUMER, JobExport
 from learnfleet.server.tracking.mlflow_client import Connect, mlflow_client
+from learnfleet.server.tracking.retrying import retrying
 from learnfleet.server.tracking.runs import Runs
 
 _STOP_S = 30.0
@@ -35,12 +36,13 @@ class MlflowExporter:
         def ask() -> None:
             connect(config).search_experiments(max_results=1)
 
-        self._mirror = CheckpointMirror(config, store, connect, clock_s)
+        patient = retrying(connect)
+        self._mirror = CheckpointMirror(config, store, patient, clock_s)
         # Told by the other one of all that it is for, and asking the store would name every job that waits.
         self._checkpoints = Consumer(
             CHECKPOINT_CONSUMER, store, self._mirror.export, ask, clock_s, self._mirror.forget, math.inf
         )
-        self._jobs = JobExport(config, store, Runs(config, store, connect), connect, self._checkpoints.wake)
+        self._jobs = JobExport(config, store, Runs(config, store, patient), patient, self._checkpoints.wake)
         self._log = Consumer(CONSUMER, store, self._jobs.export, ask, clock_s, self._jobs.forget)
 
     def start(self) -> None:

@@ -18,7 +18,7 @@ SAFE = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_SERVER_ENABLE_JO
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the exporter tries again by itself
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would make a second run where the first is there; we look first
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # s without a byte
 }
 Connect: TypeAlias = "Callable[[Config], MlflowClient]"

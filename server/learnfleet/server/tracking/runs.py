@@ -19,7 +19,7 @@ from learnfleet.server.tracking.sending import RunWriter, refusal
 from learnfleet.server.tracking.summary import send_summary
 
 if TYPE_CHECKING:
-    from mlflow.entities import RunInfo
+    from mlflow.entities import Run, RunInfo
     from mlflow.tracking import MlflowClient
 
 STATUS = {JobState.SUCCEEDED: "FINISHED", JobState.FAILED: "FAILED", JobState.CANCELLED: "KILLED"}
@@ -53,7 +53,9 @@ class Runs:
         if parent.status != "RUNNING":
             client.update_run(parent.run_id, status="RUNNING")
         tags = {**job_tags(job, learner.spec), _PARENT_TAG: parent.run_id}
-        run_id = _find_or_make(client, experiment, (JOB_TAG, f"jobs/{job.id}"), tags, job.created_at.timestamp()).run_id
+        run_id = _find_or_make(
+            client, experiment, (JOB_TAG, f"jobs/{job.id}"), tags, job.created_at.timestamp()
+        ).info.run_id
         writer = RunWriter(client, run_id, f"jobs/{job.id}")
         writer.params(job_params(job, learner.spec))
         writer.note()
@@ -67,14 +69,12 @@ class Runs:
 
     def _of_learner(self, client: MlflowClient, experiment: str, learner: Learner) -> RunInfo:
         name = (LEARNER_TAG, f"learners/{learner.id}")
-        found = _find(client, experiment, name)
-        if found is not None:
-            return found
-        info = _find_or_make(client, experiment, name, learner_tags(learner), learner.created_at.timestamp())
-        writer = RunWriter(client, info.run_id, f"learners/{learner.id}")
-        writer.params(learner_params(learner.spec))
-        writer.note()
-        return info
+        run = _find_or_make(client, experiment, name, learner_tags(learner), learner.created_at.timestamp())
+        if not run.data.params:  # new, or left so by a line that broke
+            writer = RunWriter(client, run.info.run_id, f"learners/{learner.id}")
+            writer.params(learner_params(learner.spec))
+            writer.note()
+        return run.info
 
     def end_learner(self, job: Job, rows: Sequence[Json]) -> None:
         """Tell the learner's run what its job, which has ended, came to, with the `rows` of its epoch table.
@@ -93,10 +93,10 @@ class Runs:
         run = _find(client, experiment, (LEARNER_TAG, f"learners/{job.learner_id}"))
         if run is None:
             return
-        send_summary(self._store, RunWriter(client, run.run_id, f"learners/{job.learner_id}"), job, rows)
+        send_summary(self._store, RunWriter(client, run.info.run_id, f"learners/{job.learner_id}"), job, rows)
         last = self._last_ended(job.learner_id)
         if last is not None:
-            client.set_terminated(run.run_id, STATUS[last.state], end_ms(last))
+            client.set_terminated(run.info.run_id, STATUS[last.state], end_ms(last))
 
     def _last_ended(self, learner_id: str) -> Job | None:
         unfinished = tuple(state for state in JobState if not state.final)
@@ -106,17 +106,23 @@ class Runs:
         return max(newest, key=end_ms, default=None)
 
 
-def _find(client: MlflowClient, experiment: str, name: tuple[str, str]) -> RunInfo | None:
+def _find(client: MlflowClient, experiment: str, name: tuple[str, str]) -> Run | None:
     """The run that has `name`, a tag and its value. If two servers made one each, all servers find the same."""
     found = client.search_runs([experiment], f"tags.`{name[0]}` = '{name[1]}'", max_results=10)
-    return min((run.info for run in found), key=lambda info: str(info.run_id), default=None)
+    return min(found, key=lambda run: str(run.info.run_id), default=None)
 
 
 def _find_or_make(
     client: MlflowClient, experiment: str, name: tuple[str, str], tags: dict[str, str], time_s: float
-) -> RunInfo:
+) -> Run:
     found = _find(client, experiment, name)
     if found is not None:
         return found
     tags = {name[0]: name[1], **tags}
-    return client.create_run(experiment, start_time=round(time_s * 1000), tags=tags, run_name=name[1]).info
+    try:
+        return client.create_run(experiment, start_time=round(time_s * 1000), tags=tags, run_name=name[1])
+    except Exception:
+        found = _find(client, experiment, name)  # it may have been made before the line broke
+        if found is None:
+            raise
+        return found

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from learnfleet.server.tracking.retrying import final_answer
+
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
@@ -15,22 +17,18 @@ LEFT_BEHIND_TAG = "learnfleet.left_behind"
 # MLflow takes no more in one batch.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_NOTE_CHARACTERS = 4000
-# Only what says that the request itself is wrong: BAD_REQUEST is also what MLflow makes of a busy database.
-_NEVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"})
 
 _log = logging.getLogger(__name__)
 
 
 def refusal(send: Callable[[], object]) -> str:
     """Why MLflow will never take it; "" if it has. Errors that may pass are raised."""
-    from mlflow.exceptions import MlflowException
-
     try:
         send()
-    except MlflowException as error:
-        if error.error_code not in _NEVER:
-            raise
-        return str(error.message)
+    except Exception as error:
+        if why := final_answer(error):
+            return why
+        raise
     return ""
 
 
