@@ -22,7 +22,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Checkpoint, Job, JobState, Wanted
 from learnfleet.server.rpc.hub import EventHub
-from learnfleet.server.rpc.ports import Argument, Capacity, PredictionResult, PredictOptions
+from learnfleet.server.rpc.ports import Argument, Capacity, Placed, PredictionResult, PredictOptions
 from learnfleet.server.rpc.server import build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
@@ -85,9 +85,15 @@ class FakeRuntime:
     queued: list[str] = field(default_factory=list)
     error: Exception | None = None
     released: list[str] = field(default_factory=list)
+    previewed: list[Job] = field(default_factory=list)
+    placed: Placed = field(default_factory=Placed)
 
     def job_queued(self, job: Job) -> None:
         self.queued.append(job.id)
+
+    async def preview(self, job: Job) -> Placed:
+        self.previewed.append(job)
+        return self.placed
 
     async def ask(self, job_id: str, wanted: Wanted) -> Job:
         job = self.store.set_wanted(job_id, wanted)

@@ -200,6 +200,26 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         "resources.num_workers",
         "GPU slots",
     ),
+    "at least more workers than it would like": (
+        lambda r: r.resources.MergeFrom(job_pb2.Resources(num_workers=2, min_workers=3)),
+        "resources.min_workers",
+        "from 1 to 2",
+    ),
+    "at most fewer workers than it would like": (
+        lambda r: r.resources.MergeFrom(job_pb2.Resources(num_workers=2, max_workers=1)),
+        "resources.max_workers",
+        "from 2",
+    ),
+    "at least more workers than there is room for": (
+        lambda r: (setattr(r.resources, "min_workers", 5), setattr(r.learner_spec.data, "batch_size", 8)),
+        "resources.min_workers",
+        "lower it to 4",
+    ),
+    "a priority beyond the greatest": (
+        lambda r: setattr(r, "priority", 101),
+        "priority",
+        "from -100 to 100",
+    ),
     "checkpoints kept": (
         lambda r: setattr(r.checkpoint_policy, "keep_last", 1),
         "checkpoint_policy.keep_last",

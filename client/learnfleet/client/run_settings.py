@@ -33,11 +33,19 @@ class RunSettings:
     keep_last: int | None = None  # checkpoints of a running job
     keep_best: KeepBest | None = None  # these stay when the job is over: `JobResult.kept_checkpoints`
     keep_every: int | None = None  # epochs; these stay, too
+    priority: int = 0  # of trainings, from -100 to 100: the greater go first, and others give way to them
+    min_workers: int | None = None  # a job may run on as few as this when there is no room for more
+    max_workers: int | None = None  # and on as many as this when there is
 
     def resources(self) -> job_pb2.Resources | None:
-        if self.num_workers is None:
+        if self.num_workers is None and self.min_workers is None and self.max_workers is None:
             return None
-        return job_pb2.Resources(num_workers=self.num_workers, gpus_per_worker=self.gpus_per_worker)
+        return job_pb2.Resources(
+            num_workers=self.num_workers or 0,
+            gpus_per_worker=self.gpus_per_worker,
+            min_workers=self.min_workers or 0,
+            max_workers=self.max_workers or 0,
+        )
 
     def checkpoint_policy(self) -> job_pb2.CheckpointPolicy:
         policy = job_pb2.CheckpointPolicy(

@@ -173,6 +173,7 @@ class Subject:
             stages=[stage.to_proto() for stage in (*self._pending, *own)],
             resources=self.settings.resources(),
             checkpoint_policy=self.settings.checkpoint_policy(),
+            priority=self.settings.priority,
             request_id=new_id(),
         )
         self.target(request)

@@ -271,6 +271,24 @@ class Job:
     cause: Cause | None = None  # of its last failure, restart or requeueing
     exact: bool = True  # until the number of its workers changes in mid-run
 
+    def brief(self) -> JobBrief:
+        """What scheduling needs of it."""
+        return JobBrief(
+            id=self.id,
+            learner_id=self.learner_id,
+            kind=self.kind,
+            resources=self.resources,
+            state=self.state,
+            reason=self.reason,
+            created_at=self.created_at,
+            tenant=self.tenant,
+            priority=self.priority,
+            wanted=self.wanted,
+            attempt=self.attempt,
+            workers=self.workers,
+            deadline=self.deadline,
+        )
+
 
 @dataclass(frozen=True)
 class JobBrief:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from threading import Thread
 
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Job, Wanted
+from learnfleet.server.domain import Job, JobBrief, Wanted
 from learnfleet.server.duties import Duties, Exporter
 from learnfleet.server.errors import Deposed
 from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
-from learnfleet.server.rpc.ports import PredictionResult, PredictOptions
+from learnfleet.server.rpc.ports import Placed, PredictionResult, PredictOptions
+from learnfleet.server.scheduling.preview import preview_from_store
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.notices import Listener, Notice, Topic
 from learnfleet.server.tracking.exporter import MlflowExporter
@@ -23,6 +24,7 @@ from learnfleet.server.workers.predictor import PredictionPool
 
 _CONCURRENT_PREDICTIONS = 8  # as many as the predicting process takes at a time
 _CONCURRENT_RELEASES = 2
+_CONCURRENT_PREVIEWS = 2
 
 
 class ServerRuntime:
@@ -48,6 +50,7 @@ class ServerRuntime:
         self._predictions = PredictionPool(config, store, self.cluster, ModelRegistry(config, store))
         self._predicting = LongCalls("predict", _CONCURRENT_PREDICTIONS)
         self._releasing = LongCalls("release", _CONCURRENT_RELEASES)
+        self._previewing = LongCalls("preview", _CONCURRENT_PREVIEWS)
 
     def start(self) -> None:
         Thread(target=self.cluster.supervise, name="ray-supervisor", daemon=True).start()
@@ -95,6 +98,17 @@ class ServerRuntime:
         office = self._duties.office
         if office is not None:  # of another server the store has told
             office.scheduler.job_queued()
+
+    async def preview(self, job: Job) -> Placed:
+        return await self._previewing.run(self._preview, job.brief())
+
+    def _preview(self, job: JobBrief) -> Placed:
+        office = self._duties.office
+        if office is not None:
+            verdict = office.scheduler.preview(job)
+        else:
+            verdict = preview_from_store(self._config, self._store, self.cluster.capacity(), job)
+        return Placed(verdict.nodes, verdict.gives_up, verdict.preempts, verdict.waits_for)
 
     async def ask(self, job_id: str, wanted: Wanted) -> Job:
         return await asyncio.to_thread(self._ask, job_id, wanted)

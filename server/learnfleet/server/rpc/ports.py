@@ -51,6 +51,16 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Where a job's workers would be if it were queued now, and what that would cost others."""
+
+    nodes: tuple[str, ...] = ()  # of each worker, by rank
+    gives_up: tuple[str, ...] = ()  # learners whose idle workers would be ended
+    preempts: tuple[str, ...] = ()  # jobs that would have to give way
+    waits_for: str = ""  # empty: it would start at once
+
+
+@dataclass(frozen=True)
 class PredictOptions:
     """How a picture is to be predicted."""
 
@@ -99,6 +109,10 @@ class Runtime(Protocol):
 
     def job_queued(self, job: Job) -> None:
         """A job was put into the store."""
+
+    async def preview(self, job: Job) -> Placed:
+        """What would become of a job if it were queued now. Raises Unavailable while there is no cluster."""
+        ...
 
     async def ask(self, job_id: str, wanted: Wanted) -> Job:
         """Write down what somebody wants of a job, begin to do it, and return the job as it then is.

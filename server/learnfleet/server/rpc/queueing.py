@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from learnfleet.server.rpc.read_terms import Terms, default_terms
 from learnfleet.server.rpc.reading import fingerprint, job_message, last_resources, require_trained
 from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.rpc.write_job import job_to_proto, placement_to_proto
 from learnfleet.server.store.base import Store
 from learnfleet.v1 import job_pb2
 
@@ -44,9 +46,24 @@ class Queueing:
         terms: Terms | None = None,
     ) -> job_pb2.Job:
         """The queued job; of a repeated request, the job it made first. `new_learner` is made with it."""
-        now = datetime.now(UTC)
-        terms = terms or default_terms(self.config)
-        job = Job(
+        job = self._job(learner_id, kind, work, resources, request_id, terms)
+        stored = await asyncio.to_thread(
+            self.store.create_job, job, learner=new_learner, fingerprint=fingerprint(request)
+        )
+        self.runtime.job_queued(stored)
+        return await job_message(self.store, stored)
+
+    def _job(
+        self,
+        learner_id: str,
+        kind: JobKind,
+        work: Work,
+        resources: Resources,
+        request_id: str | None,
+        terms: Terms | None,
+    ) -> Job:
+        now, terms = datetime.now(UTC), terms or default_terms(self.config)
+        return Job(
             names.new_id(),
             learner_id,
             kind,
@@ -62,11 +79,17 @@ class Queueing:
             retry_policy=terms.retry_policy,
             deadline=now + timedelta(seconds=terms.timeout_s) if terms.timeout_s else None,
         )
-        stored = await asyncio.to_thread(
-            self.store.create_job, job, learner=new_learner, fingerprint=fingerprint(request)
-        )
-        self.runtime.job_queued(stored)
-        return await job_message(self.store, stored)
+
+    async def preview(
+        self, learner_id: str, kind: JobKind, work: Work, resources: Resources, terms: Terms
+    ) -> job_pb2.Job:
+        """The job as it would be if it were queued, without a name: nothing is stored."""
+        job = self._job(learner_id, kind, work, resources, None, terms)
+        placed = await self.runtime.preview(job)
+        message = job_to_proto(dataclasses.replace(job, reason=placed.waits_for))
+        message.name = ""
+        message.placement.CopyFrom(placement_to_proto(placed, resources))
+        return message
 
     async def examine(
         self, request: ExamineRequest, found: Violations, kind: JobKind, work: ExamineWork, trained_for: str = ""

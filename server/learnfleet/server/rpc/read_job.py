@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -30,21 +31,40 @@ _MODES: tuple[Literal["auto", "min", "max"], ...] = ("auto", "min", "max")
 def read_resources(
     message: pb.Resources, default: Resources, field: str, found: Violations, capacity: Capacity
 ) -> Resources:
-    """What to run on; fields left out are those of `default`."""
-    workers = message.num_workers or default.num_workers
-    gpus = message.gpus_per_worker if message.num_workers or message.gpus_per_worker else default.gpus_per_worker
-    found.number(f"{field}.num_workers", workers, 1, _MAX_WORKERS)
+    """What to run on; where nothing is said of the number of workers, or of GPUs, that of `default`."""
+    has_number = message.num_workers or message.min_workers or message.max_workers
+    gpus = message.gpus_per_worker if has_number or message.gpus_per_worker else default.gpus_per_worker
     found.number(f"{field}.gpus_per_worker", gpus, 0, 1)
-    for name in ("min_workers", "max_workers"):
-        found.check(not getattr(message, name), f"{field}.{name}", "the number of workers is fixed; leave it out")
-    kind, slots = ("GPU", capacity.gpu_slots) if gpus else ("CPU", capacity.cpu_slots)
-    if not capacity.elastic and workers > slots:
-        found.add(
-            f"{field}.num_workers",
-            f"{workers} workers need {workers} {kind} slots, but this cluster has {slots}; lower it to {slots} or less"
-            + (", or add nodes" if slots else " or use the other kind"),
+    if not has_number:
+        wanted = dataclasses.replace(default, gpus_per_worker=gpus)
+    else:
+        wanted = Resources(
+            message.num_workers or _within(default.num_workers, message.min_workers, message.max_workers),
+            gpus,
+            message.min_workers or None,
+            message.max_workers or None,
         )
-    return Resources(workers, gpus)
+    found.number(f"{field}.num_workers", wanted.num_workers, 1, _MAX_WORKERS)
+    found.number(f"{field}.min_workers", wanted.least, 1, max(1, wanted.num_workers))
+    found.number(f"{field}.max_workers", wanted.most, wanted.num_workers, _MAX_WORKERS)
+    _check_capacity(wanted, field, found, capacity)
+    return wanted
+
+
+def _within(number: int, least: int, most: int) -> int:
+    """`number`, or the bound next to it; 0 is no bound."""
+    return min(max(number, least), most or _MAX_WORKERS)
+
+
+def _check_capacity(wanted: Resources, field: str, found: Violations, capacity: Capacity) -> None:
+    kind, slots = ("GPU", capacity.gpu_slots) if wanted.gpus_per_worker else ("CPU", capacity.cpu_slots)
+    if not capacity.elastic and wanted.least > slots:
+        name = "num_workers" if wanted.min_workers is None else "min_workers"
+        found.add(
+            f"{field}.{name}",
+            f"{wanted.least} workers need {wanted.least} {kind} slots, but this cluster has {slots}; lower it to"
+            f" {slots} or less" + (", or add nodes" if slots else " or use the other kind"),
+        )
 
 
 def read_checkpoint_policy(message: pb.CheckpointPolicy, found: Violations) -> CheckpointPolicy:

@@ -74,13 +74,10 @@ class Targets:
 
     async def check(self, target: Target, resources: Resources, found: Violations) -> None:
         """Whether its batches can be shared by the workers; of a new one, whether all fits and its data are there."""
-        bs = target.learner.spec.data.bs
-        field = "learner_spec.data.batch_size" if target.is_new else "resources.num_workers"
-        found.check(
-            bs >= resources.num_workers or bs < 1,
-            field,
-            f"a batch of {bs} pictures cannot be shared by {resources.num_workers} workers",
-        )
+        bs, most = target.learner.spec.data.bs, resources.most
+        of_workers = "resources.num_workers" if resources.max_workers is None else "resources.max_workers"
+        field = "learner_spec.data.batch_size" if target.is_new else of_workers
+        found.check(bs >= most or bs < 1, field, f"a batch of {bs} pictures cannot be shared by {most} workers")
         if target.is_new:
             await check_new(target.learner.spec, found, self.catalog)
         if not found:

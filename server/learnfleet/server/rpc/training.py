@@ -10,7 +10,7 @@ from learnfleet.server import names
 from learnfleet.server.checkpoints import load_state_of, save_checkpoint
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, TrainWork, ValidateWork
-from learnfleet.server.errors import FailedPrecondition, Unimplemented
+from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.rpc.check_fit import check_stages
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
@@ -70,9 +70,9 @@ class TrainingServicer:
                 await check_stages(stages, target.learner, found, self.store, self.queueing.catalog)
         found.raise_if_any()
         assert target is not None, "a target that cannot be read is a violation"
-        if request.validate_only:
-            raise Unimplemented("a dry run cannot say yet where the job would run; leave validate_only out")
         work, new = TrainWork(stages, policy), target.learner if target.is_new else None
+        if request.validate_only:
+            return await self.queueing.preview(target.learner.id, JobKind.TRAIN, work, resources, terms)
         return await self.queueing.put(
             request, target.learner.id, JobKind.TRAIN, work, resources, request_id, new, terms
         )

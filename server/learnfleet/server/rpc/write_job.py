@@ -21,6 +21,7 @@ from learnfleet.server.domain import (
     StoredEvent,
     TrainWork,
 )
+from learnfleet.server.rpc.ports import Placed
 from learnfleet.server.rpc.write_data import bad_image_policy_to_proto
 from learnfleet.server.rpc.write_spec import learner_spec_to_proto, stage_to_proto
 from learnfleet.server.text import utf8
@@ -113,6 +114,19 @@ def job_to_proto(job: Job, checkpoint: Checkpoint | None = None) -> pb.Job:
     if job.tracking is not None:
         message.tracking_run.CopyFrom(pb.TrackingRun(**job.tracking))
     return message
+
+
+def placement_to_proto(placed: Placed, resources: Resources) -> pb.Placement:
+    workers = [
+        pb.WorkerPlacement(rank=rank, node=node, gpus=resources.gpus_per_worker)
+        for rank, node in enumerate(placed.nodes)
+    ]
+    return pb.Placement(
+        workers=workers,
+        gives_up=[names.learner_name(learner_id) for learner_id in placed.gives_up],
+        preempts=[names.job_name(job_id) for job_id in placed.preempts],
+        waits_for=placed.waits_for,
+    )
 
 
 def _resources_to_proto(resources: Resources) -> pb.Resources:
