@@ -16,7 +16,7 @@ OUT ?= demo-results
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-slow lint format proto serve bench clean setup
+.PHONY: demo test test-slow test-faults lint format proto serve bench clean setup
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -39,8 +39,13 @@ test: $(STAMP)  ## lint, types and all tests but the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(WITHOUT_SERVER)
 	$(BIN)/python -m pytest -m "not slow" tests/integration tests/e2e $(addprefix --ignore=,$(WITHOUT_SERVER))
 
-test-slow: $(STAMP)  ## the slow tests
-	$(BIN)/python -m pytest -m slow
+test-slow: $(STAMP)  ## the slow tests, without those of faults
+	$(BIN)/python -m pytest -m slow --ignore=tests/faults
+
+# Linux, as root: Ray nodes are PID namespaces, a small disk is a tmpfs. FAULTS_SEED=n plays a run again, FAULTS_ROUNDS=n
+# has each fault n times.
+test-faults: $(STAMP)  ## processes, nodes and disks that fail under load (an hour or two)
+	$(BIN)/python -m pytest -m slow tests/faults
 
 lint: $(STAMP)  ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .

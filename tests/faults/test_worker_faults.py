@@ -1,0 +1,104 @@
+"""Workers are killed at random moments, stopped, starved and given no disk; jobs end as those that were not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import uuid
+
+import psutil
+import pytest
+from support.faults.campaign import SEED, Disturbed, observe, progressed, wait_until
+from support.faults.hungry_plugin import NAME
+from support.faults.load import a_spec
+from support.faults.scenes import Stage
+
+from learnfleet.v1 import job_pb2
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+JOBS, KILLS_A_JOB = 10, 3  # as many as a job may lose workers and go on
+_LATEST_S = 4.0  # after the processes are there: start-up, reading, the first epochs
+_STEP_S = 0.02
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + JOBS))
+def test_a_job_whose_workers_are_killed_at_random_moments_ends_with_the_same_tensors(
+    seed: int, disturbed: Disturbed
+) -> None:
+    moments = random.Random(seed)
+    phases: list[str] = []
+
+    def scene(stage: Stage) -> None:
+        job = stage.fit_long()
+        stage.load.watch(job, connections_of=15)
+        killed: set[int] = set()
+        for _ in range(KILLS_A_JOB):
+            found = wait_until(lambda: new_workers(disturbed, killed) != [], 60)
+            time.sleep(moments.uniform(0, _LATEST_S))
+            info = stage.load.get(job)
+            workers = new_workers(disturbed, killed)
+            if not found or not workers or info.HasField("end_time"):
+                break
+            phases.append(phase_of(info))
+            killed.add(workers[0].pid)
+            workers[0].kill()
+        stage.load.until_ended(job)
+
+    run = observe(disturbed, scene, seed)
+    assert not run.wrong, f"seed {seed}, killed at {phases}: {run}"
+    assert phases, f"seed {seed}: nobody was killed"
+    assert progressed(run.history)
+
+
+def new_workers(disturbed: Disturbed, killed: set[int]) -> list[psutil.Process]:
+    return [worker for worker in disturbed.workers() if worker.pid not in killed]
+
+
+def phase_of(job: job_pb2.Job) -> str:
+    state = job_pb2.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
+    return f"{state}, epoch {job.progress.epoch}, batch {job.progress.batch}"
+
+
+def test_a_worker_that_hangs_is_noticed_and_replaced(disturbed: Disturbed) -> None:
+    stopped: list[int] = []
+
+    def scene(stage: Stage) -> None:
+        job = stage.fit_long()
+        stage.load.watch(job)
+        stage.load.until(job, lambda found: found.progress.epoch >= 2, "the third epoch")
+        for worker in disturbed.workers():
+            stopped.append(worker.pid)
+            os.kill(worker.pid, signal.SIGSTOP)
+        stage.load.until_ended(job)
+
+    run = observe(disturbed, scene, SEED)
+    assert stopped
+    assert not run.wrong, str(run)
+    assert [ended.attempt for ended in run.history.ended] == [2]
+    left = {worker.pid for worker in disturbed.workers()}
+    assert not left & set(stopped), "a worker that hangs was left at work"
+
+
+def hungry(disturbed: Disturbed, times: int) -> tuple[str, dict[str, object]]:
+    """A callback that takes all memory in the third epoch, so many times."""
+    marks = disturbed.server.folder / f"hungry-{uuid.uuid4().hex}"
+    marks.write_text("again\n" * times)
+    return NAME, {"at_step": 10, "marks": str(marks)}
+
+
+@pytest.mark.parametrize(("times", "state", "attempts"), [(1, "succeeded", 2), (9, "failed", 2)])
+def test_a_job_out_of_memory_is_tried_once_more_and_then_says_so(
+    times: int, state: str, attempts: int, disturbed: Disturbed
+) -> None:
+    def scene(stage: Stage) -> None:
+        spec = a_spec(pretrained=False, callbacks=(hungry(disturbed, times),))
+        job = stage.load.train(spec, 6, checkpoint_policy=job_pb2.CheckpointPolicy(every_steps=2))
+        stage.load.watch(job)
+        stage.load.until_ended(job)
+
+    run = observe(disturbed, scene, SEED)
+    assert not run.wrong, str(run)
+    assert [(ended.state, ended.attempt) for ended in run.history.ended] == [(state, attempts)]
