@@ -26,16 +26,17 @@ from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, LogPage, Page
 from learnfleet.server.store.notices import Topic
 from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
+from learnfleet.server.store.sql_base import Clock, utc_now
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, find_checkpoints, write_checkpoint
 from learnfleet.server.store.sql_datasets import SqlDatasets
 from learnfleet.server.store.sql_events import append, append_first, last_sequences, log_page
 from learnfleet.server.store.sql_jobs import (
+    Unfinished,
     active,
     by_request_id,
     delete_rows,
     find_job,
     same_request,
-    unfinished,
     write_reasons,
     write_wanted,
 )
@@ -50,6 +51,10 @@ _REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
 
 class SqlStore(SqlDatasets):
     """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
+
+    def __init__(self, url: str, clock: Clock = utc_now, server_id: str = "") -> None:
+        super().__init__(url, clock, server_id)
+        self._unfinished = Unfinished()
 
     # -- learners
 
@@ -131,7 +136,7 @@ class SqlStore(SqlDatasets):
 
     def unfinished_jobs(self) -> list[JobBrief]:
         with self._reading() as connection:
-            return unfinished(connection)
+            return self._unfinished.read(connection)
 
     def transition(
         self,

@@ -21,6 +21,11 @@ _BRIEF = (
 )
 _VERBS = {Wanted.RUN: "resume", Wanted.PAUSE: "pause", Wanted.CANCEL: "cancel"}
 _IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
+_UNFINISHED_BRIEFS = (
+    select(*(schema.jobs.c[name] for name in _BRIEF))
+    .where(schema.jobs.c.state.in_(_UNFINISHED))
+    .order_by(schema.jobs.c.number)
+)
 _WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
@@ -47,11 +52,20 @@ def same_request(earlier: Row, fingerprint: str) -> Job:
     return job_of(earlier)
 
 
-def unfinished(connection: Connection) -> list[JobBrief]:
-    """In the order of their numbers: clocks jump."""
-    table = schema.jobs.c
-    query = select(*(table[name] for name in _BRIEF)).where(table.state.in_(_UNFINISHED)).order_by(table.number)
-    return [brief_of(row) for row in connection.execute(query).mappings()]
+class Unfinished:
+    """Reads all jobs that have not ended, again and again. Of thousands in a queue few change between two looks."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], JobBrief] = {}  # by all that their rows hold
+
+    def read(self, connection: Connection) -> list[JobBrief]:
+        """In the order of their numbers: clocks jump."""
+        known, now = self._known, dict[tuple[object, ...], JobBrief]()
+        for row in connection.execute(_UNFINISHED_BRIEFS):
+            values = tuple(row)
+            now[values] = known.get(values) or brief_of(row._mapping)
+        self._known = now
+        return list(now.values())
 
 
 def active(connection: Connection, learner_ids: Sequence[str]) -> dict[str, str]:
