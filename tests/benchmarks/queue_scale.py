@@ -72,6 +72,7 @@ def served(folder: Path, root: Path, fill: int, tenants: int) -> Iterator[tuple[
     process = context.Process(target=serve, args=(folder, root, fill, tenants, theirs))
     start = time.perf_counter()
     process.start()
+    theirs.close()  # so that the server's death is heard
     try:
         address = pipe.recv()
         assert pipe.recv() == "looked"

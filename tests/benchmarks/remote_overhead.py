@@ -87,6 +87,7 @@ def main() -> None:
         folder = photos.copies(photos.real_photos(args.photos, scratch), scratch / "photos", args.pictures)
         process = context.Process(target=train_here, args=(folder, args.size, args.epochs, theirs))
         process.start()
+        theirs.close()  # so that its death is heard
         with (
             local_server(scratch / "data", [scratch], scratch / "server.log") as server,
             Client.connect(server.address) as client,

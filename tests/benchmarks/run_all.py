@@ -45,6 +45,7 @@ BENCHES = (
     Bench("warm_start"),
     Bench("remote_overhead", (), ("--rounds", "3")),
     Bench("watch_fanout", (), ("--rounds", "1")),
+    Bench("queue_scale", (), ("--rounds", "1")),
     Bench("client_import", (), ("--rounds", "7")),
 )
 

@@ -71,6 +71,7 @@ def served(jobs: int, events: int) -> Iterator[Served]:
     with tempfile.TemporaryDirectory() as name:
         process = context.Process(target=serve, args=(Path(name), jobs, events, theirs))
         process.start()
+        theirs.close()  # so that the server's death is heard
         try:
             address, names = ours.recv()
             yield Served(psutil.Process(process.pid), ours, address, dict.fromkeys(names, events // jobs))

@@ -57,7 +57,8 @@ class ScheduledServer:
             events.append(event_row(job_id, 1, NewEvent("state/queued", "state", state, now, 0)))
         with self.fleet.store._writing("create_job") as connection:
             for table, rows in ((schema.learners, learners), (schema.jobs, filled), (schema.events, events)):
-                connection.execute(insert(table), rows)
+                if rows:
+                    connection.execute(insert(table), rows)
 
 
 @contextlib.contextmanager
