@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 from learnfleet.server.scheduling.job_log import LOG_FILE, JobLog, read_entries
 from learnfleet.server.workers import rank_log
 from learnfleet.server.workers.rank_log import logging_to, rank_log_path
-from learnfleet.server.workers.stacks import all_stacks
+from learnfleet.server.workers.stacks import all_stacks, crash_path, crashes_to
 
 OURS = logging.getLogger("learnfleet.trainer.anything")
 OTHERS = logging.getLogger("somebody.else")
@@ -103,3 +106,30 @@ def test_stacks_name_the_place_where_a_thread_stands() -> None:
     thread.join()
     assert told.startswith("thread torch_0:")
     assert "wait" in told
+
+
+CRASHES = """
+import faulthandler, pathlib, sys
+from learnfleet.server.workers.stacks import crash_path, crashes_to
+
+def a_native_step():
+    faulthandler._sigsegv()
+
+with crashes_to(crash_path(pathlib.Path(sys.argv[1]), 2, 1)):
+    a_native_step()
+"""
+
+
+def test_a_rank_that_a_fault_of_native_code_has_ended_left_its_stacks(tmp_path: Path) -> None:
+    died = subprocess.run([sys.executable, "-c", CRASHES, str(tmp_path)], capture_output=True, check=False)
+    assert died.returncode == -signal.SIGSEGV, died.stderr.decode()
+    JobLog(tmp_path).say_crashes(2, 2)
+    (told,) = read_entries(tmp_path / LOG_FILE, 0)
+    assert told["message"].startswith("rank 1 was ended by a fault of native code")
+    assert "a_native_step" in told["message"]
+
+
+def test_a_run_that_ends_otherwise_leaves_no_stacks(tmp_path: Path) -> None:
+    with crashes_to(crash_path(tmp_path, 1, 0)):
+        assert crash_path(tmp_path, 1, 0).exists()
+    assert not crash_path(tmp_path, 1, 0).exists()

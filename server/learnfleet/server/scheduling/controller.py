@@ -212,6 +212,7 @@ class JobController:
         if self._is_superseded(error):
             return
         verdict, stop = judge(error, self.job.retries, self.job.retry_policy), self.stops.first
+        self._log.say_crashes(self.job.attempt, len(self._told))
         self._log.say(self.job.attempt, "error", f"attempt {self.job.attempt} failed: {error.message}")
         # A failure on the way to a stop is as good as the stop, but for one that a later attempt would meet, too.
         if stop is not None and (verdict.cause is not Cause.USER or stop in (Stop.CANCEL, Stop.DEADLINE)):

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from learnfleet.server.domain import ExportWork, Job, JobState
+from learnfleet.server.domain import Cause, ExportWork, Job, JobState
 from learnfleet.server.failpoints import fp
 from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.services import Services
@@ -52,7 +52,9 @@ class ExportController:
             except Exception as error:
                 _log.warning("jobs/%s: the export failed", job.id, exc_info=True)
                 if pause_s is None:
-                    return self._move(job, JobState.FAILED, f"the model registry did not take it: {error}")
+                    return self._move(
+                        job, JobState.FAILED, f"the model registry did not take it: {error}", Cause.SERVER
+                    )
             if self.stops.wait(pause_s):
                 return job
         raise AssertionError("unreachable: the last try decides")
@@ -63,7 +65,7 @@ class ExportController:
         learner = self.services.store.get_learner(job.learner_id)
         start = job.start_checkpoint_id or learner.checkpoint_id
         if start is None:
-            return self._move(job, JobState.FAILED, f"learners/{learner.id} has not been trained")
+            return self._move(job, JobState.FAILED, f"learners/{learner.id} has not been trained", Cause.USER)
         if job.state in (JobState.QUEUED, JobState.RESTARTING):
             job = self.services.store.transition(
                 job.id, JobState.STARTING, "", attempt=job.attempt + 1, start_checkpoint_id=start
@@ -98,7 +100,7 @@ class ExportController:
         if self.stops.has(Stop.CANCEL) or self.stops.has(Stop.DEADLINE):
             self.registry.remove(work.model_id, version)
 
-    def _move(self, job: Job, to: JobState, reason: str) -> Job:
-        moved = self.services.store.transition(job.id, to, reason)
+    def _move(self, job: Job, to: JobState, reason: str, cause: Cause | None = None) -> Job:
+        moved = self.services.store.transition(job.id, to, reason, cause=cause)
         self.services.notify(job.id)
         return moved

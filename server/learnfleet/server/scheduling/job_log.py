@@ -15,10 +15,12 @@ from pathlib import Path
 
 from learnfleet.server.domain import Json
 from learnfleet.server.workers.rank_log import rank_log_path, rank_logs
+from learnfleet.server.workers.stacks import crash_path
 
 LOG_FILE = "log.jsonl"
 SERVER_RANK = -1  # in place of a rank, of what the server says
 _COLLECT_EVERY_S = 0.5
+_MOST_STACKS = 16_000  # characters
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +64,16 @@ class JobLog:
         """Add a line of the server's own."""
         entry = {"time_s": time.time(), "severity": severity, "logger": "learnfleet.server", "message": message}
         self._append([{**entry, "attempt": attempt, "rank": SERVER_RANK}])
+
+    def say_crashes(self, attempt: int, world_size: int) -> None:
+        """Add where the ranks stood that faults of native code have ended."""
+        for rank in range(world_size):
+            try:
+                stacks = crash_path(self._folder, attempt, rank).read_text(errors="replace")
+            except OSError:
+                continue
+            if stacks:
+                self.say(attempt, "error", f"rank {rank} was ended by a fault of native code:\n{stacks[:_MOST_STACKS]}")
 
     def _new_lines(self, attempt: int, rank: int) -> Iterator[Json]:
         path, place = rank_log_path(self._folder, attempt, rank), self._places.get((attempt, rank), 0)

@@ -20,7 +20,7 @@ from learnfleet.server.workers.log_events import warnings_as_events
 from learnfleet.server.workers.protocol import RunRequest, StartState, WorkerBusy, WorkerStatus
 from learnfleet.server.workers.rank_log import logging_to, rank_log_path
 from learnfleet.server.workers.run import Run, execute, final_token
-from learnfleet.server.workers.stacks import all_stacks
+from learnfleet.server.workers.stacks import all_stacks, crash_path, crashes_to
 from learnfleet.server.workers.system_samples import Sampling, samples_as_events
 
 if TYPE_CHECKING:
@@ -85,10 +85,15 @@ class TrainWorker:
     def _execute(self, run: Run) -> None:
         holds, self._holds = self._holds, None
         request = run.request
-        log = rank_log_path(Path(request.job_dir), request.attempt, run.rank)
-        with logging_to(log), run.reporting(), warnings_as_events(run.emit, request.attempt, run.rank):
-            place = request.resume_path or "its start"
-            _log.info("attempt %s at jobs/%s, process %s, from %s", request.attempt, request.job_id, os.getpid(), place)
+        place = Path(request.job_dir), request.attempt, run.rank
+        with (
+            crashes_to(crash_path(*place)),
+            logging_to(rank_log_path(*place)),
+            run.reporting(),
+            warnings_as_events(run.emit, request.attempt, run.rank),
+        ):
+            start = request.resume_path or "its start"
+            _log.info("attempt %s at jobs/%s, process %s, from %s", request.attempt, request.job_id, os.getpid(), start)
             learner = self._prepared(request, holds)
             # What callbacks write (the best model, tables) is the job's, and never goes into the data's folder.
             learner.path = Path(request.job_dir)
