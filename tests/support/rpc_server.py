@@ -209,7 +209,9 @@ def running_server(
 
     async def serve() -> None:
         try:
-            server = build_server(config, store, runtime, FakeCatalog(), hub, DataRoots(config.data_roots))
+            server = build_server(
+                config, store, runtime, FakeCatalog(), hub, DataRoots(config.data_roots, config.data_dir)
+            )
             await server.grpc.start()
             await server.set_serving(True)
             server.library.start()

@@ -1,4 +1,4 @@
-"""Uploads as messages, honest and otherwise."""
+"""Uploads as messages, honest and otherwise, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from support.archives import add_to_tar
 from support.pictures import encoded, picture
+from support.rpc_server import RunningServer
 
 from learnfleet.v1 import dataset_service_pb2 as pb
 
@@ -58,6 +60,30 @@ def chunks(
 def a_chunk(offset: int, data: bytes, **fields: object) -> pb.CreateDatasetRequest:
     values = {"offset": offset, "data": data, "crc32": zlib.crc32(data), **fields}
     return pb.CreateDatasetRequest(chunk=pb.Chunk(**values))
+
+
+CONTENT = archive_bytes(pets())
+
+
+def send(server: RunningServer, *messages: pb.CreateDatasetRequest, timeout: float | None = 60) -> pb.Dataset:
+    return server.datasets.CreateDataset(iter(messages), timeout=timeout)
+
+
+def files_of(server: RunningServer, version: int | None = None) -> dict[str, bytes]:
+    folder = Path(server.store.get_version("pets", version, None).path)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def left_in(server: RunningServer) -> list[str]:
+    """What uploads and versions in the making have left in the data directory."""
+    places = (server.config.data_dir / "uploads", server.config.data_dir / "datasets" / ".new")
+    return [path.name for place in places if place.exists() for path in place.iterdir()]
+
+
+def size_of(server: RunningServer, header: pb.CreateDatasetRequest) -> int:
+    """Of what has been written of an upload."""
+    place = server.config.data_dir / "uploads" / header.header.upload_id
+    return place.stat().st_size if place.exists() else 0
 
 
 def until(ask: Callable[[], _T], is_so: Callable[[_T], bool], timeout_s: float = 60) -> _T:

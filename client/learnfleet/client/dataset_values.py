@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from learnfleet.client.cards import card, size, table
 from learnfleet.client.dataset_paths import DatasetPath
 from learnfleet.v1 import dataset_service_pb2 as pb
 
@@ -179,18 +180,10 @@ def _range(message: pb.SizeRange) -> SizeRange:
 
 
 def _html(title: str, version: DatasetVersion) -> str:
-    lines = [f"{version.files:,} files, {version.size_bytes:,} bytes"]
-    table = ""
+    facts: dict[str, object] = {"files": f"{version.files:,}", "size": size(version.size_bytes)}
     if version.summary is None:
-        lines.append(f"{version.state}: {version.state_reason}")
-    else:
-        lines += version.summary.notes()
-        head, *rows = version.summary.rows()
-        more = f"<tr><td>and {len(rows) - _MOST_ROWS} more</td></tr>" if len(rows) > _MOST_ROWS else ""
-        body = "".join(_row(row, "td") for row in rows[:_MOST_ROWS])
-        table = f"<table><thead>{_row(head, 'th')}</thead><tbody>{body}{more}</tbody></table>" if rows else ""
-    return f"<div><b>{escape(title)}</b><br>{'<br>'.join(map(escape, lines))}{table}</div>"
-
-
-def _row(cells: tuple[str, ...], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        return card(title, {**facts, version.state.lower(): version.state_reason})
+    head, *rows = version.summary.rows()
+    more = f"<div>and {len(rows) - _MOST_ROWS:,} more classes</div>" if len(rows) > _MOST_ROWS else ""
+    notes = "".join(f"<div>{escape(note)}</div>" for note in version.summary.notes())
+    return card(title, facts) + notes + (table(head, rows[:_MOST_ROWS]) if rows else "") + more

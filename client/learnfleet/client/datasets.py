@@ -41,8 +41,9 @@ class Datasets:
 
         Raises ValueError and OSError for what is wrong here, else this package's errors.
         """
-        packed = pack(Path(path))
-        with _bar(packed.size_bytes, Path(path).name, progress) as on_progress:
+        place = Path(path).expanduser()
+        packed = pack(place)
+        with _bar(packed.size_bytes, place.name, progress) as on_progress:
             message = Uploader(self._connection, packed, dataset_id, on_progress).run()
         return self._answered(message, wait)
 

@@ -47,7 +47,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         loop, hub = asyncio.get_running_loop(), EventHub()
         runtime = ServerRuntime(config, store, _notifier(loop, hub))
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
-        rpc = build_server(config, store, runtime, catalog, hub, DataRoots(config.data_roots))
+        rpc = build_server(config, store, runtime, catalog, hub, DataRoots(config.data_roots, config.data_dir))
         await rpc.grpc.start()
         await rpc.set_serving(True)
         _announce(config, rpc, runtime, port_file)

@@ -76,3 +76,12 @@ def test_everything_else_is_refused_by_the_name_of_its_field(uri: str, roots: Da
 def test_a_root_that_is_neither_a_path_nor_a_url_is_refused(root: str) -> None:
     with pytest.raises(ValueError, match=r"must be of the form|is no URL"):
         DataRoots([root])
+
+
+def test_the_servers_own_files_are_no_data_though_they_lie_in_a_root(root: Path) -> None:
+    (root / ".learnfleet" / "datasets").mkdir(parents=True)
+    roots = DataRoots([root], kept=root / ".learnfleet")
+    assert roots.resolve("pets", "path") == root / "pets"
+    for path in (".learnfleet", ".learnfleet/datasets", "pets/../.learnfleet"):
+        with pytest.raises(InvalidArgument):
+            roots.resolve(path, "path")

@@ -23,11 +23,13 @@ from learnfleet.server.data.unpack import Limits, Packing, unpack
 from learnfleet.server.data.upload_file import sha256_of
 from learnfleet.server.data.values import DatasetState, DatasetVersion, Upload
 from learnfleet.server.domain import Json
+from learnfleet.server.errors import Unavailable
 from learnfleet.server.failpoints import fp
 from learnfleet.server.store.datasets import DatasetStore
 
 _MAX_FILES = 1_000_000
 _ABANDONED_S = 86_400.0  # another server of the same data directory may be at work on what is younger
+_FORGOTTEN_S = 14 * 86_400.0  # longer than an upload waits for its rest
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,27 @@ class DatasetLibrary:
             copy_remote(files, list_remote(files, source.path, _MAX_FILES, self._limits.max_bytes), folder)
             return self._add_copy(folder, origin)
 
-    def unpack(self, upload: Upload, fingerprint: str) -> DatasetVersion:
-        """A version of a whole upload, which is then forgotten. Raises BadContent, OSError.
+    def made_of(self, upload_id: str, tenant: str) -> DatasetVersion | None:
+        """The version that an upload has become."""
+        return self._store.version_of_request(upload_id, upload_id, tenant)
+
+    def unpack(self, upload: Upload) -> DatasetVersion:
+        """A version of a whole upload, which is then forgotten. Raises BadContent, OSError, and Unavailable where
+        another server was quicker and is not done.
 
         One whose content is no good is forgotten, too; after an error of the machine it can be tried again.
         """
         archive = self._places.upload(upload.id)
-        origin = Origin(upload.dataset_id, upload.tenant, "", upload.id, fingerprint)
+        origin = Origin(upload.dataset_id, upload.tenant, "", upload.id, upload.id)
+        try:
+            return self._unpack(upload, archive, origin)
+        except FileNotFoundError:
+            made = self.made_of(upload.id, upload.tenant)
+            if made is None:
+                raise Unavailable(f"uploads/{upload.id} is in the hands of another connection; ask again") from None
+            return made
+
+    def _unpack(self, upload: Upload, archive: Path, origin: Origin) -> DatasetVersion:
         try:
             found = sha256_of(archive)
             if found != upload.sha256:
@@ -168,6 +184,10 @@ class DatasetLibrary:
     def _sweep(self) -> None:
         """Remove what a server that died has left behind."""
         known = self._store.version_paths()
+        for file in self._places.uploads.glob("*"):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _FORGOTTEN_S:
+                    file.unlink()
         for folder in (*self._places.workspaces.glob("*"), *self._places.datasets.glob("[!.]*/*/")):
             with contextlib.suppress(OSError):
                 if str(folder) not in known and time.time() - folder.stat().st_mtime > _ABANDONED_S:

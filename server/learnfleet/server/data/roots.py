@@ -53,8 +53,14 @@ def local_path(url: str) -> str:
 class DataRoots:
     """Resolves what clients call a path. Nothing outside the declared roots is ever looked at."""
 
-    def __init__(self, roots: Sequence[Path | str]) -> None:
-        """Raises ValueError for a root that is neither a path nor a URL."""
+    def __init__(self, roots: Sequence[Path | str], kept: Path | None = None) -> None:
+        """Raises ValueError for a root that is neither a path nor a URL.
+
+        Args:
+            kept: the server's data directory, which is no data although it may lie in a root: what lies there belongs
+                to tenants, and has names of its own.
+        """
+        self._kept = None if kept is None else kept.resolve()
         remote = {str(root): remote_folder(str(root)) for root in roots}
         self._roots = tuple(Path(local_path(root)).resolve() for root, folder in remote.items() if folder is None)
         self._remote = tuple(folder for folder in remote.values() if folder is not None)
@@ -101,6 +107,8 @@ class DataRoots:
         raise _refuse(field, f"'{path}' does not exist beneath the data roots {self._shown()}")
 
     def _holds(self, real: Path) -> bool:
+        if self._kept is not None and real.is_relative_to(self._kept):
+            return False
         return any(real == root or root in real.parents for root in self._roots)
 
     def _shown(self) -> str:

@@ -21,7 +21,7 @@ from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.data.upload_file import check_room, no_room_or_same
 from learnfleet.server.data.values import DatasetVersion, Upload
 from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument, ResourceExhausted
-from learnfleet.server.long_calls import LongCalls
+from learnfleet.server.long_calls import LongCalls, SharedCalls
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.read_job import read_request_id
 from learnfleet.server.rpc.reading import fingerprint
@@ -33,7 +33,7 @@ from learnfleet.server.store.base import Store
 from learnfleet.v1 import dataset_service_pb2 as pb
 
 _CONCURRENT_WRITES = 4
-_CONCURRENT_VERSIONS = 2  # that are hashed, copied or unpacked
+_CONCURRENT_VERSIONS = 4  # that are hashed, copied or unpacked
 
 
 @dataclass(frozen=True)
@@ -46,24 +46,22 @@ class DatasetServicer:
     roots: DataRoots
     writing: LongCalls = field(default_factory=lambda: LongCalls("upload", _CONCURRENT_WRITES))
     making: LongCalls = field(default_factory=lambda: LongCalls("dataset", _CONCURRENT_VERSIONS))
+    # Whoever lost the answer asks again while it is still being worked out.
+    unpacking: SharedCalls[DatasetVersion] = field(default_factory=SharedCalls)
 
     # -- uploads
 
     async def create_dataset(self, messages: AsyncGenerator[pb.CreateDatasetRequest, None]) -> pb.Dataset:
         upload = _read_header(await anext(messages, pb.CreateDatasetRequest()))
-        made = await asyncio.to_thread(self._made_of, upload.id)
+        made = await asyncio.to_thread(self.library.made_of, upload.id, current_tenant())
         if made is not None:
             return await self._answer(made)
         with _told("header"):
             upload = await self.writing.run(self._begin, upload)
             upload = await self._receive(upload, messages)
         with _told("header.sha256"):
-            version = await self.making.run(self.library.unpack, upload, upload.id)
+            version = await self.unpacking.join(upload.id, lambda: self.making.run(self.library.unpack, upload))
         return await self._answer(version)
-
-    def _made_of(self, upload_id: str) -> DatasetVersion | None:
-        """The version that an earlier call has made of the upload, whose answer was lost."""
-        return self.store.version_of_request(upload_id, upload_id, current_tenant())
 
     def _begin(self, upload: Upload) -> Upload:
         """The upload as it stands. Raises AlreadyExists, NoRoom, ResourceExhausted."""
@@ -105,7 +103,7 @@ class DatasetServicer:
         found = Violations()
         upload_id = _read_upload_id(request.upload_id, "upload_id", found)
         found.raise_if_any()
-        made = await asyncio.to_thread(self._made_of, upload_id)
+        made = await asyncio.to_thread(self.library.made_of, upload_id, current_tenant())
         if made is not None:
             version = names.dataset_version_name(made.dataset_id, made.version)
             return pb.Upload(upload_id=upload_id, dataset=names.dataset_name(made.dataset_id), version=version)
