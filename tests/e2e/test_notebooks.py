@@ -72,7 +72,7 @@ FACTS = {
         ),
     ),
     "06_service": Facts(
-        ("learn = client.cnn_learner(", "learn.show_results(rows=3)", "interpretation.plot_confusion_matrix()"),
+        ("data.show_batch(", "learn.show_results(rows=3)", "interpretation.plot_confusion_matrix("),
         ("len(predictions) == 60", "learn.recorder.rows[-1].metrics['accuracy'] > 0.4"),
     ),
     "07_models": Facts(
@@ -246,7 +246,13 @@ def test_the_service_notebook_runs_against_a_server(
 ) -> None:
     class_folders_in(pictures / "notebook-digits")
     settings = {"LEARNFLEET_PICTURES": "notebook-digits", "LEARNFLEET_ADDRESS": server.address}
-    shows_what_it_is_to_show("06_service", executed("06_service", kernel, tmp_path, **settings))
+    notebook = executed("06_service", kernel, tmp_path, **settings)
+    shows_what_it_is_to_show("06_service", notebook)
+    (fit,) = (cell for cell in notebook.cells if cell.source.startswith("learn.fit_one_cycle("))
+    (shown,) = (output.data["text/html"] for output in fit.outputs if output.output_type == "display_data")
+    assert shown.count("<table") == shown.count("<svg") == 1, "one output, which has changed in place"
+    assert shown.count("<tr>") == 1 + 5
+    assert "<progress" not in shown
 
 
 def test_every_notebook_has_its_facts_and_is_kept_without_outputs() -> None:

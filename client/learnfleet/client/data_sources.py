@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from learnfleet.client.drawn_split import split_by_pct
@@ -137,6 +138,17 @@ def column_name(column: str | int, default: int, has_header: bool) -> str:
     if has_header:
         raise ValueError(f"column {column}: give its heading; by number only the first two are known here")
     return str(column)
+
+
+def place_below(folder: str | PurePath, name: str | PurePath) -> str:
+    """A file's place below a folder of the server, as the server takes it."""
+    path = PurePath(name)
+    return (path.relative_to(folder) if path.is_absolute() and path.is_relative_to(folder) else path).as_posix()
+
+
+def placed_labels(folder: str, rows: Iterable[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:
+    """Files, labels and parts, where the labels are files as well."""
+    return [(name, place_below(folder, str(label)), is_valid) for name, label, is_valid in rows]
 
 
 def part_flags(

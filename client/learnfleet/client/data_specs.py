@@ -24,6 +24,8 @@ from learnfleet.client.data_sources import (
     listed_item,
     numbered_classes,
     part_flags,
+    place_below,
+    placed_labels,
     read_frame,
 )
 from learnfleet.client.transform_specs import Transforms as Transforms
@@ -201,13 +203,15 @@ class ImageDataBunch(DataBunch):
         if len(fnames) != len(labels):
             raise ValueError(f"{len(labels)} labels for {len(fnames)} files; give one each")
         flags, order = part_flags(len(fnames), valid_pct, seed, is_valid)
-        rows = [(str(fnames[i]), labels[i], flags[i]) for i in order]
+        root = str(path)
+        rows = [(place_below(root, fnames[i]), labels[i], flags[i]) for i in order]
         if masks_of:
-            masked = Listed(str(path), tuple(listed_item(*row, "mask") for row in rows))
+            masked = Listed(root, tuple(listed_item(*row, "mask") for row in placed_labels(root, rows)))
             return cls(masked, labels="mask", given_classes=tuple(masks_of), **Options(**loading).fields("mask"))
         kind = label_cls or kind_of_labels(labels)
         known(kind, {name: number for name, number in LABELS.items() if name != "mask"}, "label_cls")
-        source = Listed(str(path), tuple(listed_item(*row, kind) for row in rows))
+        rows = placed_labels(root, rows) if kind == "image" else rows
+        source = Listed(root, tuple(listed_item(*row, kind) for row in rows))
         has_classes = kind in ("category", "multi_category")
         named = tuple(classes or ()) or (numbered_classes(labels, flags) if has_classes else ())
         return cls(source, labels=kind, given_classes=named, **Options(**loading).fields(kind))

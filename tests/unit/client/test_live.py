@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import io
-import sys
-import warnings
-from datetime import datetime
-
-import pytest
+from datetime import UTC, datetime
 
 from learnfleet.client.events import BadImage, EpochFinished, Event, Payload, StateChanged
 from learnfleet.client.live import follow
@@ -22,7 +18,7 @@ broken picture a.jpg: truncated (left out)
 
 
 def event(sequence: int, kind: str, payload: Payload) -> Event:
-    return Event(sequence, datetime(2030, 1, 1), 1, kind, payload)
+    return Event(sequence, datetime(2030, 1, 1, tzinfo=UTC), 1, kind, payload)
 
 
 def test_plain_output_is_fastais_table_with_what_else_a_person_should_know() -> None:
@@ -36,14 +32,3 @@ def test_plain_output_is_fastais_table_with_what_else_a_person_should_know() -> 
     ]
     assert list(follow(events, out)) == events
     assert out.getvalue() == EXPECTED
-
-
-def test_a_notebook_without_widgets_gets_plain_lines_and_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    out = io.StringIO()
-    events = [event(1, "epoch_finished", EpochFinished(0, 0, 10, 1.5, 0.25, {}, 65))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert list(follow(events, out)) == events
-    assert "1.500000" in out.getvalue()
