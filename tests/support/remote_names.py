@@ -11,8 +11,8 @@ _BY_REASON = {
     "has_pool_type model_sizes num_features_model simple_cnn split_model lr_range",
     "is made of a network and data in memory; over the service `cnn_learner` and `unet_learner` make one": "Learner "
     "build_learner",
-    "is not offered over the service yet": "EmptyLabelList ImageImageList ImageItem ImageLabelList ImagePoints "
-    "LSTMLanguageModel LanguageModelData ObjectCategoryList ObjectItemList PointsItemList PointsLabelList "
+    "is not offered over the service yet": "EmptyLabelList "
+    "LSTMLanguageModel LanguageModelData ObjectCategoryList ObjectItemList "
     "bb_pad_collate language_model_learner",
     "works on files, which are the server's": "BadImage download_images verify_images export_from_checkpoint load_data "
     "load_predictor Predictor open_mask",

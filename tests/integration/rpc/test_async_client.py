@@ -97,7 +97,7 @@ def test_validation_waits_for_its_values_in_the_trainers_order(server: RunningSe
         await asyncio.to_thread(server.train_to_a_checkpoint, job.name)
         await job.wait()
         validating = asyncio.create_task(learn.validate(metrics=["top_k_accuracy", "accuracy"]))
-        while learn.last_job is None or learn.last_job.name == job.name:
+        while learn.last_job is None or learn.last_job.name == job.name:  # noqa: ASYNC110  # until it is queued
             await asyncio.sleep(0)
         values = {"accuracy": 0.9, "top_k_accuracy": 1.0, "valid_loss": 0.25}
         await asyncio.to_thread(server.finish, learn.last_job.name, {"metrics": values})

@@ -1,4 +1,4 @@
-"""The same words describe the same data both ways: files, labels, classes and split are those that the trainer lists."""
+"""The same words describe the same data both ways: files, labels, classes and split are those of the trainer."""
 
 from __future__ import annotations
 
