@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Group, Job, JobKind, JobState, Learner, Resources, ShowWork, TrainWork
+from learnfleet.server.domain import (
+    DEFAULT_TENANT,
+    Group,
+    Job,
+    JobKind,
+    JobState,
+    Learner,
+    Resources,
+    ShowWork,
+    TrainWork,
+)
 from learnfleet.server.errors import Unavailable
-from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.rpc.ports import Capacity, Node
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.scheduler import Scheduler
 from learnfleet.server.scheduling.services import Services
+from learnfleet.server.scheduling.situation import Kind
 from learnfleet.server.store.sql import SqlStore
-from learnfleet.server.workers.protocol import Phase, RunRequest, WorkerDied, WorkerEvent, WorkerStatus
+from learnfleet.server.workers.protocol import Phase, PlaceLost, RunRequest, WorkerDied, WorkerEvent, WorkerStatus
 from learnfleet.trainer.spec import DataSpec, LearnerSpec
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -106,6 +118,7 @@ class FakeCluster:
 
     cpu_slots: int = 4
     gpu_slots: int = 0
+    nodes: tuple[Node, ...] = ()  # empty: those slots are on one
     is_local: bool = True
     is_reachable: bool = True
     refuses: int = 0  # so many groups, as if Ray had just been lost
@@ -134,6 +147,9 @@ class FakeCluster:
         self.wait()
         self.asked.set()
         self.answers.wait()
+        if self.nodes:
+            slots = [sum(kind.of(node) for node in self.nodes) for kind in Kind]
+            return Capacity(slots[0], slots[1], elastic=False, nodes=self.nodes)
         return Capacity(self.cpu_slots, self.gpu_slots, elastic=False)
 
     def start_group(self, group: Group, nodes: Sequence[str] = ()) -> FakeGroup:
@@ -142,6 +158,8 @@ class FakeCluster:
             self.refuses -= 1
             raise Unavailable("Ray cannot be reached")
         self.boots.wait(_TIMEOUT_S)
+        if self.nodes and not set(nodes) <= {node.id for node in self.nodes}:
+            raise PlaceLost("a node is gone")
         self.groups.append(FakeGroup(self, group, nodes=tuple(nodes)))
         return self.groups[-1]
 
@@ -156,9 +174,10 @@ class Fleet:
 
     folder: Path
     cluster: FakeCluster = field(default_factory=FakeCluster)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the Config
 
     def __post_init__(self) -> None:
-        config = Config(self.folder)
+        config = Config(self.folder, **self.settings)
         self.store = FaultyStore(config.store_url)
         self.told = threading.Condition()
         self.pool = GroupPool(config, self.store, self.cluster)  # type: ignore[arg-type]
@@ -178,6 +197,8 @@ class Fleet:
         deadline: datetime | None = None,
         request_id: str | None = None,
         work: ShowWork | TrainWork = ShowWork(),  # noqa: B008
+        priority: int = 0,
+        tenant: str = DEFAULT_TENANT,
     ) -> Job:
         """A job that draws pictures where it has no other work, on a learner of its own where none is named."""
         learner = None if learner_id else Learner(job_id, LearnerSpec(DataSpec("/data"), "resnet18"), NOW, NOW)
@@ -193,6 +214,8 @@ class Fleet:
             at,
             deadline=deadline,
             request_id=request_id,
+            priority=priority,
+            tenant=tenant,
         )
         stored = self.store.create_job(job, learner=learner, fingerprint="f")
         self.scheduler.wake()

@@ -25,7 +25,7 @@ from learnfleet.server.workers.cluster import RayCluster
 
 _SHUTDOWN_S = 20.0
 _ABANDON_S = 3.0
-_QUICK_S = 0.02  # a look that takes no longer is taken whenever a job is queued
+_LONG_QUEUE = 500  # each job that joins a shorter one is looked at at once
 _LONGEST_PAUSE_S = 1.0
 _PAUSE_PER_LOOK = 10.0
 
@@ -59,7 +59,7 @@ class Scheduler:
         self._planner = Planner(self.services.config, self.services.store)
         self._changed, self._has_room = Event(), Event()
         self._stopping = Event()
-        self._has_adopted = False
+        self._has_adopted, self._in_line = False, 0
         self._lock = Lock()
         self._wishes = Wishes(self.services, self._lock, self._stops, self.deadlines)
         self._thread = Thread(target=self._run, name="scheduler", daemon=True)
@@ -130,12 +130,16 @@ class Scheduler:
                 self._say_to_all(str(error))
             except Exception:
                 _log.exception("the scheduler stumbled; it goes on")
-            self._has_room.wait(_pause_after(time.monotonic() - began_s))
+            self._has_room.wait(self._pause_after(time.monotonic() - began_s))
             self._changed.wait(self._pause_s())
 
     def _stops(self) -> dict[str, StopRequests]:
         """What may be asked to stop, by job. Under the lock."""
         return {job_id: item.controller.stops for job_id, item in self._running.items()}
+
+    def _pause_after(self, took_s: float) -> float:
+        """How long to leave the processor to others before the next look, unless a job is over."""
+        return 0.0 if self._in_line < _LONG_QUEUE else min(_LONGEST_PAUSE_S, took_s * _PAUSE_PER_LOOK)
 
     def _pause_s(self) -> float:
         """Until the next look, where nothing happens before."""
@@ -185,6 +189,7 @@ class Scheduler:
 
     def _carry_out_a_plan(self, waiting: Sequence[JobBrief], paused: Mapping[str, str]) -> None:
         pool, at_work = self.services.pool, self._at_work()
+        self._in_line = len(waiting)
         if not (waiting or at_work):
             return
         capacity = self.cluster.capacity()
@@ -290,8 +295,3 @@ class Scheduler:
             pool.release(job.learner_id)
         else:
             pool.give_up(job.learner_id)
-
-
-def _pause_after(took_s: float) -> float:
-    """How long to leave the processor to others before the next look, unless a job is over."""
-    return 0.0 if took_s < _QUICK_S else min(_LONGEST_PAUSE_S, took_s * _PAUSE_PER_LOOK)
