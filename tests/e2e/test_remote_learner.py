@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from learnfleet.client import Client, DatasetType, ImageDataBunch, InvalidArgumentError, RemoteLearner, get_transforms
+from learnfleet.client import (
+    Client,
+    DatasetType,
+    ImageDataBunch,
+    InvalidArgumentError,
+    RemoteLearner,
+    get_transforms,
+    imagenet_stats,
+)
 from learnfleet.v1 import learner_pb2
 
 PNG = b"\x89PNG"
@@ -183,7 +191,7 @@ def test_points_and_pictures_are_predicted_as_they_are_locally(client: Client, p
         size=(32, 32),
         bs=6,
         label_cls="image",
-    ).with_options(normalizes_targets=True)
+    ).normalize(imagenet_stats, do_y=True)
     maker = client.unet_learner(data, "resnet18", pretrained=False, num_workers=2, silent=True)
     maker.fit_one_cycle(1, 1e-3)
     made = maker.predict(root / names[0])
