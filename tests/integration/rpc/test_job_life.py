@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -67,6 +68,26 @@ def test_an_unknown_job_is_not_found_by_every_call(server: RunningServer) -> Non
         lambda: list(server.jobs.GetJobLogs(pb.GetJobLogsRequest(name=name), timeout=20)),
     ]
     assert {refusal(call).code for call in calls} == {grpc.StatusCode.NOT_FOUND}
+
+
+# -- deadlines and retries
+
+
+def test_a_time_limit_becomes_a_deadline_and_retries_that_are_not_named_keep_their_defaults(
+    server: RunningServer, a_request: Make
+) -> None:
+    request = a_request(timeout={"seconds": 90}, retry_policy={"hang": 0})
+    made = server.training.Train(request, timeout=20)
+    assert made.deadline.ToDatetime() - made.create_time.ToDatetime() == timedelta(seconds=90)
+    policy = made.retry_policy
+    assert (policy.worker_lost, policy.out_of_memory, policy.hang, policy.server) == (3, 1, 0, 3)
+    assert not server.training.Train(a_request(), timeout=20).HasField("deadline")
+
+
+def test_time_limits_and_budgets_that_make_no_sense_are_named(server: RunningServer, a_request: Make) -> None:
+    request = a_request(timeout={"seconds": -1}, retry_policy={"hang": -1, "worker_lost": 10**6})
+    refused = refusal(lambda: server.training.Train(request, timeout=20))
+    assert refused.fields == {"timeout", "retry_policy.hang", "retry_policy.worker_lost"}
 
 
 # -- request ids
