@@ -10,7 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from learnfleet.server.scheduling.job_log import LOG_FILE, JobLog, read_entries
+from learnfleet.server.scheduling.job_log import LOG_FILE, JobLog, LogReader
 from learnfleet.server.workers import rank_log
 from learnfleet.server.workers.rank_log import logging_to, rank_log_path
 from learnfleet.server.workers.stacks import all_stacks, crash_path, crashes_to
@@ -20,7 +20,7 @@ OTHERS = logging.getLogger("somebody.else")
 
 
 def messages(folder: Path, after: int = 0) -> list[str]:
-    return [entry["message"] for entry in read_entries(folder / LOG_FILE, after)]
+    return [entry["message"] for entry in LogReader(folder / LOG_FILE, after).next()]
 
 
 def say(folder: Path, rank: int, *said: str, attempt: int = 1) -> None:
@@ -79,7 +79,18 @@ def test_a_log_goes_on_where_another_server_left_it(tmp_path: Path) -> None:
     log.collect_all()
     log.say(2, "error", "the attempt failed")
     assert messages(tmp_path) == ["one", "two", "three", "the attempt failed"]
-    assert [entry["rank"] for entry in read_entries(tmp_path / LOG_FILE, 0)] == [0, 0, 0, -1]
+    assert [entry["rank"] for entry in LogReader(tmp_path / LOG_FILE).next()] == [0, 0, 0, -1]
+
+
+def test_a_log_is_read_in_parts_and_on_as_it_grows(tmp_path: Path) -> None:
+    log, reader = JobLog(tmp_path), LogReader(tmp_path / LOG_FILE, 1)
+    assert reader.next() == []
+    for number in range(5):
+        log.say(1, "info", str(number))
+    assert [entry["message"] for entry in reader.next(2)] == ["1", "2"]
+    assert [entry["line"] for entry in reader.next(9)] == [4, 5]
+    log.say(1, "info", "5")
+    assert [entry["line"] for entry in reader.next(9)] == [6]
 
 
 def test_a_line_in_the_making_is_gathered_when_it_is_whole(tmp_path: Path) -> None:
@@ -124,7 +135,7 @@ def test_a_rank_that_a_fault_of_native_code_has_ended_left_its_stacks(tmp_path: 
     died = subprocess.run([sys.executable, "-c", CRASHES, str(tmp_path)], capture_output=True, check=False)
     assert died.returncode == -signal.SIGSEGV, died.stderr.decode()
     JobLog(tmp_path).say_crashes(2, 2)
-    (told,) = read_entries(tmp_path / LOG_FILE, 0)
+    (told,) = LogReader(tmp_path / LOG_FILE).next()
     assert told["message"].startswith("rank 1 was ended by a fault of native code")
     assert "a_native_step" in told["message"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 
 import pytest
 import torch
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError
 
 from learnfleet.server.domain import Cause, RetryPolicy
 from learnfleet.server.scheduling.retries import backoff_s, judge
-from learnfleet.server.workers.failures import described
+from learnfleet.server.workers.failures import death_of, described
 from learnfleet.server.workers.protocol import ErrorKind, RunError
 from learnfleet.trainer.errors import LearnerError
 
@@ -85,3 +87,21 @@ def test_a_users_error_and_a_peer_that_hangs_and_anything_else_are_told_apart() 
     timed_out = RuntimeError("[/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 60000ms for recv operation")
     assert described(timed_out).kind is ErrorKind.HANG
     assert described(RuntimeError("Connection closed by peer [127.0.0.1]:1")).kind is ErrorKind.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("error", "oom_killed", "kind"),
+    [
+        (OutOfMemoryError("the node ran low on memory"), False, ErrorKind.OUT_OF_MEMORY),
+        (ActorDiedError(), True, ErrorKind.OUT_OF_MEMORY),
+        (RayActorError(None, "the node is gone", False, True), False, ErrorKind.PREEMPTED),
+        (ActorDiedError(), False, ErrorKind.LOST),
+    ],
+    ids=["ray's monitor", "the kernel", "a machine taken away", "anything else"],
+)
+def test_why_a_worker_died_is_told_apart_and_crosses_processes(
+    error: Exception, oom_killed: bool, kind: ErrorKind
+) -> None:
+    died = copy.copy(death_of(3, error, oom_killed=oom_killed))  # as pickle makes it anew
+    assert died.kind is kind
+    assert kind is ErrorKind.OUT_OF_MEMORY or "rank 3" in str(died)

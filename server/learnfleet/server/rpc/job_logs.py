@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
@@ -16,7 +15,7 @@ from learnfleet.server.errors import Unavailable
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import SEVERITY_NUMBERS, timestamp
-from learnfleet.server.scheduling.job_log import LOG_FILE, read_entries
+from learnfleet.server.scheduling.job_log import LOG_FILE, LogReader
 from learnfleet.server.store.base import Store
 from learnfleet.server.text import utf8
 from learnfleet.v1 import job_service_pb2 as pb
@@ -43,29 +42,25 @@ class JobLogs:
         found.raise_if_any()
         assert job_id is not None
         job = await asyncio.to_thread(self.store.get_job, job_id)
-        path, after = self.config.job_dir(job.learner_id, job_id) / LOG_FILE, int(request.after_position or 0)
+        path = self.config.job_dir(job.learner_id, job_id) / LOG_FILE
+        reader = LogReader(path, int(request.after_position or 0))
         with self.hub.watching(job_id):
             while True:
                 ticket = self.hub.ticket(job_id)
                 # The job is read before its log: if it had ended by then, all lines are there.
                 job = await asyncio.to_thread(self.store.get_job, job_id)
-                lines = await asyncio.to_thread(_read, path, after)
+                lines = await asyncio.to_thread(reader.next, _LINES_A_MESSAGE)
                 told = [_to_proto(line) for line in lines if SEVERITY_NUMBERS[line["severity"]] >= severity]
                 if told:
                     yield pb.GetJobLogsResponse(entries=told)
                 if lines:
-                    after = lines[-1]["line"]
-                elif job.state.final or not request.follow:
+                    continue
+                if job.state.final or not request.follow:
                     return
-                elif self.hub.is_closed:
+                if self.hub.is_closed:
                     raise Unavailable("the server is stopping; go on after the last `position`")
-                else:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(ticket.wait(), _POLL_S)
-
-
-def _read(path: Path, after_line: int) -> list[Json]:
-    return list(read_entries(path, after_line, _LINES_A_MESSAGE))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ticket.wait(), _POLL_S)
 
 
 def _to_proto(line: Json) -> pb.LogEntry:

@@ -38,7 +38,7 @@ class JobLog:
     def _find_places(self) -> None:
         """Go on where a server before this one was: after as many lines of a rank as are there already."""
         counts: dict[tuple[int, int], int] = {}
-        for entry in read_entries(self._path, 0):
+        for entry in LogReader(self._path).next():
             key = entry["attempt"], entry["rank"]
             counts[key] = counts.get(key, 0) + 1
         for key, path in rank_logs(self._folder).items():
@@ -109,17 +109,27 @@ class JobLog:
         return True
 
 
-def read_entries(path: Path, after_line: int, most: int | None = None) -> Iterator[Json]:
-    """The log's lines after number `after_line`, each with its `line`. Lines that a full disk has torn are left out."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for number, line in enumerate(file, start=1):
-            if number <= after_line:
-                continue
-            if not line.endswith(b"\n") or (most is not None and number > after_line + most):
-                return
-            with contextlib.suppress(ValueError):
-                yield {**json.loads(line), "line": number}
+class LogReader:
+    """Reads the log's lines after number `after_line`, some at a time, and those that have come since."""
+
+    def __init__(self, path: Path, after_line: int = 0) -> None:
+        self._path, self._to_skip = path, after_line
+        self._line = self._place = 0  # read or skipped so far: lines, bytes
+
+    def next(self, most: int | None = None) -> list[Json]:
+        """The next lines, each with its number as `line`. Those that a full disk has torn are left out."""
+        entries: list[Json] = []
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return entries
+        with file:
+            file.seek(self._place)
+            for content in file:
+                if not content.endswith(b"\n") or len(entries) == most:
+                    break
+                self._line, self._place = self._line + 1, self._place + len(content)
+                if self._line > self._to_skip:
+                    with contextlib.suppress(ValueError):
+                        entries.append({**json.loads(content), "line": self._line})
+        return entries
