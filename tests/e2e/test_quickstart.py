@@ -26,7 +26,7 @@ from support.quickstart import LAPTOP, QUICKSTART, SERVER, Block, blocks
 from learnfleet.server.commands.digits import write_digits
 
 PROJECT = Path(__file__).parents[2]
-STEP_S = 420
+STEP_S = 600
 _SSH = f"""#!{sys.executable}
 import re, socket, sys, threading
 forward = re.search(r"-L ?(\\d+):127.0.0.1:(\\d+)", " ".join(sys.argv))
@@ -65,11 +65,13 @@ class Machine:
         (packages / "of-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
         path = f"{venv / 'bin'}:{tools}:{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        self.environment = {**kept, "PATH": path, "HOME": str(self.home), "MPLBACKEND": "Agg"}
+        self.environment = {**kept, "PATH": path, "HOME": str(self.home)}
+        self.environment |= {"MPLBACKEND": "Agg", "LEARNFLEET_ADDRESS": f"127.0.0.1:{self.port}"}
 
     def run(self, block: Block, other: Machine) -> None:
         code = re.sub(r"-L 8470:127\.0\.0\.1:8470", f"-L {self.port}:127.0.0.1:{other.port}", block.code)
         code = re.sub(r"\b8470\b", str(self.port), code)
+        code = code.replace("learnfleet serve", f"learnfleet serve --listen 127.0.0.1:{self.port}")
         if block.language == "python":
             self._python(code)
         elif block.stays:
