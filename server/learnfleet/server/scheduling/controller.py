@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from learnfleet.server.domain import Cause, Job, JobKind, JobState, Json, NewEvent
+from learnfleet.server.domain import Cause, Job, JobKind, JobState, Json
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.failpoints import fp
 from learnfleet.server.scheduling.attempt import next_attempt, run_request
 from learnfleet.server.scheduling.finish import finish_examine, finish_train
 from learnfleet.server.scheduling.following import Following, LeftRunning, RunFailed, died
-from learnfleet.server.scheduling.job_log import JobLog
 from learnfleet.server.scheduling.liveness import Liveness
 from learnfleet.server.scheduling.patience import GivenUp, unless
+from learnfleet.server.scheduling.record import JobRecord
 from learnfleet.server.scheduling.retries import judge
 from learnfleet.server.scheduling.same_data import require_same_data
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.stopped import STOPPING, settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
 from learnfleet.server.store.base import Store
-from learnfleet.server.workers.journal import journals, read_journal, unread_events
 from learnfleet.server.workers.protocol import (
     ErrorKind,
     GroupHandle,
@@ -33,7 +28,6 @@ from learnfleet.server.workers.protocol import (
     RunError,
     RunRequest,
     WorkerDied,
-    WorkerEvent,
 )
 
 _STACKS_TIMEOUT_S = 5.0
@@ -52,24 +46,23 @@ class JobController:
     services: Services
     job_id: str
     stops: StopRequests = field(default_factory=StopRequests)
-    job: Job = field(init=False)  # as the store has it
+    _record: JobRecord = field(init=False)
     _is_handed_back: bool = field(default=False, init=False)
-    _told: tuple[int, ...] = field(default=(), init=False)  # events of each rank that the store has, of this attempt
 
     @property
     def _store(self) -> Store:
         return self.services.store
 
     @property
-    def _folder(self) -> Path:
-        return self.services.config.job_dir(self.job.learner_id, self.job.id)
+    def job(self) -> Job:
+        """As the store has it."""
+        return self._record.job
 
     def run(self) -> None:
         """Until the job is over, paused, given back to the scheduler, or the server shuts down."""
-        self.job = self._store.get_job(self.job_id)
-        self._log = JobLog(self._folder)
+        self._record = JobRecord(self.services, self.job_id)
         heed_wanted(self.job, self.stops)
-        self._take_in_leftovers()
+        self._record.take_in_leftovers()
         if self.job.state.at_work:  # by a server before this one
             self._attempt()
         while self.job.state in (JobState.QUEUED, JobState.RESTARTING) and not self._is_handed_back:
@@ -90,22 +83,22 @@ class JobController:
             start = self._store.get_learner(job.learner_id).checkpoint_id
             if job.kind is JobKind.INTERPRET and start is None:
                 why = f"learners/{job.learner_id} has not been trained, as the job before this one did not succeed"
-                self._move(JobState.FAILED, why, cause=Cause.USER)
+                self._record.move(JobState.FAILED, why, cause=Cause.USER)
                 return False
         why = "" if job.attempt == 0 else job.reason
         attempt = next_attempt(self.services.config, job)
-        self._move(JobState.STARTING, why, attempt=attempt, start_checkpoint_id=start)
+        self._record.move(JobState.STARTING, why, attempt=attempt, start_checkpoint_id=start)
         return True
 
     def _attempt(self) -> None:
         """One attempt to its end; the job is then over, paused, or to be tried again."""
-        self._told = ()
+        self._record.told = ()
         group: GroupHandle | None = None
         try:
             unless(self.stops.is_asked, lambda: require_same_data(self.services, self.job))
             group = self._obtain()
             fp("job.workers_obtained")
-            self._told = (0,) * group.world_size
+            self._record.told = (0,) * group.world_size
             outcome = self._follow(group)
             if not outcome["stopped"]:  # what changed meanwhile may have been trained on
                 require_same_data(self.services, self.job)
@@ -140,11 +133,11 @@ class JobController:
             group,
             self.stops,
             Liveness(self.services.config.hang_timeout_s),
-            self._append,
+            self._record.append,
             self._say_stopping,
             self._is_to_leave,
-            self._gather_log,
-            self._told,
+            self._record.gather_log,
+            self._record.told,
         )
         try:
             request = run_request(self.services, self.job)
@@ -154,12 +147,12 @@ class JobController:
                 self._say_running(request, group.world_size)
             return following.to_end()
         finally:
-            self._told = following.told
+            self._record.told = following.told
 
     def _say_running(self, request: RunRequest, workers: int) -> None:
         # Sums over other ranks have other last bits: what was trained before would have come out otherwise.
         has_changed = request.resume_path is not None and self.job.workers not in (None, workers)
-        self._move(JobState.RUNNING, "", workers=workers, exact=False if has_changed else None)
+        self._record.move(JobState.RUNNING, "", workers=workers, exact=False if has_changed else None)
 
     def _is_to_leave(self) -> bool:
         """Whether the workers go on without this server, and the next one takes them over."""
@@ -171,7 +164,7 @@ class JobController:
         stop = self.stops.first
         state = STOPPING.get(stop) if stop is not None else None
         if state is not None and state is not self.job.state:
-            self._move(state, "stops at the next batch")
+            self._record.move(state, "stops at the next batch")
 
     # -- what comes after it
 
@@ -181,9 +174,8 @@ class JobController:
             return
         fp("job.done")
         finish = finish_train if self.job.kind is JobKind.TRAIN else finish_examine
-        self._gather_log(at_once=True)
-        self.job = finish(self._store, self.job, outcome)
-        self.services.notify(self.job_id)
+        self._record.gather_log(at_once=True)
+        self._record.is_now(finish(self._store, self.job, outcome))
 
     def _given_up(self) -> None:
         """Asked to stop, and not done with it in time, or not even begun."""
@@ -198,7 +190,7 @@ class JobController:
         self._is_handed_back = True
         stop = self.stops.first
         if stop is None:
-            self._move(JobState.RESTARTING, reason)
+            self._record.move(JobState.RESTARTING, reason)
         else:
             self._stopped(stop)
 
@@ -212,23 +204,22 @@ class JobController:
         if self._is_superseded(error):
             return
         verdict, stop = judge(error, self.job.retries, self.job.retry_policy), self.stops.first
-        self._log.say_crashes(self.job.attempt, len(self._told))
-        self._log.say(self.job.attempt, "error", f"attempt {self.job.attempt} failed: {error.message}")
+        self._record.log.say_crashes(self.job.attempt, len(self._record.told))
+        self._record.log.say(self.job.attempt, "error", f"attempt {self.job.attempt} failed: {error.message}")
         # A failure on the way to a stop is as good as the stop, but for one that a later attempt would meet, too.
         if stop is not None and (verdict.cause is not Cause.USER or stop in (Stop.CANCEL, Stop.DEADLINE)):
             self._stopped(stop)
         elif verdict.is_final:
-            self._move(JobState.FAILED, verdict.reason, cause=verdict.cause)
+            self._record.move(JobState.FAILED, verdict.reason, cause=verdict.cause)
         else:
-            self._move(JobState.RESTARTING, verdict.reason, cause=verdict.cause, retries=verdict.retries)
+            self._record.move(JobState.RESTARTING, verdict.reason, cause=verdict.cause, retries=verdict.retries)
             self.stops.wait(self.services.backoff_s(verdict.retry))
 
     def _end_workers(self) -> None:
         # The others wait for the rank that failed, in a collective: none of them can be kept.
         self.services.pool.discard_workers(self.job.learner_id)
         fp("job.failed")
-        # Only what is new: of a job of many hours, all that it has ever told would take longer than a cancellation may.
-        self._append(list(unread_events(self._folder, self.job.attempt, self._told)))
+        self._record.append_unread()
 
     def _is_superseded(self, error: RunError) -> bool:
         """Whether a later attempt, of another server, has the job by now."""
@@ -241,47 +232,8 @@ class JobController:
         self._is_handed_back = True
         if self.services.deposed.is_set():
             return
-        self._gather_log(at_once=True)
-        self.job = settle(self.services, self.job, stop, self.stops.why(stop))
-        self.services.notify(self.job_id)
-
-    # -- the store, and the job's folder
-
-    def _move(self, to: JobState, reason: str, **more: Any) -> None:
-        if to.final:
-            self._gather_log(at_once=True)
-        self.job = self._store.transition(self.job_id, to, reason, **more)
-        self.services.notify(self.job_id)
-
-    def _append(self, events: Sequence[WorkerEvent], attempt: int | None = None) -> None:
-        if not events:
-            return
-        fp("events.fetched")
-        is_news = attempt is None
-        attempt = self.job.attempt if attempt is None else attempt
-        new = [
-            NewEvent(event.id, event.kind, event.data, datetime.fromtimestamp(event.time_s, UTC), attempt)
-            for event in events
-        ]
-        self._store.append_events(self.job_id, new)
-        self.services.notify(self.job_id)
-        if is_news and self.job.retries.get(Cause.SERVER) and any(event.kind == "checkpoint" for event in new):
-            self._forget_interruptions()
-
-    def _forget_interruptions(self) -> None:
-        """The job has got on since: only interruptions in a row count (`stopped.interrupted`)."""
-        retries = {cause: count for cause, count in self.job.retries.items() if cause != Cause.SERVER}
-        self.job = self._store.transition(self.job_id, self.job.state, self.job.reason, retries=retries)
-
-    def _take_in_leftovers(self) -> None:
-        """What workers told but nobody fetched before they, or the server, died. Repeats are dropped."""
-        for attempt, path in journals(self._folder):
-            self._append(list(read_journal(path)), attempt)
-        self._log.collect_all()
-
-    def _gather_log(self, *, at_once: bool = False) -> None:
-        if self._log.collect(self.job.attempt, len(self._told), at_once=at_once):
-            self.services.notify(self.job_id)
+        self._record.gather_log(at_once=True)
+        self._record.is_now(settle(self.services, self.job, stop, self.stops.why(stop)))
 
     def _write_stacks(self, group: GroupHandle) -> None:
         """Have workers that can still speak write where their threads stand."""
@@ -290,4 +242,4 @@ class JobController:
             unless(lambda: time.monotonic() > give_up_at_s, lambda: group.write_stacks(self.job_id))
         except (GivenUp, WorkerDied):
             _log.warning("the workers of jobs/%s do not tell where they stand", self.job_id)
-        self._gather_log(at_once=True)
+        self._record.gather_log(at_once=True)
