@@ -131,7 +131,7 @@ class Store(DatasetStore):
         workers: int | None = None,
         exact: bool | None = None,
     ) -> Job:
-        """Move a job on by the table in domain.py, with its `state` event, and with it whatever else is given.
+        """Move a job on by the table in job_states.py, with its `state` event, and with it whatever else is given.
 
         `attempt`, `start_checkpoint_id`, `result`, `cause` (which its event tells, too), `retries`, `workers` and
         `exact` are written to the job; `learner` as by update_learner and
