@@ -13,6 +13,7 @@ from pathlib import Path
 
 from learnfleet.server.data.errors import BadContent
 from learnfleet.server.data.member_names import MAX_DEPTH, is_hidden
+from learnfleet.server.names import new_id
 
 _STEP_BYTES = 2**20
 _HASHING_THREADS = 4
@@ -53,7 +54,7 @@ class Manifest:
 
     def save(self, path: Path) -> None:
         """One JSON object a line, durable when this returns."""
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{new_id()}")  # others may save the same content
         with temporary.open("w") as file:
             file.writelines(json.dumps(asdict(entry)) + "\n" for entry in self.files)
             file.flush()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from learnfleet.server.long_calls import LongCalls
+from learnfleet.server.names import new_id
 from learnfleet.server.rpc.ports import Argument, Capacity
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.trainer.body_info import BodyInfo
@@ -77,7 +78,7 @@ class WorkerCatalog:
                 return kept["catalog"]  # type: ignore[no-any-return]
         catalog = self._ask()
         if key is not None:
-            temporary = self._path.with_suffix(".tmp")
+            temporary = self._path.with_suffix(f".{new_id()}")  # servers may share the folder
             temporary.write_text(json.dumps({"key": key, "catalog": catalog}))
             temporary.replace(self._path)
         return catalog
