@@ -12,6 +12,11 @@ from support.tracked_jobs import NOW, add_epoch, queue_job, run_job, start_job
 from support.tracking import Tracking
 
 from learnfleet.server.domain import JobState, NewEvent
+from learnfleet.server.tracking.params import dataset_input, learner_params
+from learnfleet.trainer.data_spec import DatasetRef
+from learnfleet.trainer.spec import DataSpec, LearnerSpec
+
+NO_DATA: dict[str, Any] = {"classes": [], "counts": {}}
 
 
 def emit(tracking: Tracking, job_id: str, event_id: str, kind: str, data: dict[str, Any]) -> None:
@@ -40,6 +45,16 @@ def test_the_data_set_of_a_job_is_among_mlflows(tracking: Tracking) -> None:
     tracking.step_for(1)
     (found,) = tracking.run_of("jobs/pets").inputs.dataset_inputs
     assert (found.dataset.name, json.loads(found.dataset.profile)["items"]) == ("/data", {"train": 30, "valid": 10})
+
+
+def test_a_registered_data_set_is_named_with_its_version() -> None:
+    data = DataSpec("/there/2", dataset=DatasetRef("datasets/pets/versions/2", ""))
+    spec = LearnerSpec(data, "resnet18")
+    found = dataset_input(spec, NO_DATA)
+    unnamed = dataset_input(LearnerSpec(DataSpec("/there/2"), "resnet18"), NO_DATA)
+    assert found.dataset.name == "datasets/pets/versions/2"
+    assert (unnamed.dataset.name, unnamed.dataset.digest == found.dataset.digest) == ("/there/2", False)
+    assert ("data.dataset.name", "datasets/pets/versions/2") in [(p.key, p.value) for p in learner_params(spec)]
 
 
 def test_the_epoch_table_is_one_that_mlflow_shows_as_a_table(tracking: Tracking) -> None:

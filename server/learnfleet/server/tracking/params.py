@@ -61,11 +61,11 @@ def dataset_input(spec: LearnerSpec, data: Json) -> DatasetInput:
     """What the job was trained on, for MLflow's list of data sets; `data` is that of its `data` event."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = {"path": spec.data.path}
+    source = {"name": _data_name(spec), "path": spec.data.path}
     said = json.dumps(spec.data.to_json(), sort_keys=True)
     profile = {"items": data["counts"], "classes": len(data["classes"]), "skipped": data.get("skipped", 0)}
     dataset = Dataset(
-        name=(spec.data.path.rstrip("/") or "data")[-500:],
+        name=_data_name(spec)[-_MAX_PARAM_CHARACTERS:],
         digest=hashlib.sha256(said.encode()).hexdigest()[:12],
         source_type="learnfleet",
         source=json.dumps(source),
@@ -89,7 +89,13 @@ def _told(stage: Stage) -> str:
 
 def made_of(spec: LearnerSpec) -> str:
     """In a few words."""
-    return f"{spec.architecture} on `{spec.data.path}`"
+    return f"{spec.architecture} on `{_data_name(spec)}`"
+
+
+def _data_name(spec: LearnerSpec) -> str:
+    """The version of a registered data set, or where the data are."""
+    data = spec.data
+    return data.dataset.name if data.dataset is not None else data.path.rstrip("/") or "data"
 
 
 def _version() -> str:
