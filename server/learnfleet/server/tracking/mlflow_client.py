@@ -21,6 +21,8 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would make a second run where the first is there; we look first
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # s without a byte
 }
+# Without it MLflow's pages take an experiment for one of language models, and its runs for evaluations.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 Connect: TypeAlias = "Callable[[Config], MlflowClient]"
 
 
@@ -45,7 +47,7 @@ def experiment_id(client: MlflowClient, config: Config) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         local = None if config.mlflow_uri else config.artifact_root.as_uri()
-        return str(client.create_experiment(EXPERIMENT, artifact_location=local))
+        return str(client.create_experiment(EXPERIMENT, artifact_location=local, tags=_EXPERIMENT_TAGS))
     if found.lifecycle_stage == "deleted":
         number = found.experiment_id
         raise ExperimentDeleted(
