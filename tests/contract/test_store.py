@@ -26,7 +26,14 @@ from learnfleet.server.domain import (
     Resources,
     TrainWork,
 )
-from learnfleet.server.errors import AlreadyExists, Deposed, FailedPrecondition, InvalidArgument, NotFound
+from learnfleet.server.errors import (
+    AlreadyExists,
+    Deposed,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.server.store.lease import Lease
 from learnfleet.server.store.sql import SqlStore
@@ -324,6 +331,18 @@ def test_what_a_job_is_to_keep_survives_in_the_store(opened: Callable[[], Store]
     again = opened()
     assert again.get_job("one").work == work
     again.close()
+
+
+def test_a_tenant_has_no_more_unfinished_jobs_than_it_may(store: Store) -> None:
+    mine = [dataclasses.replace(a_job(f"job{n}", f"l{n}", f"request{n}"), tenant="mine") for n in range(3)]
+    for job in mine[:2]:
+        store.create_job(job, learner=a_learner(job.learner_id), fingerprint="f", most_unfinished=2)
+    with pytest.raises(ResourceExhausted, match="tenant mine has 2 jobs"):
+        store.create_job(mine[2], learner=a_learner("l2"), fingerprint="f", most_unfinished=2)
+    assert store.create_job(mine[1], learner=None, fingerprint="f", most_unfinished=2).id == "job1"
+    store.create_job(a_job("other", "other"), learner=a_learner("other"), fingerprint="f", most_unfinished=1)
+    store.transition("job0", JobState.CANCELLED)
+    store.create_job(mine[2], learner=a_learner("l2"), fingerprint="f", most_unfinished=2)
 
 
 def test_what_tenants_have_used_is_added_up(opened: Callable[[], Store]) -> None:

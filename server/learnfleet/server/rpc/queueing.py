@@ -48,7 +48,11 @@ class Queueing:
         """The queued job; of a repeated request, the job it made first. `new_learner` is made with it."""
         job = self._job(learner_id, kind, work, resources, request_id, terms)
         stored = await asyncio.to_thread(
-            self.store.create_job, job, learner=new_learner, fingerprint=fingerprint(request)
+            self.store.create_job,
+            job,
+            learner=new_learner,
+            fingerprint=fingerprint(request),
+            most_unfinished=self.config.max_queued,
         )
         self.runtime.job_queued(stored)
         return await job_message(self.store, stored)

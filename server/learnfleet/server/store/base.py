@@ -55,12 +55,15 @@ class Store(DatasetStore):
     # -- learners and jobs are created together, so that a refused job leaves no learner behind
 
     @abstractmethod
-    def create_job(self, job: Job, *, learner: Learner | None, fingerprint: str) -> Job:
+    def create_job(
+        self, job: Job, *, learner: Learner | None, fingerprint: str, most_unfinished: int | None = None
+    ) -> Job:
         """Insert `job` (and its new `learner`), with a first `state` event, and return it as stored.
 
         With a `request_id` that an earlier job has: return that job if its `fingerprint` (SHA-256 of the canonical
         request) is the same, else raise AlreadyExists; nothing is inserted. Raises AlreadyExists if the learner's id
-        is taken, NotFound if `learner` is None and `job.learner_id` does not exist.
+        is taken, NotFound if `learner` is None and `job.learner_id` does not exist, ResourceExhausted if the tenant has
+        `most_unfinished` jobs already that have not ended.
         """
 
     @abstractmethod

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -70,7 +71,7 @@ jobs = Table(
     Column("updated_at", String(40), nullable=False),
     Column("started_at", String(40)),
     Column("ended_at", String(40)),
-    Column("tenant", String(63), nullable=False, server_default="default", index=True),
+    Column("tenant", String(63), nullable=False, server_default="default"),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("retry_policy", Text, nullable=False, server_default="{}"),
     Column("deadline", String(40)),
@@ -81,6 +82,7 @@ jobs = Table(
     Column("workers", Integer),
     Column("cause", String(16)),
     Column("exact", Boolean, nullable=False, server_default=true()),
+    Index("ix_jobs_tenant", "tenant", "state"),  # how many of a tenant's have not ended is asked of each new one
 )
 
 events = Table(

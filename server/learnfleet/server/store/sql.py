@@ -36,6 +36,7 @@ from learnfleet.server.store.sql_jobs import (
     by_request_id,
     delete_rows,
     find_job,
+    require_room,
     same_request,
     write_reasons,
     write_wanted,
@@ -58,18 +59,22 @@ class SqlStore(SqlDatasets):
 
     # -- learners
 
-    def create_job(self, job: Job, *, learner: Learner | None, fingerprint: str) -> Job:
+    def create_job(
+        self, job: Job, *, learner: Learner | None, fingerprint: str, most_unfinished: int | None = None
+    ) -> Job:
         try:
-            return self._create_job(job, learner, fingerprint)
+            return self._create_job(job, learner, fingerprint, most_unfinished)
         except IntegrityError:
             # Somebody else was faster with the request id, the learner's id, or its deletion: now it is there to see.
-            return self._create_job(job, learner, fingerprint)
+            return self._create_job(job, learner, fingerprint, most_unfinished)
 
-    def _create_job(self, job: Job, learner: Learner | None, fingerprint: str) -> Job:
+    def _create_job(self, job: Job, learner: Learner | None, fingerprint: str, most_unfinished: int | None) -> Job:
         with self._writing("create_job") as connection:
             earlier = by_request_id(connection, job.request_id)
             if earlier is not None:
                 return same_request(earlier, fingerprint)
+            if most_unfinished is not None:
+                require_room(connection, job.tenant, most_unfinished)
             if learner is not None:
                 insert_learner(connection, learner)
             elif find(connection, schema.learners, job.learner_id) is None:

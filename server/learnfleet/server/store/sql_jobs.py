@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from learnfleet.server.domain import Job, JobBrief, JobState, Wanted
-from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound
+from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
 from learnfleet.server.store import schema
 from learnfleet.server.store.rows import Row, brief_of, job_of
 from learnfleet.server.store.sql_tables import find
@@ -80,6 +80,15 @@ def active(connection: Connection, learner_ids: Sequence[str]) -> dict[str, str]
             query = select(table.learner_id, table.id).where(table.number.in_(oldest))
             found |= {row.learner_id: row.id for row in connection.execute(query)}
     return found
+
+
+def require_room(connection: Connection, tenant: str, most: int) -> None:
+    """Raises ResourceExhausted if so many of the tenant's jobs have not ended."""
+    table = schema.jobs.c
+    query = select(func.count()).where(table.tenant == tenant, table.state.in_(_UNFINISHED))
+    if connection.execute(query).scalar_one() >= most:
+        told = f"tenant {tenant} has {most} jobs that have not ended, and may not have more"
+        raise ResourceExhausted(f"{told}; wait for some of them, or cancel some")
 
 
 def delete_rows(connection: Connection, job: Job) -> None:

@@ -32,7 +32,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("workers", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("cause", sa.String(length=16), nullable=True))
         batch_op.add_column(sa.Column("exact", sa.Boolean(), server_default=sa.true(), nullable=False))
-        batch_op.create_index(batch_op.f("ix_jobs_tenant"), ["tenant"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_tenant"), ["tenant", "state"], unique=False)
     op.create_table(
         "usage",
         sa.Column("tenant", sa.String(length=63), nullable=False),
