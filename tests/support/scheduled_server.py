@@ -29,7 +29,7 @@ class SchedulingRuntime(FakeRuntime):
 
     def job_queued(self, job: Job) -> None:
         assert self.fleet is not None
-        self.fleet.scheduler.wake()
+        self.fleet.scheduler.job_queued()
 
     async def cancel(self, job_id: str) -> Job:
         assert self.fleet is not None
