@@ -4,15 +4,17 @@
 
 The gRPC server, the store and the scheduler are the service's own, in a process of their own; the cluster is a fake one
 (tests/support) whose slots are taken, so that all jobs wait and the scheduler says of each why. Nine tenths of the jobs
-are put into the store at once; the last tenth come over gRPC, four at a time and each for a learner of its own on a
-small folder, while the scheduler looks at all of them again and again. A restart is from the start of a new process to
-the end of the scheduler's first look at the whole queue, its server listening by then.
+are put into the store at once; the last tenth come over gRPC, half of them one after the other and half four at a time,
+each for a learner of its own on a small folder, while the scheduler looks at all of them again and again. A restart is
+from the start of a new process to the end of the scheduler's first look at the whole queue, its server listening by
+then. The local Ray that a real server starts meanwhile is not in it. Fair shares are of a simulation, see `unfairness`.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import random
 import sys
 import tempfile
 import time
@@ -29,7 +31,10 @@ from timing import Row, report, row_of
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.pictures import a_data_folder
 from support.scheduled_server import scheduled_server
+from support.situations import Simulation, a_job
 
+from learnfleet.server.app import SWITCH_S
+from learnfleet.server.rpc.ports import Capacity
 from learnfleet.v1 import (
     job_pb2,
     job_service_pb2,
@@ -39,13 +44,14 @@ from learnfleet.v1 import (
     training_service_pb2_grpc,
 )
 
-_AT_ONCE = 4
+_AT_ONCE = (1, 4)
 _PAGES = 50
 _TIMEOUT_S = 120
 
 
 def serve(folder: Path, root: Path, fill: int, tenants: int, pipe: Connection) -> None:
     """The server's process: tells its address, then that the scheduler has looked at the whole queue."""
+    sys.setswitchinterval(SWITCH_S)  # as the server does
     with scheduled_server(folder, root) as server:
         server.fill(fill, tenants)
         server.fleet.scheduler.start()
@@ -57,10 +63,9 @@ def serve(folder: Path, root: Path, fill: int, tenants: int, pipe: Connection) -
 
 @dataclass
 class Found:
-    """Milliseconds of each call, and seconds of restarts."""
+    """Milliseconds of calls by what is asked for, and seconds of restarts."""
 
-    submits: list[float] = field(default_factory=list)
-    pages: dict[str, list[float]] = field(default_factory=dict)
+    calls: dict[str, list[float]] = field(default_factory=dict)
     restarts: list[float] = field(default_factory=list)
 
 
@@ -88,7 +93,7 @@ def timed_ms(call: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def submit(channel: grpc.Channel, count: int, tenants: int) -> list[float]:
+def submit(channel: grpc.Channel, count: int, tenants: int, at_once: int) -> list[float]:
     stub = training_service_pb2_grpc.TrainingServiceStub(channel)
     data = learner_pb2.DataSpec(folder=learner_pb2.FolderSource(path="pets"), batch_size=4)
     request = training_service_pb2.TrainRequest(
@@ -100,7 +105,7 @@ def submit(channel: grpc.Channel, count: int, tenants: int) -> list[float]:
         whose = [("learnfleet-tenant", f"tenant-{number % tenants}")]
         return timed_ms(lambda: stub.Train(request, timeout=_TIMEOUT_S, metadata=whose))
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(one, range(count)))
 
 
@@ -129,11 +134,32 @@ def one_round(jobs: int, tenants: int, found: Found) -> None:
         a_data_folder(root / "pets", classes=("cat", "dog"))
         by_rpc = jobs // 10
         with served(folder, root, jobs - by_rpc, tenants) as (address, _), grpc.insecure_channel(address) as channel:
-            found.submits += submit(channel, by_rpc, tenants)
+            for at_once in _AT_ONCE:
+                taken = submit(channel, by_rpc // len(_AT_ONCE), tenants, at_once)
+                found.calls.setdefault(f"submit, {at_once} at a time", []).extend(taken)
             for asked, taken in pages(channel).items():
-                found.pages.setdefault(asked, []).extend(taken)
+                found.calls.setdefault(asked, []).extend(taken)
         with served(folder, root, 0, tenants) as (_, seconds):
             found.restarts.append(seconds)
+
+
+def unfairness(jobs: int, tenants: int, seed: int) -> float:
+    """How far the tenant that is farthest from its share of the slots' time is from it, in per cent of the share.
+
+    The service's plan in simulated time: jobs of one to four workers and 20 to 80 s, queued tenant by tenant, on ten
+    slots a tenant, until a fifth of them are left and all tenants still have some.
+    """
+    chance = random.Random(seed)
+    simulation = Simulation(Capacity(10 * tenants, 0, elastic=False), tick_s=20)
+    for tenant in range(tenants):
+        for number in range(jobs // tenants):
+            job = a_job(f"{tenant}-{number}", chance.randint(1, 4), tenant=f"t{tenant}")
+            simulation.queue(job, chance.uniform(20.0, 80.0))
+    while simulation.waiting > jobs // 5:
+        simulation.step()
+    shares = [simulation.slot_seconds[f"t{tenant}"] for tenant in range(tenants)]
+    mean = sum(shares) / tenants
+    return 100 * max(abs(share / mean - 1) for share in shares)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -151,10 +177,12 @@ def main() -> None:
         one_round(args.jobs, args.tenants, found)
     case = f"{args.jobs:,} queued jobs, {args.tenants} tenants"
     rows: list[Row] = []
-    for name, values in {"submit": found.submits, **found.pages}.items():
+    for name, values in found.calls.items():
         rows.append(row_of(case, name, "ms", values))
         rows.append(row_of(case, f"{name}, p99", "ms", [percentile(values, 0.99)]))
     rows.append(row_of(case, "restart", "s", found.restarts))
+    far = [unfairness(args.jobs, args.tenants, seed) for seed in range(args.rounds)]
+    rows.append(row_of(f"{case}, simulated", "farthest from its fair share", "%", far))
     report("A long queue", rows, args.json)
 
 
