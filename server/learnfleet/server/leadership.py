@@ -108,8 +108,9 @@ class Leadership:
             if not self._is_away:
                 _log.warning("the lease was not looked at; it is tried again: %s", error)
             self._is_away = True
-        if self._held is not None and self._clock_s() >= self._valid_until_s:
-            self._lose("it could not be renewed in time")
+            # Not after a renewal that took long: the store has said that nobody else had the lease.
+            if self._held is not None and self._clock_s() >= self._valid_until_s:
+                self._lose("it could not be renewed in time")
 
     def _renew(self, held: Lease, began_s: float) -> None:
         if self._store.renew_lease(held):
