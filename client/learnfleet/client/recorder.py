@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from learnfleet.client import cards, plots
 from learnfleet.client.events import BatchFinished, EpochFinished, Event, LrFound
+from learnfleet.client.lr_rules import of_shown
 from learnfleet.client.results import LrFinding
 from learnfleet.client.table import columns_of, values_of
 
@@ -90,18 +91,23 @@ class Recorder:
 
         Args:
             skip_start, skip_end: points to leave out at the ends.
-            suggestion: True marks where the loss falls fastest (then in `min_grad_lr`); or names of rules: valley,
-                slide, steep, minimum, min_gradient.
+            suggestion: True marks where the loss falls fastest (then in `min_grad_lr`) and a tenth of the rate of the
+                least loss, both of the points that are shown; or names of rules: valley, slide, steep, minimum,
+                min_gradient.
 
         Raises ValueError before `lr_find`, and for a rule that made no suggestion.
         """
         if self.search is None:
             raise ValueError("there is no search to plot: call lr_find first")
-        rules = ("min_gradient",) if suggestion is True else () if suggestion is False else suggestion
+        rules = ("min_gradient", "minimum") if suggestion is True else () if suggestion is False else suggestion
         rules = (rules,) if isinstance(rules, str) else rules
-        figure = plots.search_figure(self.search, skip_start, skip_end, rules, show_grid)
+        plots.check_skips(skip_start, skip_end)
+        stop = max(len(self.search.lrs) - skip_end, skip_start)
+        shown = of_shown(self.search.lrs[skip_start:stop], self.search.losses[skip_start:stop])
+        search = replace(self.search, suggestions={**self.search.suggestions, **shown})
+        figure = plots.search_figure(search, skip_start, skip_end, rules, show_grid)
         if "min_gradient" in rules:
-            self.min_grad_lr = self.search.suggestions["min_gradient"]
+            self.min_grad_lr = search.suggestions["min_gradient"]
         return _asked_for(figure, return_fig)
 
     def plot_losses(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from learnfleet.client.events import BatchFinished, EpochFinished, Event, LrFound, Payload
+from learnfleet.client.lr_rules import of_shown
 from learnfleet.client.recorder import Recorder
 from learnfleet.client.results import LrFinding
+from learnfleet.trainer.lr_suggest import min_gradient, minimum
 
 FINDING = LrFinding(0, (1e-4, 1e-3, 1e-2, 1e-1), (1.0, 0.8, 0.4, 2.0), {"min_gradient": 5e-3, "valley": 2e-3})
 
@@ -53,7 +56,7 @@ def test_a_search_is_drawn_with_the_suggestion_that_is_asked_for() -> None:
     figure = recorder.plot(skip_start=0, skip_end=1, suggestion=True)
     assert figure is not None
     assert list(figure.axes[0].get_lines()[0].get_xdata()) == [1e-4, 1e-3, 1e-2]
-    assert recorder.min_grad_lr == 5e-3
+    assert recorder.min_grad_lr == 1e-2, "of the points that are shown"
     with pytest.raises(ValueError, match="'slide' made no suggestion; those that did: min_gradient, valley"):
         recorder.plot(suggestion="slide")
 
@@ -76,3 +79,11 @@ def test_without_matplotlib_a_plot_says_what_to_install(fitted: Recorder, monkey
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'learnfleet\[plots\]'"):
         fitted.plot_losses()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_plot_marks_is_what_the_trainers_marks(seed: int) -> None:
+    losses = np.random.RandomState(seed).rand(20).tolist()
+    lrs = np.geomspace(1e-5, 1, 20).tolist()
+    shown = of_shown(lrs, losses)
+    assert shown == {"minimum": minimum(lrs, losses, 20), "min_gradient": min_gradient(lrs, losses, 20)}
