@@ -71,6 +71,8 @@ def checked_parts(name: str) -> list[str]:
 
 def is_hidden(name: str) -> bool:
     """Whether a file is none of the data: the trainer never looks at it, and systems write it as they please."""
+    if "." not in name and "_" not in name:  # most are not, and there may be a million
+        return False
     return any(part in _LEFTOVERS or (part.startswith(".") and part not in (".", "..")) for part in name.split("/"))
 
 
