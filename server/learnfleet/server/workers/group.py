@@ -35,7 +35,7 @@ class RayGroup:
     group: Group
     actors: list[ActorHandle[TrainWorker]]
     placement: Any  # ray.util.placement_group.PlacementGroup
-    answer_timeout_s: float = 15.0  # a worker that does not answer a poll in it hangs
+    answer_timeout_s: float = 60.0  # a worker that does not answer a poll in it hangs; one that swaps is only slow
     oom_kills: int = field(default_factory=oom_kills)
 
     @property
