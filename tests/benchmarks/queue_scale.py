@@ -110,19 +110,18 @@ def submit(channel: grpc.Channel, count: int, tenants: int, at_once: int) -> lis
 
 
 def pages(channel: grpc.Channel) -> dict[str, list[float]]:
-    """Milliseconds of pages by what is asked for, one page after the other."""
+    """Milliseconds of a tenant's pages by what is asked for, one page after the other."""
     stub = job_service_pb2_grpc.JobServiceStub(channel)
     queued = [job_pb2.JOB_STATE_QUEUED]
     asked = {
         "page of 50": job_service_pb2.ListJobsRequest(),
         "page of 50, queued ones": job_service_pb2.ListJobsRequest(states=queued),
-        "page of 1000": job_service_pb2.ListJobsRequest(page_size=1000),
     }
     found: dict[str, list[float]] = {name: [] for name in asked}
     for _ in range(_PAGES):
         for name, request in asked.items():
             start = time.perf_counter()
-            answer = stub.ListJobs(request, timeout=_TIMEOUT_S)
+            answer = stub.ListJobs(request, timeout=_TIMEOUT_S, metadata=[("learnfleet-tenant", "tenant-0")])
             found[name].append((time.perf_counter() - start) * 1e3)
             request.page_token = answer.next_page_token
     return found

@@ -25,6 +25,7 @@ from learnfleet.server.domain import (
     NewEvent,
     Resources,
     TrainWork,
+    Wanted,
 )
 from learnfleet.server.errors import (
     AlreadyExists,
@@ -343,6 +344,45 @@ def test_a_tenant_has_no_more_unfinished_jobs_than_it_may(store: Store) -> None:
     store.create_job(a_job("other", "other"), learner=a_learner("other"), fingerprint="f", most_unfinished=1)
     store.transition("job0", JobState.CANCELLED)
     store.create_job(mine[2], learner=a_learner("l2"), fingerprint="f", most_unfinished=2)
+
+
+def test_owners_are_told_and_lists_are_a_tenants_own(store: Store) -> None:
+    red, blue = (dataclasses.replace(a_learner(tenant), tenant=tenant) for tenant in ("red", "blue"))
+    for learner in (red, blue):
+        job = dataclasses.replace(a_job(f"of-{learner.id}", learner.id), tenant=learner.tenant)
+        store.create_job(job, learner=learner, fingerprint="f")
+    assert (store.tenant_of_learner("red"), store.tenant_of_job("of-blue")) == ("red", "blue")
+    assert (store.tenant_of_learner("nobody"), store.tenant_of_job("nothing")) == (None, None)
+    assert [learner.id for learner in store.list_learners(Page(), "red")[0]] == ["red"]
+    assert len(store.list_learners(Page())[0]) == 2
+
+
+def test_a_deleted_job_is_gone_with_all_but_what_others_stand_on(store: Store) -> None:
+    create(store)
+    with pytest.raises(FailedPrecondition):
+        store.delete_job("one")
+    store.append_events("one", [an_event("x")])
+    store.advance_cursor("mlflow", "one", 1)
+    for checkpoint_id in ("one", "one-20"):
+        store.put_checkpoint(Checkpoint("pets", checkpoint_id, "/c", 10, 2, "a" * 64, "b" * 64, 5, NOW))
+    store.transition("one", JobState.CANCELLED)
+    store.delete_job("one")
+    for call in (store.get_job, store.delete_job):
+        with pytest.raises(NotFound):
+            call("one")
+    assert [found.id for found in store.list_checkpoints("pets")] == ["one-20"]
+    assert store.get_learner("pets").id == "pets"
+
+
+def test_there_is_no_way_back_from_a_wish_to_cancel(store: Store) -> None:
+    create(store)
+    for wanted in (Wanted.PAUSE, Wanted.RUN, Wanted.CANCEL, Wanted.CANCEL):
+        assert store.set_wanted("one", wanted).wanted is wanted
+    with pytest.raises(FailedPrecondition):
+        store.set_wanted("one", Wanted.RUN)
+    store.transition("one", JobState.CANCELLED)
+    with pytest.raises(FailedPrecondition):
+        store.set_wanted("one", Wanted.CANCEL)
 
 
 def test_what_tenants_have_used_is_added_up(opened: Callable[[], Store]) -> None:

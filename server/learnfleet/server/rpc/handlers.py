@@ -27,22 +27,29 @@ _SILENCE_S = 60.0  # after which a client that streams requests is given up
 
 Unary = Callable[[Any], Awaitable[Message]]
 Incoming = Callable[[AsyncGenerator[Any, None]], Awaitable[Message]]
+Check = Callable[[Message], Awaitable[None]]
 Streaming = Callable[[Any], AsyncGenerator[Message | bytes, None]]  # bytes: of a message that is encoded already
 
 
-def handlers_of(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+async def _anything(request: Message) -> None:
+    """No request is refused before its servicer sees it."""
+
+
+def handlers_of(servicer: object, service: ServiceDescriptor, check: Check = _anything) -> grpc.GenericRpcHandler:
     """Handlers for every RPC of `service`: `GetJob` is `await servicer.get_job(request)`, streams are generators.
 
     Of a client stream the servicer gets a generator of requests. What it raises is its caller's answer, and need not be
     caught: garbage in mid-stream, or silence for a minute.
 
+    `check` sees each request (but those of client streams) before the servicer does, and raises what is wrong with it.
+
     Raises TypeError if the servicer lacks a method: an RPC that is published must be there.
     """
-    handlers = {method.name: _handler(servicer, method) for method in service.methods}
+    handlers = {method.name: _handler(servicer, method, check) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandler:
+def _handler(servicer: object, method: MethodDescriptor, check: Check) -> grpc.RpcMethodHandler:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
     call = getattr(servicer, name, None)
     if call is None:
@@ -52,27 +59,31 @@ def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandle
             raise TypeError(f"{method.full_name} streams both ways, which is not supported here")
         return grpc.stream_unary_rpc_method_handler(_incoming(call, method), None, _serialize)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(call, method), None, _serialize)
-    return grpc.unary_unary_rpc_method_handler(_unary(call, method), None, _serialize)
+        return grpc.unary_stream_rpc_method_handler(_stream(call, method, check), None, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(call, method, check), None, _serialize)
 
 
-def _unary(call: Unary, method: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
+def _unary(call: Unary, method: MethodDescriptor, check: Check) -> Callable[..., Awaitable[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> Message:
         try:
             tenants.enter(context.invocation_metadata())
-            return await call(_parse(content, method))
+            request = _parse(content, method)
+            await check(request)
+            return await call(request)
         except Exception as error:
             await _abort(error, method, context)
 
     return handle
 
 
-def _stream(call: Streaming, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message | bytes]]:
+def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable[..., AsyncIterator[Message | bytes]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message | bytes]:
         try:
             tenants.enter(context.invocation_metadata())
+            request = _parse(content, method)
+            await check(request)
             # Closed at once when the caller goes away, not when it happens to be collected.
-            async with aclosing(call(_parse(content, method))) as messages:
+            async with aclosing(call(request)) as messages:
                 async for message in messages:
                     yield message
         except Exception as error:

@@ -18,6 +18,7 @@ from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.reading import job_message, job_messages
+from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.rpc.write_job import JOB_KINDS, JOB_STATES
@@ -60,7 +61,7 @@ class JobServicer:
         found.raise_if_any()
         assert page is not None
         states = tuple(_STATES[state] for state in request.states)
-        where = JobFilter(learner_id, states, tuple(_KINDS[kind] for kind in request.kinds))
+        where = JobFilter(learner_id, states, tuple(_KINDS[kind] for kind in request.kinds), current_tenant())
         return await asyncio.to_thread(self._page, page, where)
 
     def _page(self, page: Page, where: JobFilter) -> pb.ListJobsResponse:

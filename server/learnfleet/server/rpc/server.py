@@ -18,6 +18,7 @@ from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
 from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
+from learnfleet.server.rpc.owners import Owners
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.prediction import PredictionServicer
 from learnfleet.server.rpc.queueing import Queueing
@@ -87,7 +88,7 @@ def build_server(
         ),
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
-    server.add_generic_rpc_handlers(tuple(handlers_of(servicer, service) for servicer, service in servicers))
+    server.add_generic_rpc_handlers(tuple(handlers_of(*each, Owners(store).check) for each in servicers))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = tuple(service.full_name for _, service in servicers)

@@ -19,6 +19,7 @@ from learnfleet.server.rpc.ports import Catalog
 from learnfleet.server.rpc.read_component import Names
 from learnfleet.server.rpc.read_spec import read_learner_spec
 from learnfleet.server.rpc.source_places import SourcePlaces
+from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
 from learnfleet.trainer.data_spec import DataSpec
@@ -70,7 +71,7 @@ class Targets:
             read_learner_spec, request.learner_spec, "learner_spec", found, known, SourcePlaces(self.roots, self.store)
         )
         now = datetime.now(UTC)
-        return Target(Learner(learner_id, spec, now, now), True) if spec is not None else None
+        return Target(Learner(learner_id, spec, now, now, tenant=current_tenant()), True) if spec is not None else None
 
     async def check(self, target: Target, resources: Resources, found: Violations) -> None:
         """Whether its batches can be shared by the workers; of a new one, whether all fits and its data are there."""

@@ -27,6 +27,7 @@ from learnfleet.server.rpc.read_stage import read_stages
 from learnfleet.server.rpc.read_terms import read_terms
 from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, learner_messages, require_trained
 from learnfleet.server.rpc.targets import Targets
+from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import checkpoint_to_proto
 from learnfleet.server.store.base import Store
@@ -90,7 +91,7 @@ class TrainingServicer:
 
     async def list_learners(self, request: pb.ListLearnersRequest) -> pb.ListLearnersResponse:
         page = read_page(request.page_size, request.page_token)
-        learners, token = await asyncio.to_thread(self.store.list_learners, page)
+        learners, token = await asyncio.to_thread(self.store.list_learners, page, current_tenant())
         messages = await learner_messages(self.store, self.runtime, learners)
         return pb.ListLearnersResponse(learners=messages, next_page_token=token)
 

@@ -71,8 +71,11 @@ class Store(DatasetStore):
         """Raises NotFound."""
 
     @abstractmethod
-    def list_learners(self, page: Page) -> tuple[list[Learner], str]:
-        """A page and the next page's token ("" on the last). Raises InvalidArgument for a bad token."""
+    def list_learners(self, page: Page, tenant: str | None = None) -> tuple[list[Learner], str]:
+        """A page of a tenant's or (None) of everybody's, and the next page's token ("" on the last).
+
+        Raises InvalidArgument for a bad token.
+        """
 
     @abstractmethod
     def update_learner(self, learner: Learner) -> Learner:
@@ -80,6 +83,16 @@ class Store(DatasetStore):
 
         Raises FailedPrecondition if somebody else has changed it since `learner.revision`, NotFound.
         """
+
+    # -- owners
+
+    @abstractmethod
+    def tenant_of_learner(self, learner_id: str) -> str | None:
+        """None where there is no such learner."""
+
+    @abstractmethod
+    def tenant_of_job(self, job_id: str) -> str | None:
+        """None where there is no such job."""
 
     # -- checkpoints
 

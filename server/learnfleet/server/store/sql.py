@@ -41,7 +41,8 @@ from learnfleet.server.store.sql_jobs import (
     write_reasons,
     write_wanted,
 )
-from learnfleet.server.store.sql_learners import find_learner, insert_learner, write_learner
+from learnfleet.server.store.sql_learners import find_learner, insert_learner, learners_of, write_learner
+from learnfleet.server.store.sql_owners import SqlOwners
 from learnfleet.server.store.sql_tables import find, upsert
 from learnfleet.server.store.sql_transition import Transition, apply_transition
 from learnfleet.server.store.sql_usage import add_usage, read_usage
@@ -50,7 +51,7 @@ from learnfleet.server.text import utf8
 _REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
 
 
-class SqlStore(SqlDatasets):
+class SqlStore(SqlDatasets, SqlOwners):
     """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
 
     def __init__(self, url: str, clock: Clock = utc_now, server_id: str = "") -> None:
@@ -72,7 +73,7 @@ class SqlStore(SqlDatasets):
         with self._writing("create_job") as connection:
             earlier = by_request_id(connection, job.request_id)
             if earlier is not None:
-                return same_request(earlier, fingerprint)
+                return same_request(earlier, fingerprint, job.tenant)
             if most_unfinished is not None:
                 require_room(connection, job.tenant, most_unfinished)
             if learner is not None:
@@ -89,8 +90,8 @@ class SqlStore(SqlDatasets):
         with self._reading() as connection:
             return find_learner(connection, learner_id)
 
-    def list_learners(self, page: Page) -> tuple[list[Learner], str]:
-        rows, token = self._page(select(schema.learners), schema.learners, page)
+    def list_learners(self, page: Page, tenant: str | None = None) -> tuple[list[Learner], str]:
+        rows, token = self._page(learners_of(tenant), schema.learners, page)
         return [learner_of(row) for row in rows], token
 
     def update_learner(self, learner: Learner) -> Learner:

@@ -44,8 +44,10 @@ def by_request_id(connection: Connection, request_id: str | None) -> Row | None:
     return connection.execute(select(schema.jobs).where(schema.jobs.c.request_id == request_id)).mappings().first()
 
 
-def same_request(earlier: Row, fingerprint: str) -> Job:
-    """The earlier job, if its request was the same. Raises AlreadyExists."""
+def same_request(earlier: Row, fingerprint: str, tenant: str) -> Job:
+    """The earlier job, if its request was the same and the same tenant's. Raises AlreadyExists."""
+    if earlier["tenant"] != tenant:
+        raise AlreadyExists("request_id", "request_id was used before, for another request; use a new one")
     if earlier["fingerprint"] != fingerprint:
         name = f"jobs/{earlier['id']}"
         raise AlreadyExists(name, f"request_id was used before, for {name} and another request; use a new one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from learnfleet.server.domain import Learner
 from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound
@@ -19,6 +19,12 @@ def find_learner(connection: Connection, learner_id: str, *, for_change: bool = 
     if row is None:
         raise NotFound(f"learners/{learner_id}")
     return learner_of(row)
+
+
+def learners_of(tenant: str | None) -> Select[tuple[object, ...]]:
+    """All of a tenant, or (None) of everybody."""
+    query = select(schema.learners)
+    return query if tenant is None else query.where(schema.learners.c.tenant == tenant)
 
 
 def insert_learner(connection: Connection, learner: Learner) -> None:
