@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from learnfleet.client import Client, ImageDataBunch, Job, RemoteLearner
+from learnfleet.client import Client, Fit, ImageDataBunch, Job, RemoteLearner
 from learnfleet.client.events import StateChanged
 from learnfleet.server.commands.local_server import local_server
 from learnfleet.v1 import job_pb2, job_service_pb2
@@ -30,9 +29,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator
 
 def a_learner(client: Client, workers: int, **settings: int) -> RemoteLearner:
     data = ImageDataBunch.from_folder("digits", size=32, bs=32)
-    learn = client.cnn_learner(data, "squeezenet1_1", pretrained=False, num_workers=workers)
-    learn.settings = replace(learn.settings, silent=True, **settings)
-    return learn
+    return client.cnn_learner(data, "squeezenet1_1", pretrained=False, num_workers=workers, silent=True, **settings)
 
 
 def stored(learn: RemoteLearner, job: Job) -> job_pb2.Job:
@@ -53,11 +50,7 @@ def test_a_job_that_gave_way_ends_with_the_weights_of_one_undisturbed(client: Cl
     whole = a_learner(client, 2).fit(EPOCHS, 1e-3).result
     low = running_since_an_epoch(a_learner(client, 2))
     high = a_learner(client, 2, priority=10)
-    asked = high.train_request([])
-    asked.stages.add().fit.epochs = 1
-    asked.validate_only = True
-    placement = high.connection.training.Train(asked).placement
-    assert list(placement.preempts) == [low.name]
+    assert high.dry_run([Fit(1, 1e-3)]).preempts == (low.name,)
     high.fit(1, 1e-3)
     disturbed = low.wait().result
     assert states(low) == ["QUEUED", "STARTING", "RUNNING", "QUEUED", "STARTING", "RUNNING", "SUCCEEDED"]

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from learnfleet.client.interpretation import Interpretation as Interpretation
     from learnfleet.client.job import Job as Job
     from learnfleet.client.learner import RemoteLearner as RemoteLearner
+    from learnfleet.client.placement import Placement as Placement
     from learnfleet.client.predictions import Predictions as Predictions
     from learnfleet.client.results import JobInfo as JobInfo
     from learnfleet.client.results import LearnerInfo as LearnerInfo

@@ -12,6 +12,7 @@ from learnfleet.client.figures import Picture
 from learnfleet.client.interpretation import Interpretation
 from learnfleet.client.lr_rules import Rules, names_of
 from learnfleet.client.metric_order import in_order
+from learnfleet.client.placement import Placement
 from learnfleet.client.predictions import Predictions
 from learnfleet.client.results import CheckpointInfo, JobInfo, LearnerInfo, ModelVersion
 from learnfleet.client.run_settings import RunSettings
@@ -55,6 +56,11 @@ class AsyncLearner(Subject):
         queued = await self.connection.call(self.connection.training.Train, self.train_request(stages))
         self.was_sent(queued.learner)
         return self._begun(queued)
+
+    async def dry_run(self, stages: Sequence[Stage]) -> Placement:
+        """Where `train(stages)` would run now, or what it would wait for. All is checked, nothing is queued."""
+        answer = await self.connection.call(self.connection.training.Train, self.dry_run_request(stages))
+        return Placement.from_proto(answer.placement)
 
     async def fit(self, epochs: int, lr: Lr = slice(3e-3), wd: Wd = None, callbacks: Components = None) -> AsyncJob:
         """Train with a constant learning rate. As `RemoteLearner.fit(wait=False)`."""

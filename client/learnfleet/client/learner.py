@@ -12,6 +12,7 @@ from learnfleet.client.errors import LearnfleetError
 from learnfleet.client.examining import Examining
 from learnfleet.client.job import Job
 from learnfleet.client.lr_rules import Rules, names_of
+from learnfleet.client.placement import Placement
 from learnfleet.client.recorder import Recorder
 from learnfleet.client.results import CheckpointInfo, LrFinding, ModelVersion, Prediction
 from learnfleet.client.run_settings import RunSettings as RunSettings
@@ -150,6 +151,11 @@ class RemoteLearner(Examining):
         if wait:
             self.recorder = job.follow(silent=self.settings.silent)
         return job
+
+    def dry_run(self, stages: Sequence[Stage]) -> Placement:
+        """Where `train(stages)` would run now, or what it would wait for. All is checked, nothing is queued."""
+        answer = self.connection.call(self.connection.training.Train, self.dry_run_request(stages))
+        return Placement.from_proto(answer.placement)
 
     def predict(self, item: Item, top_k: int = 0, thresh: float | None = None, tta: bool = False) -> Prediction:
         """Ask about one picture with the present state: fastai's triple. Raises InvalidArgumentError.

@@ -51,6 +51,9 @@ class LearnerOptions(TypedDict, total=False):
     keep_last: int | None
     keep_best: KeepBest | None
     keep_every: int | None
+    priority: int
+    min_workers: int | None
+    max_workers: int | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Options:
         keep_last: checkpoints of a running job that are kept.
         keep_best, keep_every: checkpoints (the best; those of every so many epochs) that stay when a job is over, for
             `load`.
+        priority: of its trainings, from -100 to 100: the greater go first, and others give way to them.
+        min_workers, max_workers: a job starts with any number of workers between that there is room for.
     """
 
     opt_func: OptFunc = "adam"
@@ -99,6 +104,9 @@ class Options:
     keep_last: int | None = None
     keep_best: KeepBest | None = None
     keep_every: int | None = None
+    priority: int = 0
+    min_workers: int | None = None
+    max_workers: int | None = None
 
     def settings(self) -> RunSettings:
         """How the jobs run."""

@@ -64,6 +64,7 @@ _MODULES = {
         "annealing_no",
         "annealing_poly",
     ],
+    "placement": ["Placement"],
     "predictions": ["Predictions"],
     "recorder": ["Recorder"],
     "results": ["JobInfo", "LearnerInfo", "ModelVersion"],

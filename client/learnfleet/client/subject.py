@@ -179,6 +179,12 @@ class Subject:
         self.target(request)
         return request
 
+    def dry_run_request(self, stages: Sequence[Stage]) -> pb.TrainRequest:
+        """That request, of which nothing comes."""
+        request = self.train_request(stages)
+        request.validate_only = True
+        return request
+
     def was_sent(self, learner: str) -> None:
         """A request to train was accepted: what waited has gone with it."""
         self.exists_as(learner)
