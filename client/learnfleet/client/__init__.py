@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     from learnfleet.client.values import LrFinding as LrFinding
     from learnfleet.client.values import Prediction as Prediction
 
-__all__ = sorted({*HOME, *entries()})
+# The names for asyncio are asked for by those who use it: to others they are 0.1 s of imports.
+__all__ = sorted({*(name for name, module in HOME.items() if module != "aio"), *entries()})
 
 
 def __getattr__(name: str) -> Any:
@@ -86,4 +87,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *HOME})

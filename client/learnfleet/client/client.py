@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from learnfleet.client.connection import Connection
-from learnfleet.client.datasets import Datasets
 from learnfleet.client.job import Job
 from learnfleet.client.learner import Item, RemoteLearner, predict
 from learnfleet.client.learner_options import LearnerMaker
@@ -16,6 +16,9 @@ from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
 from learnfleet.client.run_settings import RunSettings
 from learnfleet.client.specs import LearnerSpec
 from learnfleet.v1 import job_service_pb2
+
+if TYPE_CHECKING:
+    from learnfleet.client.datasets import Datasets
 
 DEFAULT_ADDRESS = "127.0.0.1:8470"
 ADDRESS_VARIABLE = "LEARNFLEET_ADDRESS"
@@ -41,6 +44,8 @@ class Client(LearnerMaker[RemoteLearner]):
     @property
     def datasets(self) -> Datasets:
         """Data sets on the server: `upload`, `register`, `get`, `list`, `delete`."""
+        from learnfleet.client.datasets import Datasets  # with it come tarfile and hashlib
+
         return Datasets(self._connection)
 
     def close(self) -> None:
