@@ -18,7 +18,6 @@ from learnfleet.client import Client, Event, ImageDataBunch, Job
 from learnfleet.client.events import StateChanged
 from learnfleet.client.results import FINAL_STATES
 from learnfleet.server.commands.local_server import LocalServer, start_server, stop_server
-from learnfleet.server.failpoints import VARIABLE as FAILPOINTS
 from learnfleet.server.store.lease import SCHEDULER
 from learnfleet.server.store.sql import SqlStore
 
@@ -36,11 +35,10 @@ class Pair:
     head: Head | None = None  # None: each has a Ray of its own
     servers: list[LocalServer] = field(default_factory=list)
 
-    def add(self, name: str, failpoints: str = "") -> LocalServer:
+    def add(self, name: str) -> LocalServer:
         options = ["--store", self.url, "--server-id", name]
         options += ["--ray-address", self.head.address] if self.head else []
-        log, environment = self.data.parent / f"{name}.log", dict(self.head.environment) if self.head else {}
-        environment[FAILPOINTS] = failpoints
+        log, environment = self.data.parent / f"{name}.log", self.head.environment if self.head else {}
         server = start_server(self.data, [self.pictures], log, options=options, environment=environment)
         self.servers.append(server)
         return server
@@ -66,10 +64,10 @@ class Pair:
 
 
 @contextlib.contextmanager
-def two_servers(made: Pair, failpoints: str = "") -> Iterator[Pair]:
-    """The first schedules, and fails where it is told to."""
+def two_servers(made: Pair) -> Iterator[Pair]:
+    """The first schedules."""
     try:
-        made.add("one", failpoints)
+        made.add("one")
         made.until_leads("one", timeout_s=60)
         made.until_workers_have_answered()  # the second server then need not ask, while the first does
         made.add("two")
@@ -188,38 +186,6 @@ def test_running_workers_are_taken_over_from_a_server_on_the_same_ray(
     assert (job.state, job.attempt) == ("SUCCEEDED", 1)  # on the workers it had
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert [event.payload.epoch for event in events if event.kind == "epoch_finished"] == list(range(EPOCHS))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "failpoint",
-    [
-        "store.transition.starting.after",
-        "store.append_events.before",
-        "store.append_events.after",
-        "store.transition.succeeded.before",
-        "store.transition.succeeded.after",
-    ],
-)
-def test_a_server_that_is_killed_around_a_transaction_leaves_the_other_all_of_it_or_nothing(
-    failpoint: str, postgres: PostgresServer, tmp_path: Path, pictures: Path
-) -> None:
-    made = Pair(postgres.new_database(), tmp_path / "data", pictures)
-    with two_servers(made, f"{failpoint}=kill") as pair, Client.connect(pair.servers[1].address) as client:
-        data = ImageDataBunch.from_folder("digits", size=32, bs=32)
-        learn = client.cnn_learner(data, "squeezenet1_1", pretrained=False, checkpoint_every_steps=2)
-        job = learn.fit_one_cycle(2, 1e-3, wait=False)
-        watcher = Watcher(client.job(job.name))
-        assert pair.servers[0].process.wait(120) == -signal.SIGKILL
-        job.wait()
-        watcher.join(60)
-        everything = list(job.watch())
-    assert job.state == "SUCCEEDED"
-    assert watcher.events == everything
-    assert [event.sequence for event in everything] == list(range(1, len(everything) + 1))
-    assert [event.payload.epoch for event in everything if event.kind == "epoch_finished"] == [0, 1]
-    states = [event.payload.state for event in everything if isinstance(event.payload, StateChanged)]
-    assert [state for state in states if state in FINAL_STATES] == ["SUCCEEDED"]
 
 
 @pytest.mark.slow
