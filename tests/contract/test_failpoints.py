@@ -28,7 +28,7 @@ def test_every_deed_in_the_list_is_in_the_code_and_every_one_in_the_code_is_in_t
 
 
 def test_every_transaction_in_the_list_is_in_the_code_and_every_one_in_the_code_is_in_the_list() -> None:
-    writes = (*failpoints.STORE_WRITES, *failpoints.SHARED_STORE_WRITES)
+    writes = (*failpoints.STORE_WRITES, *failpoints.SHARED_STORE_WRITES, *failpoints.RARE_STORE_WRITES)
     listed = {write for write in writes if not write.startswith("transition.")}
     assert set(_literals(WRITERS)) == listed
 

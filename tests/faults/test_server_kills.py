@@ -12,13 +12,13 @@ import pytest
 from support.faults.campaign import ROUNDS, SEED, Disturbed, hits, play, progressed
 from support.faults.scenes import scene_of
 
-from learnfleet.server.failpoints import DEEDS, SHARED_STORE_WRITES, STORE_WRITES, names
+from learnfleet.server.failpoints import DEEDS, RARE_STORE_WRITES, SHARED_STORE_WRITES, STORE_WRITES, names
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-# A store that nobody shares has no leases: test_shared_store.py.
-_SHARED = tuple(f"store.{write}." for write in SHARED_STORE_WRITES)
-ALONE = [name for name in names() if not name.startswith(_SHARED)]
+# A store that nobody shares has no leases: test_shared_store.py. Nor does a scene last until the rare ones come.
+_ELSEWHERE = tuple(f"store.{write}." for write in (*SHARED_STORE_WRITES, *RARE_STORE_WRITES))
+ALONE = [name for name in names() if not name.startswith(_ELSEWHERE)]
 
 
 def kill_at(failpoint: str, seed: int, disturbed: Disturbed) -> None:

@@ -50,6 +50,8 @@ STORE_WRITES = (
 )
 # Those of servers that share a store.
 SHARED_STORE_WRITES = ("take_lease", "renew_lease", "give_back_lease", "tell")
+# Those that come every half a minute, which is what a server that dies loses of them.
+RARE_STORE_WRITES = ("add_usage",)
 
 # What else lasts, or is told to others: between such a deed and its record the server may die.
 DEEDS = (
@@ -75,7 +77,7 @@ DEEDS = (
 
 def names() -> list[str]:
     """Every failpoint."""
-    writes = (*STORE_WRITES, *SHARED_STORE_WRITES)
+    writes = (*STORE_WRITES, *SHARED_STORE_WRITES, *RARE_STORE_WRITES)
     return [f"store.{write}.{side}" for write in writes for side in ("before", "after")] + list(DEEDS)
 
 
