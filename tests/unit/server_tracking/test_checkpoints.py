@@ -52,6 +52,16 @@ def test_what_is_left_at_the_end_is_what_has_a_name(tracking: Tracking) -> None:
     assert '"checkpoints.json"' in tracking.run_of("jobs/job").data.tags["mlflow.loggedArtifacts"]
 
 
+def test_what_a_job_that_failed_had_reached_stays(tracking: Tracking) -> None:
+    running(tracking, "job")
+    reached = save_checkpoint(tracking, "job", 10)
+    tracking.step_for(30)
+    tracking.store.transition("job", JobState.FAILED, "out of luck")
+    tracking.exporter.wake("job")
+    tracking.step_for(30)
+    assert checkpoints(tracking, "job") == [reached.name]
+
+
 def test_what_changed_while_no_server_ran_is_made_good(tracking: Tracking) -> None:
     running(tracking, "job")
     first = save_checkpoint(tracking, "job", 10)

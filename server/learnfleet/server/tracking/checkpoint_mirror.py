@@ -105,12 +105,10 @@ class CheckpointMirror:
         return there
 
     def _kept(self, job: Job) -> list[Path]:
-        """Of a job at work all that its folder has; of one that is over what was given a name."""
-        if not job.state.final:
-            return manifest.list_checkpoints(self._config.checkpoint_root(job.learner_id), job.id)
-        named = [Path(checkpoint.path) for checkpoint in self._store.list_checkpoints(job.learner_id)]
+        """Of a job that is over what was given a name; of others, and where nothing was, all that its folder has."""
+        named = [Path(found.path) for found in self._store.list_checkpoints(job.learner_id)] if job.state.final else []
         mine = [path for path in named if _job_of(path) == job.id and path.is_dir()]
-        return newest_first(mine)
+        return newest_first(mine) or manifest.list_checkpoints(self._config.checkpoint_root(job.learner_id), job.id)
 
     def _send_table(self, writer: RunWriter, job: Job, kept: Sequence[Path], there: set[str]) -> None:
         """A table of them all, also of those that are too large to be sent: they are found by their names."""
