@@ -224,8 +224,9 @@ def test_a_log_is_followed_until_the_job_ends(server: RunningServer, job: str) -
     assert list(stream) == []
 
 
-def test_wrong_requests_for_a_log_are_named(server: RunningServer, job: str) -> None:
-    request = pb.GetJobLogsRequest(name=job, after_position="-1", min_severity=99)
+@pytest.mark.parametrize("position", ["-1", "1.5", "9" * 5000, "\u00b2"])
+def test_wrong_requests_for_a_log_are_named(server: RunningServer, job: str, position: str) -> None:
+    request = pb.GetJobLogsRequest(name=job, after_position=position, min_severity=99)
     refused = refusal(lambda: list(server.jobs.GetJobLogs(request, timeout=20)))
     assert refused.fields == {"after_position", "min_severity"}
 

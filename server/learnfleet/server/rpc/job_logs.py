@@ -21,6 +21,7 @@ from learnfleet.server.text import utf8
 from learnfleet.v1 import job_service_pb2 as pb
 
 _LINES_A_MESSAGE = 200
+_POSITION_DIGITS = 18
 _POLL_S = 1.0  # for lines that another server has gathered: they come with no wake-up here
 
 
@@ -35,7 +36,8 @@ class JobLogs:
     async def messages(self, request: pb.GetJobLogsRequest) -> AsyncGenerator[pb.GetJobLogsResponse, None]:
         found = Violations()
         job_id = found.attempt(lambda: names.parse_job(request.name))
-        is_ours = not request.after_position or request.after_position.isdecimal()
+        position = request.after_position or "0"
+        is_ours = position.isdecimal() and len(position) <= _POSITION_DIGITS
         found.check(is_ours, "after_position", "is none that this server gave; use `position` of an entry as it was")
         severity = request.min_severity
         found.check(severity in (0, *SEVERITY_NUMBERS.values()), "min_severity", f"{severity} is no Severity")
@@ -43,7 +45,7 @@ class JobLogs:
         assert job_id is not None
         job = await asyncio.to_thread(self.store.get_job, job_id)
         path = self.config.job_dir(job.learner_id, job_id) / LOG_FILE
-        reader = LogReader(path, int(request.after_position or 0))
+        reader = LogReader(path, int(position))
         with self.hub.watching(job_id):
             while True:
                 ticket = self.hub.ticket(job_id)
