@@ -4,105 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from learnfleet.client.aio_connection import AsyncConnection
 from learnfleet.client.aio_job import AsyncJob
-from learnfleet.client.components import Components, as_components
+from learnfleet.client.aio_training import AsyncTraining
+from learnfleet.client.components import Components
 from learnfleet.client.dataset_types import DatasetType, Part, ds_type_of
 from learnfleet.client.figures import Picture
 from learnfleet.client.interpretation import Interpretation
-from learnfleet.client.lr_rules import Rules, names_of
 from learnfleet.client.metric_order import in_order
-from learnfleet.client.placement import Placement
 from learnfleet.client.predictions import Predictions
-from learnfleet.client.results import CheckpointInfo, JobInfo, LearnerInfo, ModelVersion
-from learnfleet.client.run_settings import RunSettings
-from learnfleet.client.specs import LearnerSpec
-from learnfleet.client.stage_specs import (
-    Fit,
-    FitOneCycle,
-    Lr,
-    LrFind,
-    Stage,
-    Wd,
-    fine_tune_stages,
-)
-from learnfleet.client.subject import Subject, predict_request
-from learnfleet.client.values import LrFinding, Prediction, Values
+from learnfleet.client.results import CheckpointInfo, LearnerInfo, ModelVersion
+from learnfleet.client.subject import predict_request
+from learnfleet.client.values import Prediction, Values
 from learnfleet.v1 import interpretation_service_pb2, job_pb2, job_service_pb2, prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
 
-class AsyncLearner(Subject):
+class AsyncLearner(AsyncTraining):
     """Made by `AsyncClient.cnn_learner` (a new one, on the server from its first job on) or `AsyncClient.learner`.
 
     Fits return their job at once; `await job.wait()`, or watch it. What examines waits for its answer.
     """
 
-    def __init__(
-        self,
-        connection: AsyncConnection,
-        name: str,
-        spec: LearnerSpec | None,
-        settings: RunSettings = RunSettings(),  # noqa: B008
-    ) -> None:
-        super().__init__(name, spec, settings)
-        self.connection = connection
-        self.last_job: AsyncJob | None = None
-
-    # --- training
-
-    async def train(self, stages: Sequence[Stage]) -> AsyncJob:
-        """Queue several stages as one job, after the freezes that wait for it."""
-        queued = await self.connection.call(self.connection.training.Train, self.train_request(stages))
-        self.was_sent(queued.learner)
-        return self._begun(queued)
-
-    async def dry_run(self, stages: Sequence[Stage]) -> Placement:
-        """Where `train(stages)` would run now, or what it would wait for. All is checked, nothing is queued."""
-        answer = await self.connection.call(self.connection.training.Train, self.dry_run_request(stages))
-        return Placement.from_proto(answer.placement)
-
-    async def fit(self, epochs: int, lr: Lr = slice(3e-3), wd: Wd = None, callbacks: Components = None) -> AsyncJob:
-        """Train with a constant learning rate. As `RemoteLearner.fit(wait=False)`."""
-        return await self.train([Fit(epochs, lr, wd, as_components(callbacks))])
-
-    async def fit_one_cycle(
-        self,
-        cyc_len: int,
-        max_lr: Lr = slice(3e-3),
-        moms: tuple[float, float] = (0.95, 0.85),
-        div_factor: float = 25.0,
-        pct_start: float = 0.3,
-        final_div: float | None = None,
-        wd: Wd = None,
-        callbacks: Components = None,
-        tot_epochs: int | None = None,
-        start_epoch: int | None = None,
-    ) -> AsyncJob:
-        """Train with the one-cycle policy for `cyc_len` epochs. As `fit` otherwise."""
-        own = as_components(callbacks)
-        stage = FitOneCycle(cyc_len, max_lr, moms, div_factor, pct_start, final_div, wd, own, tot_epochs, start_epoch)
-        return await self.train([stage])
-
-    async def fine_tune(self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1) -> AsyncJob:
-        """Train the head, then everything with discriminative rates (fastai v2), as one job."""
-        return await self.train(fine_tune_stages(epochs, base_lr, freeze_epochs))
-
-    async def lr_find(
-        self,
-        start_lr: Lr = 1e-7,
-        end_lr: Lr = 10.0,
-        num_it: int = 100,
-        stop_div: bool = True,
-        wd: Wd = None,
-        suggest_funcs: Rules | None = None,
-    ) -> LrFinding:
-        """Search a learning rate; the learner stays as it was."""
-        wanted = names_of(suggest_funcs)
-        job = await self.train([LrFind(start_lr, end_lr, num_it, stop_div, wd)])
-        return (await job.wait()).result.lr_findings[0].only(wanted)
-
     # --- examining
+
+    def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Part:
+        """Stands for that part of the data in `validate`."""
+        return Part(ds_type, self.data, in_batches=True)
 
     async def validate(self, dl: DatasetType | Part | None = None, metrics: Components = None) -> Values:
         """Loss and metrics over a data set, [loss, *metrics]."""
@@ -217,12 +144,8 @@ class AsyncLearner(Subject):
             self.exists_as(queued.learner)
             await self._done(queued)
 
-    def _begun(self, queued: job_pb2.Job) -> AsyncJob:
-        self.last_job = AsyncJob(self.connection, JobInfo.from_proto(queued))
-        return self.last_job
-
     async def _done(self, queued: job_pb2.Job) -> AsyncJob:
-        return await self._begun(queued).wait()
+        return await self.begun(queued).wait()
 
     async def _picture(self, queued: job_pb2.Job) -> Picture:
         name = (await self._done(queued)).result.pictures[0]
