@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from learnfleet.client.connection import Connection, pauses
 from learnfleet.client.dataset_values import Dataset, DatasetVersion
 from learnfleet.client.errors import DeadlineExceededError
-from learnfleet.client.packing import pack
-from learnfleet.client.uploading import OnProgress, Uploader
 from learnfleet.v1 import dataset_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from learnfleet.client.uploading import OnProgress
 
 _REGISTER_TIMEOUT_S = 86_400.0  # the server reads, and maybe copies, every file before it answers
 
@@ -41,6 +43,10 @@ class Datasets:
 
         Raises ValueError and OSError for what is wrong here, else this package's errors.
         """
+        # Imported late: most sessions upload nothing.
+        from learnfleet.client.packing import pack
+        from learnfleet.client.uploading import Uploader
+
         place = Path(path).expanduser()
         packed = pack(place)
         with _bar(packed.size_bytes, place.name, progress) as on_progress:

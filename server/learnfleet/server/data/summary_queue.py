@@ -41,6 +41,7 @@ class SummaryQueue:
         self._keep = keep
         self._orders: SimpleQueue[SummaryOrder | None] = SimpleQueue()
         self._lock = Lock()
+        self._waiting: set[SummaryOrder] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         # A daemon: the server does not wait for it when it ends, but ends the process instead.
@@ -53,6 +54,11 @@ class SummaryQueue:
         self._thread.start()
 
     def put(self, order: SummaryOrder) -> None:
+        """Unless it waits already: a version may be registered again while it does."""
+        with self._lock:
+            if order in self._waiting:
+                return
+            self._waiting.add(order)
         self._orders.put(order)
 
     def close(self) -> None:
@@ -70,6 +76,8 @@ class SummaryQueue:
         except Exception:
             _log.exception("summaries that were begun by an earlier server could not be found")
         while (order := self._orders.get()) is not None:
+            with self._lock:
+                self._waiting.discard(order)
             summary, reason = self._summary(order)
             if self._closed:
                 return
