@@ -13,7 +13,7 @@ from support.faults.servers import DisturbedServer, LightWorkers, RayNode
 
 from learnfleet.server.commands.digits import write_digits
 
-SMALL_DISK_MB = 64  # a few checkpoints
+SMALL_DISK_MB = 192  # a few checkpoints of 15 MB
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -29,14 +31,13 @@ class SmallDisk:
     root: Path
 
     def fill(self) -> None:
-        with (self.root / "filler").open("wb") as file:
-            for size in (1 << 20, 1 << 12, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                        file.flush()
-                except OSError:
-                    continue
+        """To the last byte."""
+        file = os.open(self.root / "filler", os.O_WRONLY | os.O_CREAT)
+        for size in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while os.write(file, bytes(size)):
+                    pass
+        os.close(file)
 
     def free(self) -> None:
         (self.root / "filler").unlink()

@@ -17,7 +17,8 @@ def goes_on(stage: Stage) -> None:
     job = stage.load.train(LEARNER, ENDLESS)
     stage.load.watch(job)
     with contextlib.suppress(AssertionError):
-        stage.load.until(job, lambda found: found.attempt > 1 and found.progress.epoch > 0, "another attempt")
+        begun = stage.load.until(job, lambda found: found.attempt > 1, "another attempt").progress.epoch
+        stage.load.until(job, lambda found: found.progress.epoch > begun + 3, "what it does")
     stage.load.cancel(job)
     stage.load.until_ended(job)
 

@@ -1,4 +1,4 @@
-"""The writes of servers that share a PostgreSQL: the lease of the one that schedules, and what they tell each other."""
+"""The lease of a server that shares a PostgreSQL: killed where it is taken, kept and given back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sharing(postgres: PostgresServer, pictures: Path, tmp_path_factory: pytest.T
 
 
 @pytest.mark.parametrize("side", _SIDES)
-@pytest.mark.parametrize("write", ["take_lease", "renew_lease", "tell"])
+@pytest.mark.parametrize("write", ["take_lease", "renew_lease"])
 def test_nothing_is_lost_doubled_or_different_when_a_sharing_server_with_light_workers_is_killed_at(
     write: str, side: str, sharing: Disturbed
 ) -> None:
