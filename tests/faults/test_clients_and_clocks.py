@@ -59,11 +59,13 @@ def test_clients_that_are_killed_in_mid_stream_leave_nothing_open_in_the_server(
 
 
 @pytest.mark.parametrize("scene", [everyday, cancelled])
-def test_jobs_end_in_order_while_the_servers_clock_jumps_by_years(scene: Scene, disturbed: Disturbed) -> None:
+def test_jobs_of_light_workers_end_in_order_while_the_servers_clock_jumps_by_years(
+    scene: Scene, lightly_disturbed: Disturbed
+) -> None:
     try:
-        run = play(disturbed, "", scene, SEED, sabotage="wall_clock_jumps")
+        run = play(lightly_disturbed, "", scene, SEED, sabotage="wall_clock_jumps")
     finally:
-        disturbed.server.sabotage = ""
-        disturbed.server.kill()
+        lightly_disturbed.server.sabotage = ""
+        lightly_disturbed.server.kill()
     assert not run.wrong, str(run)
     assert progressed(run.history)
