@@ -46,6 +46,7 @@ BENCHES = (
     Bench("remote_overhead", (), ("--rounds", "3")),
     Bench("watch_fanout", (), ("--rounds", "1")),
     Bench("queue_scale", (), ("--rounds", "1")),
+    Bench("plan", (), ("--rounds", "3")),
     Bench("client_import", (), ("--rounds", "7")),
 )
 
