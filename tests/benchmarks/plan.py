@@ -3,9 +3,9 @@
     python tests/benchmarks/plan.py [--jobs 10000] [--tenants 100] [--rounds 20] [--json FILE]
 
 `plan` alone, a pure function: ten thousand jobs of a hundred tenants, of one to four workers and five priorities, wait
-on 64 slots, 60 of which are taken. Times are of the processor, of one look. Then as many jobs of one priority, 20 to 80 s
-long, run on 1,000 slots whose time is a number, until a fifth of them is left: the greatest distance of a
-tenant's slot-seconds from the mean of all.
+on 64 slots, 60 of which are taken. Times are of the processor, of one look. Then as many jobs of one priority, 20 to
+80 s long, run on 1,000 slots whose time is a number, until a fifth of them is left: the greatest distance of a tenant's
+slot-seconds from the mean of all.
 """
 
 from __future__ import annotations
