@@ -23,7 +23,7 @@ from learnfleet.server.commands.local_server import local_server
 
 def first_step_s(learn: RemoteLearner) -> float:
     """Seconds from the call to the end of the first step."""
-    began = datetime.now(UTC).replace(tzinfo=None)
+    began = datetime.now(UTC)
     job = learn.fit(1, 1e-3, wait=False)
     first = next(event for event in job.watch() if event.kind == "batch_finished")
     job.wait()

@@ -71,7 +71,7 @@ def test_training_goes_on_while_mlflow_is_away_and_every_point_arrives_once_and_
         job = a_job(client)
         run_id = job.wait_tracked(timeout=120).run_id
         until(lambda: bool(direct.get_metric_history(run_id, "batch_loss")))
-        gone_at = datetime.now(UTC).replace(tzinfo=None)
+        gone_at = datetime.now(UTC)
         proxy.switch("down", hits=1)
         proxy.switch("error", hits=2)
         mlflow.kill()
