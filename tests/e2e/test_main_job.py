@@ -42,6 +42,19 @@ def test_the_job_went_through_its_states_in_order_and_its_events_are_numbered_wi
     assert states == ["QUEUED", "STARTING", "RUNNING", "SUCCEEDED"]
 
 
+def test_a_watch_tells_of_progress_epochs_checkpoints_and_pictures_in_their_order(learn: RemoteLearner) -> None:
+    events = list(learn.last_job.watch())
+    kinds = [event.kind for event in events]
+    firsts = ["data_read", "stage_started", "batch_finished", "epoch_finished", "checkpoint_saved"]
+    assert [kinds.index(kind) for kind in firsts] == sorted(kinds.index(kind) for kind in firsts)
+    assert (kinds.count("epoch_finished"), kinds[-1]) == (4, "state_changed")
+    assert "picture_drawn" in kinds
+    batches = [event.payload for event in events if event.kind == "batch_finished"]
+    assert [batch.step for batch in batches] == sorted({batch.step for batch in batches})
+    assert all(0 < batch.batch <= batch.batches and batch.eta_s >= 0 for batch in batches)
+    assert batches[-1].eta_s <= max(batch.eta_s for batch in batches)
+
+
 def test_a_held_out_picture_gets_class_index_and_probabilities(learn: RemoteLearner, pictures: Path) -> None:
     picture = next((pictures / "digits" / "held_out" / "0").iterdir())
     prediction = learn.predict(picture)

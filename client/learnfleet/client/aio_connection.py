@@ -48,9 +48,10 @@ class AsyncConnection(Services):
 
     async def stream(self, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
         """One server stream, ended when the caller stops reading. Raises grpc.RpcError."""
-        call = rpc(request)
-        try:
-            async for answer in call:
-                yield answer
-        finally:
-            call.cancel()
+        with self.streams.one():
+            call = rpc(request)
+            try:
+                async for answer in call:
+                    yield answer
+            finally:
+                call.cancel()

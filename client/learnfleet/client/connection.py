@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from learnfleet.client.errors import from_rpc
+from learnfleet.client.open_streams import OpenStreams
 from learnfleet.v1 import (
     dataset_service_pb2_grpc,
     interpretation_service_pb2_grpc,
@@ -43,6 +44,7 @@ class Services:
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.interpretation = interpretation_service_pb2_grpc.InterpretationServiceStub(channel)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        self.streams = OpenStreams()
 
 
 class Connection(Services):
@@ -80,11 +82,12 @@ class Connection(Services):
 
     def stream(self, rpc: Callable[..., Any], request: object) -> Iterator[Any]:
         """One server stream, ended when the caller stops reading. Raises grpc.RpcError."""
-        call = rpc(request)
-        try:
-            yield from call
-        finally:
-            call.cancel()
+        with self.streams.one():
+            call = rpc(request)
+            try:
+                yield from call
+            finally:
+                call.cancel()
 
 
 def is_unavailable(error: grpc.RpcError) -> bool:
