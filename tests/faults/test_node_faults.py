@@ -39,7 +39,9 @@ def cluster(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("cluster")
     head = RayNode(folder / "head", cpus=0)
     nodes = tuple(RayNode(folder / name, head.head_address, WORKERS, head.token) for name in ("one", "two"))
-    for node in (head, *nodes):
+    head.start()
+    assert wait_until(head.listens, _JOIN_S)
+    for node in nodes:
         node.start()
     server = DisturbedServer(folder / "server", pictures, ("--ray-address", head.head_address), head.environment)
     server.start()

@@ -184,6 +184,12 @@ class RayNode:
                 start_new_session=True,
             )
 
+    def listens(self) -> bool:
+        """Of a head: whether others can join."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
     def train_workers(self) -> list[psutil.Process]:
         """Processes on this node that train."""
         if self._process is None or self._process.poll() is not None:
