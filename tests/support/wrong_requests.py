@@ -191,9 +191,14 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         "lower it to 4",
     ),
     "a kind of label that the service does not offer": (
+        lambda r: setattr(r.learner_spec.data, "labels", 7),
+        "learner_spec.data.labels",
+        "7 is no LabelKind",
+    ),
+    "points of pictures that are not listed": (
         lambda r: setattr(r.learner_spec.data, "labels", 5),
         "learner_spec.data.labels",
-        "5 is no LabelKind",
+        "POINTS needs the source `list`",
     ),
     "GPUs where there are none": (
         lambda r: setattr(r.resources, "gpus_per_worker", 1),
