@@ -198,7 +198,7 @@ WRONG: dict[str, tuple[Change, str, str]] = {
     "points of pictures that are not listed": (
         lambda r: setattr(r.learner_spec.data, "labels", 5),
         "learner_spec.data.labels",
-        "POINTS needs the source `list`",
+        "names of folders and files give one class a picture",
     ),
     "GPUs where there are none": (
         lambda r: setattr(r.resources, "gpus_per_worker", 1),

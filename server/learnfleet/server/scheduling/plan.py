@@ -35,6 +35,7 @@ class _Plan:
         self._room = Room(situation, self._book, self._shares)
         self._first_to_lack: dict[Kind, JobBrief] = {}
         self._first_of_tenant: dict[tuple[str, Kind], JobBrief] = {}  # to wait for the tenant's quota
+        self._gets_room: dict[Kind, JobBrief] = {}  # others leave for it, and what is free is kept for it
         self._in_line: Counter[Kind] = Counter()
         self._told = 0
 
@@ -96,9 +97,12 @@ class _Plan:
         if size >= job.resources.least:
             return self._start(job, kind, size, standing)
         short = self._room.make(job, kind)
-        if not short.preempts and not short.stopping:
+        why = self._why_short(job, kind, short)
+        if short.preempts or short.stopping:
+            self._gets_room.setdefault(kind, job)
+        else:
             self._hold_back(job, kind, short)
-        return Verdict(job, (), short.gives_up, short.preempts, self._why_short(job, kind, short))
+        return Verdict(job, (), short.gives_up, short.preempts, why)
 
     def _size(self, job: JobBrief, kind: Kind) -> int:
         """How many workers the job could have now: what it would like, or what there is. More where nobody waits."""
@@ -129,7 +133,9 @@ class _Plan:
             return f"waits for {', '.join(f'jobs/{each}' for each in leaving[:3])} to save their state and make room"
         if short.is_of_quota:
             return self._over_quota(job, kind)
-        return f"needs {_slots(job.resources)}, {short.found} of {self._book.total(kind)} are free"
+        free = f"needs {_slots(job.resources)}, {short.found} of {self._book.total(kind)} are free"
+        before = self._gets_room.get(kind)
+        return free if before is None else f"{free}; jobs/{before.id} gets the next ones"
 
     def _over_quota(self, job: JobBrief, kind: Kind) -> str:
         quota, left = self._situation.tenant(job.tenant).quotas[kind], self._room.quota_left(job.tenant, kind)
