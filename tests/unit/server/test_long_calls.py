@@ -13,6 +13,7 @@ from support.rpc_server import FakeRuntime
 from learnfleet.server.config import Config
 from learnfleet.server.errors import NotFound, Unavailable
 from learnfleet.server.rpc.hub import EventHub
+from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
 from learnfleet.server.rpc.ports import PredictOptions
 from learnfleet.server.rpc.watch import Watch
@@ -55,7 +56,8 @@ def _is_answered_during(make_calls: Callable[[], Calls], store: SqlStore, releas
     asking = job_service_pb2.GetJobRequest(name="jobs/unknown")
 
     async def main() -> None:
-        jobs = JobServicer(Config(Path()), store, FakeRuntime(store), Watch(store, EventHub()))
+        config, hub = Config(Path()), EventHub()
+        jobs = JobServicer(config, store, FakeRuntime(store), Watch(store, hub), JobLogs(config, store, hub))
         waiting = [asyncio.create_task(call) for call in make_calls()]
         try:
             with pytest.raises(NotFound):
