@@ -41,6 +41,7 @@ def test_workers_on_another_ray_are_taken_over_by_the_next_server(head: Head, tm
     assert [event.payload.epoch for event in events if event.kind == "epoch_finished"] == list(range(1, EPOCHS))
 
 
+@pytest.mark.slow
 def test_when_the_process_that_talks_to_ray_is_killed_its_workers_give_back_their_slots(
     head: Head, tmp_path: Path, pictures: Path
 ) -> None:

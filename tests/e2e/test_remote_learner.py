@@ -157,6 +157,7 @@ def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
     assert exported.mask_png == prediction.mask_png
 
 
+@pytest.mark.slow
 def test_points_and_pictures_are_predicted_as_they_are_locally(client: Client, pictures: Path) -> None:
     """A dot on dark ground: where it is, and its negative."""
     root = pictures / "dots"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _end(head: psutil.Process) -> None:
+    """All that it has started, too: it has sessions of its own."""
+    family = [*head.children(recursive=True), head]
+    head.terminate()
+    _, left = psutil.wait_procs(family, timeout=10)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @contextlib.contextmanager
@@ -49,9 +60,5 @@ def ray_head(folder: Path) -> Iterator[Head]:
     try:
         yield Head(f"127.0.0.1:{port}", environment)
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _end(psutil.Process(process.pid))
+        process.wait()
