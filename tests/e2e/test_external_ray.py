@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 from support.ray_head import Head
 
 from learnfleet.client import Client, ImageDataBunch
