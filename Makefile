@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.learnfleet-installed
 BENCH_STAMP := $(VENV)/.learnfleet-bench-installed
 
-# Tests that watch no times and share no servers, two at a time.
-WITHOUT_SERVER := tests/contract tests/golden tests/unit tests/e2e/test_notebooks.py tests/e2e/test_tutorial.py
+# Tests that watch no times, two at a time; what servers they have are their own.
+SIDE_BY_SIDE := tests/contract tests/golden tests/unit tests/integration tests/e2e/test_notebooks.py tests/e2e/test_tutorial.py
 
 # The demo's picture folder (train/valid folders, or one folder of class folders); default: scanned digits.
 DATA ?=
@@ -36,8 +36,8 @@ test: $(STAMP)  ## lint, types and all tests but the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(WITHOUT_SERVER)
-	$(BIN)/python -m pytest -m "not slow" tests/integration tests/e2e $(addprefix --ignore=,$(WITHOUT_SERVER))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "not slow" tests/e2e $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 test-slow: $(STAMP)  ## the slow tests, without those of faults
 	$(BIN)/python -m pytest -m slow --ignore=tests/faults
