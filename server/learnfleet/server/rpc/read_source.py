@@ -32,7 +32,7 @@ _MAX_SPLIT_SEED = 2**32 - 1  # of numpy's legacy generator, which fastai splits 
 _MAX_ITEMS = 1_000_000
 _MAX_CLASSES = 100_000
 _MAX_PATTERN = 200
-_LISTED_ONLY = (LabelKind.POINTS, LabelKind.IMAGE)
+_IN_FILES_OR_LISTS = (LabelKind.MASK, LabelKind.POINTS, LabelKind.IMAGE)
 
 
 def read_source(message: pb.DataSpec, field: str, found: Violations, folders: Folders) -> DataSpec | None:
@@ -70,18 +70,14 @@ def read_labels(message: pb.DataSpec, field: str, found: Violations) -> LabelKin
     if not found.check(kind is not None, f"{field}.labels", f"{message.labels} is no LabelKind"):
         return None
     assert kind is not None
-    is_listed = message.WhichOneof("source") == "list"
-    fits = kind not in _LISTED_ONLY or is_listed
-    found.check(fits, f"{field}.labels", f"{kind.name} needs the source `list`, which names the target of each picture")
-    if is_listed:
+    source = message.WhichOneof("source") or ""
+    misfit = _misfit(kind, source)
+    found.check(not misfit, f"{field}.labels", misfit)
+    if source == "list":
         _check_targets(message, kind, field, found)
     found.check(
         not message.normalizes_targets or kind is LabelKind.IMAGE, f"{field}.normalizes_targets", "is for IMAGE"
     )
-    fits = (kind is LabelKind.MASK) == is_masks or message.WhichOneof("source") == "list"
-    found.check(fits, f"{field}.labels", "must be MASK for the source `masks`, and nothing else for it")
-    only = message.WhichOneof("source") in ("folder", "names") and kind is not LabelKind.CATEGORY and not is_masks
-    found.check(not only, f"{field}.labels", "must be CATEGORY: names of folders and files give one class a picture")
     if found.length(f"{field}.classes", len(message.classes), _MAX_CLASSES):
         repeated = len(set(message.classes)) != len(message.classes)
         found.check(not repeated, f"{field}.classes", "names a class twice")
@@ -89,6 +85,18 @@ def read_labels(message: pb.DataSpec, field: str, found: Violations) -> LabelKin
         found.check(not missing, f"{field}.classes", "is empty; masks need the names of their classes")
     found.check(not message.log or kind is LabelKind.FLOAT, f"{field}.log", "is only for FLOAT labels")
     return kind
+
+
+def _misfit(kind: LabelKind, source: str) -> str:
+    """What would be right where targets of a kind cannot come from a source; "" where they can."""
+    if source == "masks":
+        return "" if kind is LabelKind.MASK else "must be MASK for the source `masks`"
+    if source in ("folder", "names"):
+        right = "must be CATEGORY: names of folders and files give one class a picture"
+        return "" if kind is LabelKind.CATEGORY else right
+    if source == "table" and kind in _IN_FILES_OR_LISTS:
+        return f"{kind.name} needs a source that names the target of each picture: `list`, or `masks` for MASK"
+    return ""
 
 
 def _check_targets(message: pb.DataSpec, kind: LabelKind, field: str, found: Violations) -> None:
