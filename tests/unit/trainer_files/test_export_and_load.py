@@ -40,8 +40,8 @@ def exported(request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytes
 
 
 def alike(found: Tensor, expected: Tensor) -> bool:
-    """But for rounding, which may depend on the size of the batch and goes by the largest numbers that were added."""
-    return torch.allclose(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+    """But for rounding, which depends on the batch size and on the processor, and goes by the largest numbers."""
+    return torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_f120_a_loaded_learner_predicts_what_the_exported_one_predicted(exported: Parts, root: Path) -> None:
