@@ -2,7 +2,8 @@
 
     python tests/benchmarks/run_all.py [--quick] [--only loop_overhead,epoch]
 
---quick takes fewer rounds (about 20 minutes on 2 cores instead of 60). With --only the page is left as it is.
+--quick takes fewer rounds (about 20 minutes on 2 cores instead of 60). With --only the tables of the others stay: what
+was found last, and when, is kept in docs/benchmarks.json.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +23,7 @@ from typing import Any
 
 _HERE = Path(__file__).parent
 _PAGE = _HERE.parents[1] / "docs" / "benchmarks.md"
+_FOUND = _PAGE.with_suffix(".json")
 _PACKAGES = ("torch", "torchvision", "fastai", "lightning", "accelerate", "simplejpeg", "pillow")
 
 
@@ -60,11 +61,18 @@ options, checkpoints and memory of the first row's to each, or as the unit says.
 """
 
 
-def run(bench: Bench, quick: bool, found: Path) -> None:
-    arguments = bench.quick if quick and bench.quick else bench.full
-    command = [sys.executable, "-W", "ignore", str(_HERE / f"{bench.script}.py"), *arguments, "--json", str(found)]
-    print("==", " ".join(["python", f"tests/benchmarks/{bench.script}.py", *arguments]), flush=True)
-    subprocess.run(command, check=True)
+def run(bench: Bench, quick: bool) -> dict[str, Any]:
+    """What the page says of it."""
+    is_quick = quick and bool(bench.quick)
+    arguments = bench.quick if is_quick else bench.full
+    with tempfile.TemporaryDirectory() as name:
+        found = Path(name) / "found.jsonl"
+        command = [sys.executable, "-W", "ignore", str(_HERE / f"{bench.script}.py"), *arguments, "--json", str(found)]
+        print("==", " ".join(["python", f"tests/benchmarks/{bench.script}.py", *arguments]), flush=True)
+        subprocess.run(command, check=True)
+        entries = [json.loads(line) for line in found.read_text().splitlines()]
+    ran = " ".join(["python", f"tests/benchmarks/{bench.script}.py", *arguments])
+    return {"command": ran, "quick": is_quick, "machine": machine(), "tables": entries}
 
 
 def cells(row: dict[str, Any]) -> list[str]:
@@ -86,12 +94,17 @@ def machine() -> str:
         except PackageNotFoundError:
             versions.append(f"{name} not installed")
     day = datetime.now(UTC).date().isoformat()
-    return f"\nMeasured on {day}: {os.cpu_count()} cores ({platform.machine()}), no GPU; {', '.join(versions)}.\n"
+    return f"{day}: {os.cpu_count()} cores ({platform.machine()}), no GPU; {', '.join(versions)}"
 
 
-def page(entries: Sequence[dict[str, Any]], quick: bool) -> str:
-    rounds = "\nWith `--quick`: fewer rounds than `make bench` takes.\n" if quick else ""
-    return "\n".join([_INTRO + machine() + rounds, *map(table, entries)])
+def page(found: dict[str, Any]) -> str:
+    parts = [_INTRO]
+    for bench in BENCHES:
+        if bench.script in found:
+            entry = found[bench.script]
+            rounds = "; fewer rounds than `make bench` takes" if entry["quick"] else ""
+            parts += [*map(table, entry["tables"]), f"`{entry['command']}`, {entry['machine']}{rounds}.\n"]
+    return "\n".join(parts)
 
 
 def main() -> None:
@@ -100,14 +113,12 @@ def main() -> None:
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     wanted = [bench for bench in BENCHES if not args.only or bench.script in args.only.split(",")]
-    with tempfile.TemporaryDirectory() as name:
-        found = Path(name) / "found.jsonl"
-        for bench in wanted:
-            run(bench, args.quick, found)
-        entries = [json.loads(line) for line in found.read_text().splitlines()]
-    if not args.only:
-        _PAGE.write_text(page(entries, args.quick))
-        print(f"written: {_PAGE}")
+    found: dict[str, Any] = json.loads(_FOUND.read_text()) if _FOUND.exists() else {}
+    for bench in wanted:
+        found[bench.script] = run(bench, args.quick)
+        _FOUND.write_text(json.dumps(found, indent=1) + "\n")
+        _PAGE.write_text(page(found))
+    print(f"written: {_PAGE}")
 
 
 if __name__ == "__main__":
