@@ -33,7 +33,7 @@ from support.pictures import a_data_folder
 from support.scheduled_server import scheduled_server
 from support.situations import Simulation, a_job
 
-from learnfleet.server.app import SWITCH_S
+from learnfleet.server.app import tune_interpreter
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.v1 import (
     job_pb2,
@@ -51,7 +51,7 @@ _TIMEOUT_S = 120
 
 def serve(folder: Path, root: Path, fill: int, tenants: int, pipe: Connection) -> None:
     """The server's process: tells its address, then that the scheduler has looked at the whole queue."""
-    sys.setswitchinterval(SWITCH_S)  # as the server does
+    tune_interpreter()  # as the server does
     with scheduled_server(folder, root) as server:
         server.fill(fill, tenants)
         server.fleet.scheduler.start()
