@@ -40,7 +40,7 @@ def head(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     node = RayNode(folder, plugins=install(folder / "plugins"))
     node.start()
     yield node
-    node.kill()
+    node.end()
 
 
 @pytest.fixture(scope="session")

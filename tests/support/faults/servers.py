@@ -142,6 +142,9 @@ class RayNode:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        # One of its own, as machines have: nodes that share one and start together take each other's sockets. Those
+        # need short paths.
+        self._session = tempfile.mkdtemp(prefix="ray-")
         token_file = self.folder / "token"
         token_file.write_text(self.token)
         self.environment = {
@@ -170,6 +173,7 @@ class RayNode:
             "--block",
         ]
         command += [f"--num-cpus={self.cpus}", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
+        command += [f"--temp-dir={self._session}"]
         if self.address:
             command += [f"--address={self.address}"]
         else:
@@ -206,6 +210,11 @@ class RayNode:
             psutil.wait_procs(everything, timeout=30)
         self._process.wait()
         self._process = None
+
+    def end(self) -> None:
+        """For good."""
+        self.kill()
+        shutil.rmtree(self._session, ignore_errors=True)
 
 
 def train_workers_below(pid: int) -> list[psutil.Process]:

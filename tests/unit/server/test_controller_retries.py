@@ -18,7 +18,16 @@ from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.stopped import interrupted
 from learnfleet.server.store.sql import SqlStore
-from learnfleet.server.workers.protocol import ErrorKind, Phase, RunError, WorkerDied, WorkerEvent, WorkerStatus
+from learnfleet.server.workers.host_process import HostLost
+from learnfleet.server.workers.protocol import (
+    ErrorKind,
+    Phase,
+    RunError,
+    RunRequest,
+    WorkerDied,
+    WorkerEvent,
+    WorkerStatus,
+)
 from learnfleet.trainer.spec import DataSpec, LearnerSpec
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -37,6 +46,14 @@ class FailingGroup(FakeGroup):
         if self.fault is not None:
             return (WorkerStatus(Phase.FAILED, 1, acknowledged[0], (), error=self.fault),)
         return super().poll(job_id, acknowledged)
+
+
+@dataclass
+class HostlessGroup(FakeGroup):
+    """A group whose job runs when the process that talks to Ray dies."""
+
+    def poll(self, job_id: str, acknowledged: tuple[int, ...]) -> tuple[WorkerStatus, ...]:
+        raise HostLost
 
 
 @dataclass
@@ -93,6 +110,25 @@ def test_a_job_whose_workers_die_is_started_again_on_new_ones(tmp_path: Path, st
     assert (job.state, job.attempt, job.retries) == (JobState.SUCCEEDED, 3, {"worker_lost": 2})
     assert causes(store) == [("restarting", "worker_lost")] * 2
     assert [group.killed.is_set() for group in pool.used] == [True, True, False]
+
+
+def test_a_ray_that_is_lost_counts_as_the_servers_fault_of_jobs_that_were_running(
+    tmp_path: Path, store: SqlStore
+) -> None:
+    a_job(store, RetryPolicy(worker_lost=0))
+    job, _ = run(tmp_path, store, HostlessGroup(), FakeGroup(outcome=DONE))
+    assert (job.state, job.attempt, job.retries) == (JobState.SUCCEEDED, 2, {"server": 1})
+
+
+def test_a_ray_that_is_lost_while_a_job_starts_hands_it_back_and_counts_nothing(
+    tmp_path: Path, store: SqlStore
+) -> None:
+    def lost(request: RunRequest) -> None:
+        raise HostLost
+
+    a_job(store)
+    job, _ = run(tmp_path, store, FakeGroup(on_start=lost))
+    assert (job.state, job.attempt, job.retries) == (JobState.RESTARTING, 1, {})
 
 
 def test_memory_that_runs_out_names_its_rank_and_the_last_reason_says_what_to_do(

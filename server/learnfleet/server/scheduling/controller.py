@@ -111,7 +111,7 @@ class JobController:
         except PlaceLost as error:
             self._handed_back(str(error))
         except WorkerDied as error:
-            self._failed(died(error), group)
+            self._lost(error, group)
         except StoreUnavailable:
             raise  # the workers go on; the job is taken up again when the store is back
         except Unavailable as error:
@@ -193,6 +193,13 @@ class JobController:
             self._record.move(JobState.RESTARTING, reason)
         else:
             self._stopped(stop)
+
+    def _lost(self, error: WorkerDied, group: GroupHandle | None) -> None:
+        # As with a server that dies (`stopped.interrupted`): a Ray that comes and goes must not use up what a job has.
+        if isinstance(error, Unavailable) and self.job.state is JobState.STARTING:
+            self._handed_back(str(error))
+        else:
+            self._failed(died(error), group)
 
     def _failed(self, error: RunError, group: GroupHandle | None) -> None:
         if self.services.deposed.is_set():

@@ -15,7 +15,7 @@ from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.predict_worker import Answer
-from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
@@ -31,7 +31,7 @@ class HostLost(WorkerDied, Unavailable):
     """The process that talks to Ray died. To a job: its workers are gone; to a caller: the same may succeed later."""
 
     def __init__(self) -> None:
-        super().__init__("the process that talks to Ray died; a new one is started")
+        super().__init__("the process that talks to Ray died; a new one is started", ErrorKind.SERVER)
 
 
 class HostProcess:
