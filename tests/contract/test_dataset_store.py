@@ -12,7 +12,7 @@ import pytest
 from support.postgres import PostgresServer
 
 from learnfleet.server.data.values import DatasetState, DatasetVersion, Upload
-from learnfleet.server.errors import AlreadyExists, InvalidArgument, NotFound
+from learnfleet.server.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
 from learnfleet.server.store.base import Page, Store
 from learnfleet.server.store.sql import SqlStore
 
@@ -62,6 +62,27 @@ def test_versions_are_numbered_and_the_newest_is_first(store: Store) -> None:
     assert store.get_version("pets", None, US).path == "/data/c"
     assert store.get_version("pets", 1, US).path == "/data/a"
     assert store.get_version("pets", 1, None).path == "/data/a"
+
+
+def test_request_ids_are_each_tenants_own(store: Store) -> None:
+    ours = store.add_version(a_version("a", request_id="r"), US, "f")
+    theirs = store.add_version(a_version("b", "dogs", request_id="r"), THEM, "g")
+    assert (ours.dataset_id, theirs.dataset_id) == ("pets", "dogs")
+    assert store.version_of_request("r", "f", US) == ours
+    assert store.version_of_request("r", "g", THEM) == theirs
+    with pytest.raises(AlreadyExists):
+        store.version_of_request("r", "f", THEM)
+
+
+def test_a_tenant_begins_no_more_uploads_than_it_may(store: Store) -> None:
+    for name in ("one", "two"):
+        store.begin_upload(an_upload(name), most=2)
+    with pytest.raises(ResourceExhausted, match=f"tenant {US} has begun 2 uploads"):
+        store.begin_upload(an_upload("three"), most=2)
+    assert store.begin_upload(an_upload("two"), most=2).id == "two"
+    store.begin_upload(an_upload("theirs", tenant=THEM), most=2)
+    store.delete_upload("one")
+    store.begin_upload(an_upload("three"), most=2)
 
 
 def test_versions_that_are_made_at_once_get_a_number_each(store: Store) -> None:

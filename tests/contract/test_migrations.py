@@ -5,11 +5,53 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 from support.postgres import PostgresServer
 
 from learnfleet.server.store import database
 from learnfleet.server.store.schema import metadata
+
+# Of a store of version 0002 that was worked with: what others refer to, and what refers to it.
+_ROWS = {
+    "learners": "(id, spec, classes, frozen_to, epochs, steps, revision, created_at, updated_at, tenant) VALUES"
+    " ('pets', '{}', '[]', 0, 0, 0, 0, 'now', 'now', 'red')",
+    "jobs": "(id, learner_id, kind, work, num_workers, gpus_per_worker, state, reason, attempt, last_sequence,"
+    " request_id, fingerprint, created_at, updated_at, tenant) VALUES"
+    " ('one', 'pets', 'TRAIN', '{}', 1, 0, 'QUEUED', '', 0, 1, 'r', 'f', 'now', 'now', 'red')",
+    "events": "(job_id, sequence, id, kind, data, time, attempt) VALUES ('one', 1, 'e', 'log', '{}', 'now', 0)",
+    "cursors": "(consumer, job_id, sequence) VALUES ('mlflow', 'one', 1)",
+    "datasets": "(id, tenant, created_at, updated_at) VALUES ('photos', 'red', 'now', 'now')",
+    "dataset_versions": "(dataset_id, version, state, reason, source_uri, path, files, size_bytes, request_id,"
+    " fingerprint, created_at) VALUES ('photos', 1, 'READY', '', '', '', 1, 1, 'r', 'f', 'now')",
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+def _go_back(engine: Engine, revision: str) -> Engine:
+    with database.changing_tables(engine) as connection:
+        command.downgrade(database.alembic_on(connection), revision)
+    return engine
+
+
+def _put(engine: Engine, table: str, values: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO {table} {values}"))
+
+
+def _requests(engine: Engine) -> list[tuple[object, ...]]:
+    query = "SELECT id, request_id FROM jobs UNION ALL SELECT dataset_id, request_id FROM dataset_versions ORDER BY 1"
+    with engine.begin() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def _shape(engine: Engine) -> dict[str, object]:
@@ -63,3 +105,28 @@ def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
     assert ScriptDirectory.from_config(config).get_current_head() == database.HEAD
+
+
+def test_request_ids_become_each_tenants_own_and_everybodys_again_without_losing_a_row(url: str) -> None:
+    old = _go_back(database.open_database(url), "0002")
+    shape = _shape(old)
+    for table, values in _ROWS.items():
+        _put(old, table, values)
+    with pytest.raises(IntegrityError):
+        _put(old, "jobs", _ROWS["jobs"].replace("'one'", "'two'").replace("'red'", "'blue'"))
+    old.dispose()
+
+    new = database.open_database(url)
+    with new.begin() as connection:
+        counts = {name: connection.execute(text(f"SELECT COUNT(*) FROM {name}")).scalar() for name in _ROWS}
+        assert counts == dict.fromkeys(_ROWS, 1)
+        assert connection.execute(text("SELECT tenant FROM dataset_versions")).scalar() == "red"
+    with pytest.raises(IntegrityError):
+        _put(new, "jobs", _ROWS["jobs"].replace("'one'", "'two'"))
+    _put(new, "jobs", _ROWS["jobs"].replace("'one'", "'two'").replace("'red'", "'blue'"))
+    with pytest.raises(IntegrityError):  # rows that others refer to are looked after as before
+        _put(new, "events", _ROWS["events"].replace("'one'", "'nothing'"))
+
+    assert _shape(_go_back(new, "0002")) == shape
+    assert _requests(new) == [("one", "r"), ("photos", "r"), ("two", None)]
+    new.dispose()

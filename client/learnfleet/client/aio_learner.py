@@ -123,6 +123,11 @@ class AsyncLearner(AsyncTraining):
         await self.connection.call(self.connection.training.Load, request)
         return self
 
+    async def delete(self) -> None:
+        """Forget it on the server. As `RemoteLearner.delete`."""
+        request = pb.DeleteLearnerRequest(name=self.require_name())
+        await self.connection.call(self.connection.training.DeleteLearner, request)
+
     async def purge(self) -> AsyncLearner:
         """Give back the memory and slots of the workers that hold it ready."""
         await self.connection.call(self.connection.training.Purge, pb.PurgeRequest(learner=self.require_name()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from learnfleet.client.events import DataRead
     from learnfleet.client.interpretation import Picture
     from learnfleet.client.job import Job
-    from learnfleet.client.learner import RemoteLearner
 
 
 @dataclass
@@ -57,7 +57,6 @@ class DataBunch:
     normalizes_targets: bool = False
     _read: DataRead | None = field(default=None, init=False, repr=False, compare=False)
     _job: Job | None = field(default=None, init=False, repr=False, compare=False)  # the first that reads it
-    _looker: RemoteLearner | None = field(default=None, init=False, repr=False, compare=False)
 
     def with_options(
         self,
@@ -162,30 +161,39 @@ class DataBunch:
         Args:
             figsize: inches that a notebook shows it in.
         """
-        return self._looking().show_batch(rows, ds_type, figsize=figsize)
+        return self._look(rows, ds_type).sized(figsize)
 
     def what_was_read(self) -> DataRead:
         """Classes and counts, as the first job that reads the data finds them; one is begun where there is none yet."""
         if self._read is None:
             if self._job is None:
-                self._looking().show_batch(1)
-            assert self._job is not None
-            self._read = self._job.data_read()
+                self._look(1, DatasetType.Train)
+            else:
+                self._read = self._job.data_read()
+        assert self._read is not None
         return self._read
 
     def is_read_by(self, job: Job) -> None:
         """The job reads this data."""
         self._job = self._job or job
 
-    def _looking(self) -> RemoteLearner:
-        """A learner of the default client, whose only use is to look at the data."""
+    def _look(self, rows: int, ds_type: DatasetType) -> Picture:
+        """Have a learner of the default client look at the data, which is its only use: it is deleted again."""
         from learnfleet.client.default import default_client
+        from learnfleet.client.errors import LearnfleetError
         from learnfleet.client.run_settings import RunSettings
         from learnfleet.client.specs import LearnerSpec
 
-        if self._looker is None:
-            self._looker = default_client().new_learner(LearnerSpec(self, "resnet18"), "", RunSettings())
-        return self._looker
+        looker = default_client().new_learner(LearnerSpec(replace(self), "resnet18"), "", RunSettings())
+        try:
+            picture = looker.show_batch(rows, ds_type)
+            if self._read is None and looker.last_job is not None:
+                self._read = looker.last_job.data_read()
+        finally:
+            if looker.spec is None:  # it has come to be
+                with suppress(LearnfleetError):  # what is left behind is no concern of who looked
+                    looker.delete()
+        return picture
 
     @property
     def train_ds(self) -> Part:

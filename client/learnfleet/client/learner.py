@@ -197,6 +197,12 @@ class RemoteLearner(Examining):
         self.connection.call(self.connection.training.Purge, pb.PurgeRequest(learner=self.require_name()))
         return self
 
+    def delete(self) -> None:
+        """Forget it on the server: its jobs, their events and its checkpoints; its workers are ended. What was exported
+        stays. Raises FailedPreconditionError while one of its jobs has not ended.
+        """
+        self.connection.call(self.connection.training.DeleteLearner, pb.DeleteLearnerRequest(name=self.require_name()))
+
     def export(self, name: str = "", aliases: Sequence[str] = (), timeout: float | None = None) -> ModelVersion:
         """Make a version of model `name` (default: the learner's own name) in the registry, and wait for it.
 

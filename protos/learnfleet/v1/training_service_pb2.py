@@ -23,39 +23,42 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import learner_pb2 as learnfleet_dot_v1_dot_learner__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$learnfleet/v1/training_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\x9d\x03\n\x0cTrainRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12$\n\x06stages\x18\x04 \x03(\x0b\x32\x14.learnfleet.v1.Stage\x12+\n\tresources\x18\x05 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12:\n\x11\x63heckpoint_policy\x18\x06 \x01(\x0b\x32\x1f.learnfleet.v1.CheckpointPolicy\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x10\n\x08priority\x18\t \x01(\x05\x12\x30\n\x0cretry_policy\x18\n \x01(\x0b\x32\x1a.learnfleet.v1.RetryPolicy\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"!\n\x11GetLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListLearnersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListLearnersResponse\x12(\n\x08learners\x18\x01 \x03(\x0b\x32\x16.learnfleet.v1.Learner\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0bSaveRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\")\n\x16ListCheckpointsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"I\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.learnfleet.v1.Checkpoint\"!\n\x0bLoadRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"\x1f\n\x0cPurgeRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"\xbb\x01\n\x0fValidateRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12)\n\x07metrics\x18\x03 \x03(\x0b\x32\x18.learnfleet.v1.Component\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"W\n\rExportRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t2\x83\x05\n\x0fTrainingService\x12\x38\n\x05Train\x12\x1b.learnfleet.v1.TrainRequest\x1a\x12.learnfleet.v1.Job\x12\x46\n\nGetLearner\x12 .learnfleet.v1.GetLearnerRequest\x1a\x16.learnfleet.v1.Learner\x12W\n\x0cListLearners\x12\".learnfleet.v1.ListLearnersRequest\x1a#.learnfleet.v1.ListLearnersResponse\x12=\n\x04Save\x12\x1a.learnfleet.v1.SaveRequest\x1a\x19.learnfleet.v1.Checkpoint\x12`\n\x0fListCheckpoints\x12%.learnfleet.v1.ListCheckpointsRequest\x1a&.learnfleet.v1.ListCheckpointsResponse\x12:\n\x04Load\x12\x1a.learnfleet.v1.LoadRequest\x1a\x16.learnfleet.v1.Learner\x12<\n\x05Purge\x12\x1b.learnfleet.v1.PurgeRequest\x1a\x16.learnfleet.v1.Learner\x12>\n\x08Validate\x12\x1e.learnfleet.v1.ValidateRequest\x1a\x12.learnfleet.v1.Job\x12:\n\x06\x45xport\x12\x1c.learnfleet.v1.ExportRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$learnfleet/v1/training_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\x9d\x03\n\x0cTrainRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12$\n\x06stages\x18\x04 \x03(\x0b\x32\x14.learnfleet.v1.Stage\x12+\n\tresources\x18\x05 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12:\n\x11\x63heckpoint_policy\x18\x06 \x01(\x0b\x32\x1f.learnfleet.v1.CheckpointPolicy\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x10\n\x08priority\x18\t \x01(\x05\x12\x30\n\x0cretry_policy\x18\n \x01(\x0b\x32\x1a.learnfleet.v1.RetryPolicy\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"!\n\x11GetLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListLearnersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListLearnersResponse\x12(\n\x08learners\x18\x01 \x03(\x0b\x32\x16.learnfleet.v1.Learner\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0bSaveRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\")\n\x16ListCheckpointsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"I\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.learnfleet.v1.Checkpoint\"!\n\x0bLoadRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"\x1f\n\x0cPurgeRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"$\n\x14\x44\x65leteLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbb\x01\n\x0fValidateRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12)\n\x07metrics\x18\x03 \x03(\x0b\x32\x18.learnfleet.v1.Component\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"W\n\rExportRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t2\xd1\x05\n\x0fTrainingService\x12\x38\n\x05Train\x12\x1b.learnfleet.v1.TrainRequest\x1a\x12.learnfleet.v1.Job\x12\x46\n\nGetLearner\x12 .learnfleet.v1.GetLearnerRequest\x1a\x16.learnfleet.v1.Learner\x12W\n\x0cListLearners\x12\".learnfleet.v1.ListLearnersRequest\x1a#.learnfleet.v1.ListLearnersResponse\x12=\n\x04Save\x12\x1a.learnfleet.v1.SaveRequest\x1a\x19.learnfleet.v1.Checkpoint\x12`\n\x0fListCheckpoints\x12%.learnfleet.v1.ListCheckpointsRequest\x1a&.learnfleet.v1.ListCheckpointsResponse\x12:\n\x04Load\x12\x1a.learnfleet.v1.LoadRequest\x1a\x16.learnfleet.v1.Learner\x12<\n\x05Purge\x12\x1b.learnfleet.v1.PurgeRequest\x1a\x16.learnfleet.v1.Learner\x12L\n\rDeleteLearner\x12#.learnfleet.v1.DeleteLearnerRequest\x1a\x16.google.protobuf.Empty\x12>\n\x08Validate\x12\x1e.learnfleet.v1.ValidateRequest\x1a\x12.learnfleet.v1.Job\x12:\n\x06\x45xport\x12\x1c.learnfleet.v1.ExportRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'learnfleet.v1.training_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRAINREQUEST']._serialized_start=142
-  _globals['_TRAINREQUEST']._serialized_end=555
-  _globals['_GETLEARNERREQUEST']._serialized_start=557
-  _globals['_GETLEARNERREQUEST']._serialized_end=590
-  _globals['_LISTLEARNERSREQUEST']._serialized_start=592
-  _globals['_LISTLEARNERSREQUEST']._serialized_end=652
-  _globals['_LISTLEARNERSRESPONSE']._serialized_start=654
-  _globals['_LISTLEARNERSRESPONSE']._serialized_end=743
-  _globals['_SAVEREQUEST']._serialized_start=745
-  _globals['_SAVEREQUEST']._serialized_end=798
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=800
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=841
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=843
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=916
-  _globals['_LOADREQUEST']._serialized_start=918
-  _globals['_LOADREQUEST']._serialized_end=951
-  _globals['_PURGEREQUEST']._serialized_start=953
-  _globals['_PURGEREQUEST']._serialized_end=984
-  _globals['_VALIDATEREQUEST']._serialized_start=987
-  _globals['_VALIDATEREQUEST']._serialized_end=1174
-  _globals['_EXPORTREQUEST']._serialized_start=1176
-  _globals['_EXPORTREQUEST']._serialized_end=1263
-  _globals['_TRAININGSERVICE']._serialized_start=1266
-  _globals['_TRAININGSERVICE']._serialized_end=1909
+  _globals['_TRAINREQUEST']._serialized_start=171
+  _globals['_TRAINREQUEST']._serialized_end=584
+  _globals['_GETLEARNERREQUEST']._serialized_start=586
+  _globals['_GETLEARNERREQUEST']._serialized_end=619
+  _globals['_LISTLEARNERSREQUEST']._serialized_start=621
+  _globals['_LISTLEARNERSREQUEST']._serialized_end=681
+  _globals['_LISTLEARNERSRESPONSE']._serialized_start=683
+  _globals['_LISTLEARNERSRESPONSE']._serialized_end=772
+  _globals['_SAVEREQUEST']._serialized_start=774
+  _globals['_SAVEREQUEST']._serialized_end=827
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=829
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=870
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=872
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=945
+  _globals['_LOADREQUEST']._serialized_start=947
+  _globals['_LOADREQUEST']._serialized_end=980
+  _globals['_PURGEREQUEST']._serialized_start=982
+  _globals['_PURGEREQUEST']._serialized_end=1013
+  _globals['_DELETELEARNERREQUEST']._serialized_start=1015
+  _globals['_DELETELEARNERREQUEST']._serialized_end=1051
+  _globals['_VALIDATEREQUEST']._serialized_start=1054
+  _globals['_VALIDATEREQUEST']._serialized_end=1241
+  _globals['_EXPORTREQUEST']._serialized_start=1243
+  _globals['_EXPORTREQUEST']._serialized_end=1330
+  _globals['_TRAININGSERVICE']._serialized_start=1333
+  _globals['_TRAININGSERVICE']._serialized_end=2054
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from learnfleet.v1 import job_pb2 as _job_pb2
 from learnfleet.v1 import learner_pb2 as _learner_pb2
 from google.protobuf.internal import containers as _containers
@@ -88,6 +89,12 @@ class PurgeRequest(_message.Message):
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     learner: str
     def __init__(self, learner: _Optional[str] = ...) -> None: ...
+
+class DeleteLearnerRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ValidateRequest(_message.Message):
     __slots__ = ("learner", "dataset", "metrics", "resources", "request_id")

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import learner_pb2 as learnfleet_dot_v1_dot_learner__pb2
 from learnfleet.v1 import training_service_pb2 as learnfleet_dot_v1_dot_training__service__pb2
@@ -72,6 +73,11 @@ class TrainingServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.PurgeRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
                 _registered_method=True)
+        self.DeleteLearner = channel.unary_unary(
+                '/learnfleet.v1.TrainingService/DeleteLearner',
+                request_serializer=learnfleet_dot_v1_dot_training__service__pb2.DeleteLearnerRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.Validate = channel.unary_unary(
                 '/learnfleet.v1.TrainingService/Validate',
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.SerializeToString,
@@ -138,6 +144,14 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteLearner(self, request, context):
+        """Forgets a learner: its jobs with their events and logs, its checkpoints, and its workers, which are ended. Models that
+        were exported and what MLflow has stay. FAILED_PRECONDITION while one of its jobs has not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Validate(self, request, context):
         """Measures loss and metrics of the learner's present state. Returns at once with the queued job, whose result holds
         them.
@@ -190,6 +204,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.Purge,
                     request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.PurgeRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_learner__pb2.Learner.SerializeToString,
+            ),
+            'DeleteLearner': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteLearner,
+                    request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.DeleteLearnerRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'Validate': grpc.unary_unary_rpc_method_handler(
                     servicer.Validate,
@@ -392,6 +411,33 @@ class TrainingService(object):
             '/learnfleet.v1.TrainingService/Purge',
             learnfleet_dot_v1_dot_training__service__pb2.PurgeRequest.SerializeToString,
             learnfleet_dot_v1_dot_learner__pb2.Learner.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteLearner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.TrainingService/DeleteLearner',
+            learnfleet_dot_v1_dot_training__service__pb2.DeleteLearnerRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,6 +29,7 @@ class Config:
     weights: tuple[tuple[str, float], ...] = ()  # (tenant, weight in the fair share), 1 where not named
     max_queued: int = 20_000  # jobs of one tenant that have not ended
     upload_max_bytes: int = 200 * 2**30  # one upload
+    max_open_uploads: int = 100  # of one tenant, that are not complete
     system_metrics_every_s: float = 10.0  # 0: none
     mlflow_checkpoint_max_mb: float = 2000.0  # larger ones are named there and not sent; 0: none is
 

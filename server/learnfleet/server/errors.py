@@ -99,6 +99,18 @@ class StoreUnavailable(Unavailable):
     reason = "STORE_UNAVAILABLE"
 
 
+class WorkersStarting(Unavailable):
+    """What is asked for needs an answer of the workers, which are coming up. Callers ask again, for as long."""
+
+    reason = "WORKERS_STARTING"
+
+
+class WorkersEnding(Unavailable):
+    """What is asked for can be done once workers have ended, which takes moments."""
+
+    reason = "WORKERS_ENDING"
+
+
 class Deposed(StoreUnavailable):
     """Another server has the lease by now: what this one still writes in its name is refused."""
 

@@ -41,6 +41,7 @@ STORE_WRITES = (
     "delete_group",
     "set_wanted",
     "delete_job",
+    "delete_learner",
     "add_version",
     "delete_dataset",
     "set_summary",

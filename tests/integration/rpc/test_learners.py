@@ -8,9 +8,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from support.mlflow_server import until
 from support.rpc_server import RunningServer, refusal
 
 from learnfleet.server import names
+from learnfleet.server.domain import Group, Resources
 from learnfleet.server.errors import FieldViolation, InvalidArgument, Unavailable
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
 from learnfleet.trainer import manifest
@@ -84,6 +86,40 @@ def test_workers_are_given_back_unless_they_are_at_work(server: RunningServer, a
     job = server.training.Train(a_request(learner="learners/pets"), timeout=20)
     refused = refusal(lambda: server.training.Purge(ask, timeout=20))
     assert (refused.code, job.name in refused.message) == (PRECONDITION, True)
+
+
+def test_a_learner_is_deleted_with_its_jobs_files_and_workers_once_its_jobs_have_ended(
+    server: RunningServer, a_request: Make, trained: str
+) -> None:
+    delete = training_service_pb2.DeleteLearnerRequest(name="learners/pets")
+    job = server.training.Train(a_request(learner="learners/pets"), timeout=20)
+    refused = refusal(lambda: server.training.DeleteLearner(delete, timeout=20))
+    assert (refused.code, job.name in refused.message) == (PRECONDITION, True)
+    assert server.runtime.released == []
+    server.jobs.CancelJob(job_service_pb2.CancelJobRequest(name=job.name), timeout=20)
+    folder = server.config.learner_dir("pets")
+    assert folder.exists()
+    server.training.DeleteLearner(delete, timeout=20)
+    assert server.runtime.released == ["pets"]
+    assert list(folder.parent.iterdir()) == []
+    for name in (trained, job.name):
+        gone = refusal(lambda name=name: server.jobs.GetJob(job_service_pb2.GetJobRequest(name=name), timeout=20))
+        assert gone.code is grpc.StatusCode.NOT_FOUND
+    assert refusal(lambda: server.training.DeleteLearner(delete, timeout=20)).code is grpc.StatusCode.NOT_FOUND
+    again = server.training.Train(a_request(learner_id="pets"), timeout=20)
+    assert again.learner == "learners/pets"
+
+
+def test_a_learner_is_deleted_when_its_workers_have_been_ended_by_another_server(
+    server: RunningServer, a_request: Make, trained: str
+) -> None:
+    server.store.put_group(Group("pets", 1, Resources(2), "namespace"))
+    delete = training_service_pb2.DeleteLearnerRequest(name="learners/pets")
+    call = server.training.DeleteLearner.future(delete, timeout=20)
+    until(lambda: bool(server.runtime.released))
+    assert not call.done()
+    server.store.delete_group("pets")
+    call.result()
 
 
 def test_a_damaged_checkpoint_is_not_loaded(server: RunningServer, trained: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -37,6 +38,17 @@ def test_more_than_the_server_takes_is_refused_before_a_byte_is_sent(tmp_path: P
         told = refusal(lambda: send(server, a_header(CONTENT)))
     assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "1,000" in told.message
+
+
+def test_a_tenant_has_no_more_uploads_on_their_way_than_it_may(tmp_path: Path, root: Path) -> None:
+    with running_server(tmp_path, root, max_open_uploads=2) as server:
+        begun = [a_header(CONTENT, upload_id=str(uuid.uuid4())) for _ in range(3)]
+        for header in begun[:2]:
+            assert refusal(lambda header=header: send(server, header)).code is grpc.StatusCode.FAILED_PRECONDITION
+        told = refusal(lambda: send(server, begun[2]))
+        assert (told.code, "2 uploads" in told.message) == (grpc.StatusCode.RESOURCE_EXHAUSTED, True)
+        send(server, begun[0], *chunks(CONTENT))
+        assert refusal(lambda: send(server, begun[2])).code is grpc.StatusCode.FAILED_PRECONDITION
 
 
 def test_more_than_the_disk_has_room_for_is_refused_before_a_byte_is_sent(server: RunningServer) -> None:

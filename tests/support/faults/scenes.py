@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 from google.protobuf import duration_pb2
 from PIL import Image
-from support.faults.load import Load
+from support.faults.load import Load, a_spec
 
 from learnfleet.client import Client, NotFoundError
 from learnfleet.v1 import job_pb2, job_service_pb2, training_service_pb2
@@ -173,6 +173,22 @@ def deleted(stage: Stage) -> None:
     load.until_ended(second)
 
 
+def forgotten(stage: Stage) -> None:
+    """A learner that has had a job is deleted while another one is trained; that one's jobs stay."""
+    load = stage.load
+    load.watch(first := stage.fit())
+    name = f"forgotten-{uuid.uuid4().hex[:8]}"
+    gone = load.train(a_spec(pretrained=False), name=name)
+    load.until_ended(first)
+    load.until_ended(gone)
+    accept = (grpc.StatusCode.NOT_FOUND,)  # the call before was answered by nobody, and done
+    request = training_service_pb2.DeleteLearnerRequest(name=f"learners/{name}")
+    load.call(load.training.DeleteLearner, request, accept=accept)
+    load.history.deleted.add(gone)
+    load.watch(second := stage.fit())
+    load.until_ended(second)
+
+
 def uploaded(stage: Stage) -> None:
     """A folder is uploaded, uploaded again without making a version, and forgotten; the learner is trained as ever."""
     with tempfile.TemporaryDirectory() as folder, Client.connect(stage.load.address) as client:
@@ -208,6 +224,7 @@ _ELSEWHERE: Mapping[str, tuple[Scene, int]] = {
     "store.transition.failed": (failing, 1),
     "store.set_wanted": (cancelled, 1),
     "store.delete_job": (deleted, 1),
+    "store.delete_learner": (forgotten, 1),
     "store.add_version": (uploaded, 1),
     "store.set_summary": (uploaded, 1),
     "store.delete_dataset": (uploaded, 1),

@@ -68,11 +68,15 @@ def resume(
         emit(resumed.info) if as_json else typer.echo(f"{resumed.name} is {resumed.state}")
 
 
-def delete(job: Annotated[str, typer.Argument(help="jobs/...")], server: Server = None) -> None:
-    """Forget a job that has ended, with its events and files. Its learner and its MLflow run stay."""
+def delete(name: Annotated[str, typer.Argument(help="jobs/... or learners/...")], server: Server = None) -> None:
+    """Forget a job that has ended, or a learner with all of its jobs: events, files and checkpoints.
+
+    The learner of a job stays, and so do MLflow runs and what was exported.
+    """
     with reported(), connect(server) as client:
-        client.job(job).delete()
-        typer.echo(f"{job} is deleted")
+        found = client.learner(name) if name.startswith("learners/") else client.job(name)
+        found.delete()
+        typer.echo(f"{name} is deleted")
 
 
 def logs(

@@ -73,6 +73,7 @@ def serve(
     ] = None,
     max_queued: Annotated[int, typer.Option(min=1, help="Jobs of one tenant that have not ended.")] = 20_000,
     upload_max_bytes: Annotated[int, typer.Option(min=1, help="Greatest upload.")] = 200 * 2**30,
+    max_open_uploads: Annotated[int, typer.Option(min=1, help="Uploads of one tenant that are not complete.")] = 100,
     system_metrics_every_s: Annotated[
         float, typer.Option(min=0, help="How often workers measure CPU, memory and GPU; 0: never.")
     ] = 10.0,
@@ -104,6 +105,7 @@ def serve(
         weights=tuple(read_weight(value) for value in weight or ()),
         max_queued=max_queued,
         upload_max_bytes=upload_max_bytes,
+        max_open_uploads=max_open_uploads,
         system_metrics_every_s=system_metrics_every_s,
         mlflow_checkpoint_max_mb=mlflow_checkpoint_max_mb,
     )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from dataclasses import dataclass
+
+from google.protobuf import empty_pb2
 
 from learnfleet.server import names
 from learnfleet.server.checkpoints import load_state_of, save_checkpoint
 from learnfleet.server.config import Config
+from learnfleet.server.deleting import delete_learner
 from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, TrainWork, ValidateWork
-from learnfleet.server.errors import FailedPrecondition
+from learnfleet.server.errors import FailedPrecondition, WorkersEnding
 from learnfleet.server.rpc.check_fit import check_stages
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
@@ -36,6 +40,8 @@ from learnfleet.v1 import job_pb2, learner_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
 _MAX_ALIASES = 50
+_END_WORKERS_S = 20.0  # of a learner that is deleted
+_LOOK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,21 @@ class TrainingServicer:
         if busy is not None:
             name = f"learners/{learner_id}"
             raise FailedPrecondition(name, f"jobs/{busy} is working on {name}; wait for it or cancel it")
+
+    async def delete_learner(self, request: pb.DeleteLearnerRequest) -> empty_pb2.Empty:
+        learner_id = names.parse_learner(request.name)
+        await asyncio.to_thread(self.store.get_learner, learner_id)
+        until_s = time.monotonic() + _END_WORKERS_S
+        while True:
+            await asyncio.to_thread(self._require_idle, learner_id)
+            await self.runtime.release_workers(learner_id)
+            try:
+                await asyncio.to_thread(delete_learner, self.config, self.store, learner_id)
+                return empty_pb2.Empty()
+            except WorkersEnding:  # by another server, or they have not been given back by a job that has just ended
+                if time.monotonic() > until_s:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def export(self, request: pb.ExportRequest) -> job_pb2.Job:
         found = Violations()

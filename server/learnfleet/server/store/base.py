@@ -60,10 +60,10 @@ class Store(DatasetStore):
     ) -> Job:
         """Insert `job` (and its new `learner`), with a first `state` event, and return it as stored.
 
-        With a `request_id` that an earlier job has: return that job if its `fingerprint` (SHA-256 of the canonical
-        request) is the same, else raise AlreadyExists; nothing is inserted. Raises AlreadyExists if the learner's id
-        is taken, NotFound if `learner` is None and `job.learner_id` does not exist, ResourceExhausted if the tenant has
-        `most_unfinished` jobs already that have not ended.
+        With a `request_id` that an earlier job of the tenant's has: return that job if its `fingerprint` (SHA-256 of
+        the canonical request) is the same, else raise AlreadyExists; nothing is inserted. Raises AlreadyExists if the
+        learner's id is taken, NotFound if `learner` is None and `job.learner_id` does not exist, ResourceExhausted if
+        the tenant has `most_unfinished` jobs already that have not ended.
         """
 
     @abstractmethod
@@ -84,6 +84,14 @@ class Store(DatasetStore):
         Raises FailedPrecondition if somebody else has changed it since `learner.revision`, NotFound.
         """
 
+    @abstractmethod
+    def delete_learner(self, learner_id: str) -> None:
+        """Forget a learner with its jobs, their events and its checkpoints. Its id may be used again.
+
+        Raises FailedPrecondition while one of its jobs has not ended, WorkersEnding while it has a worker group,
+        NotFound.
+        """
+
     # -- owners
 
     @abstractmethod
@@ -98,7 +106,7 @@ class Store(DatasetStore):
 
     @abstractmethod
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Insert or replace by (learner_id, id)."""
+        """Insert or replace by (learner_id, id). Raises NotFound for the learner."""
 
     @abstractmethod
     def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:

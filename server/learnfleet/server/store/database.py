@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 
@@ -11,7 +13,10 @@ from learnfleet.server.store import postgres
 from learnfleet.server.store.outage import told_as_unavailable
 from learnfleet.server.store.schema import metadata
 
-HEAD = "0002"  # the newest migration; a test compares it with the migrations folder
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0003"  # the newest migration; a test compares it with the migrations folder
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_TIMEOUT_S = 30
 
@@ -24,11 +29,29 @@ def open_database(url: str) -> Engine:
     does it and the others wait. Raises StoreUnavailable, RuntimeError for a database of a newer version.
     """
     engine = _engine(make_url(url))
-    with told_as_unavailable(), engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            postgres.lock_schema(connection)
+    with told_as_unavailable(), changing_tables(engine) as connection:
         _bring_up_to_date(connection)
     return engine
+
+
+@contextmanager
+def changing_tables(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which nobody else changes tables."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            postgres.lock_schema(connection)
+            yield connection
+        return
+    # SQLite cannot change a constraint: a table is copied and the old one dropped, whose rows others refer to. That is
+    # allowed where references are not looked at, which can only be said before a transaction.
+    with engine.connect().execution_options(changes_tables=True) as connection:
+        try:
+            with connection.begin():
+                yield connection
+                lost = connection.execute(text("PRAGMA foreign_key_check")).first()
+                assert lost is None, f"a migration has left rows that refer to nothing: {lost}"
+        finally:
+            connection.invalidate()  # a new one looks at them
 
 
 def _bring_up_to_date(connection: Connection) -> None:
@@ -58,12 +81,18 @@ def _engine(url: URL) -> Engine:
 def migrate(connection: Connection) -> None:
     """Apply the migrations that the database has not seen, as a part of the connection's transaction."""
     from alembic import command
+
+    command.upgrade(alembic_on(connection), "head")
+
+
+def alembic_on(connection: Connection) -> Config:
+    """What alembic's commands are given to work in the connection's transaction."""
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 def _create(connection: Connection) -> None:
@@ -80,6 +109,8 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
+    if connection.get_execution_options().get("changes_tables", False):
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     # IMMEDIATE: a transaction that reads and then writes must not find that somebody else wrote in between.
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

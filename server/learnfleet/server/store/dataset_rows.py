@@ -12,9 +12,10 @@ from learnfleet.server.data.values import Dataset, DatasetState, DatasetVersion,
 from learnfleet.server.store.rows import Row
 
 
-def version_row(version: DatasetVersion, fingerprint: str) -> dict[str, Any]:
+def version_row(version: DatasetVersion, tenant: str, fingerprint: str) -> dict[str, Any]:
     return {
         **dataclasses.asdict(version),
+        "tenant": tenant,
         "state": str(version.state),
         "summary": None if version.summary is None else json.dumps(version.summary),
         "created_at": version.created_at.isoformat(),

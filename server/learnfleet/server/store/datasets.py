@@ -17,14 +17,18 @@ class DatasetStore(ABC):
     def add_version(self, version: DatasetVersion, tenant: str, fingerprint: str) -> DatasetVersion:
         """Insert a version with the next number of its data set, which is made if it is not there, and return it.
 
-        With a `request_id` that an earlier version has: return that one if its `fingerprint` is the same, else raise
-        AlreadyExists. Where the data set has a version of the same sha256: return that one. A number is never given
-        twice, also not after a deletion. Raises AlreadyExists where another tenant has a data set of this id.
+        With a `request_id` that an earlier version of the tenant's has: return that one if its `fingerprint` is the
+        same, else raise AlreadyExists. Where the data set has a version of the same sha256: return that one. A number
+        is never given twice, also not after a deletion. Raises AlreadyExists where another tenant has a data set of
+        this id.
         """
 
     @abstractmethod
     def version_of_request(self, request_id: str, fingerprint: str, tenant: str) -> DatasetVersion | None:
-        """The version that an earlier request with this id has made. Raises AlreadyExists if that was another one."""
+        """The version that an earlier request of the tenant's with this id has made.
+
+        Raises AlreadyExists if that was another one.
+        """
 
     @abstractmethod
     def get_dataset(self, dataset_id: str, tenant: str) -> Dataset:
@@ -60,10 +64,11 @@ class DatasetStore(ABC):
     # -- uploads
 
     @abstractmethod
-    def begin_upload(self, upload: Upload) -> Upload:
+    def begin_upload(self, upload: Upload, most: int | None = None) -> Upload:
         """Insert an upload, or return the one of this id that is there.
 
-        Raises AlreadyExists if that one is of other content or of another tenant.
+        Raises AlreadyExists if that one is of other content or of another tenant, ResourceExhausted for a further one
+        of a tenant that has `most` of them.
         """
 
     @abstractmethod

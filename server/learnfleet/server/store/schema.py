@@ -65,7 +65,7 @@ jobs = Table(
     Column("result", Text),
     Column("tracking", Text),
     Column("last_sequence", BigInteger, nullable=False),
-    Column("request_id", String(64), unique=True),
+    Column("request_id", String(64)),
     Column("fingerprint", String(64), nullable=False),
     Column("created_at", String(40), nullable=False),
     Column("updated_at", String(40), nullable=False),
@@ -83,6 +83,7 @@ jobs = Table(
     Column("cause", String(16)),
     Column("exact", Boolean, nullable=False, server_default=true()),
     Index("ix_jobs_tenant", "tenant", "state"),  # how many of a tenant's have not ended is asked of each new one
+    UniqueConstraint("tenant", "request_id"),
 )
 
 events = Table(
@@ -174,9 +175,11 @@ dataset_versions = Table(
     Column("files", BigInteger, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("summary", Text),
-    Column("request_id", String(64), unique=True),
+    Column("request_id", String(64)),
     Column("fingerprint", String(64), nullable=False),
     Column("created_at", String(40), nullable=False),
+    Column("tenant", String(63), nullable=False, server_default="default"),  # its data set's
+    UniqueConstraint("tenant", "request_id"),
 )
 
 uploads = Table(
@@ -184,7 +187,7 @@ uploads = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("dataset_id", String(63), nullable=False),
-    Column("tenant", String(63), nullable=False),
+    Column("tenant", String(63), nullable=False, index=True),
     Column("format", String(16), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("received_bytes", BigInteger, nullable=False),

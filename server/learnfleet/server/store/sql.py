@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Select, Table, delete, insert, select, update
+from sqlalchemy import Select, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from learnfleet.server.domain import (
     Cause,
     Checkpoint,
-    Group,
     Job,
     JobBrief,
     JobState,
@@ -25,11 +24,13 @@ from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
 from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, LogPage, Page
 from learnfleet.server.store.notices import Topic
-from learnfleet.server.store.rows import Row, event_of, group_of, group_row, job_of, job_row, learner_of
+from learnfleet.server.store.rows import Row, event_of, job_of, job_row, learner_of
 from learnfleet.server.store.sql_base import Clock, utc_now
 from learnfleet.server.store.sql_checkpoints import checkpoints_of, find_checkpoint, find_checkpoints, write_checkpoint
+from learnfleet.server.store.sql_consumers import SqlConsumers
 from learnfleet.server.store.sql_datasets import SqlDatasets
 from learnfleet.server.store.sql_events import append, append_first, last_sequences, log_page
+from learnfleet.server.store.sql_groups import SqlGroups
 from learnfleet.server.store.sql_jobs import (
     Unfinished,
     active,
@@ -41,17 +42,22 @@ from learnfleet.server.store.sql_jobs import (
     write_reasons,
     write_wanted,
 )
-from learnfleet.server.store.sql_learners import find_learner, insert_learner, learners_of, write_learner
+from learnfleet.server.store.sql_learners import (
+    delete_learner_rows,
+    find_learner,
+    insert_learner,
+    learners_of,
+    write_learner,
+)
 from learnfleet.server.store.sql_owners import SqlOwners
-from learnfleet.server.store.sql_tables import find, upsert
+from learnfleet.server.store.sql_tables import find
 from learnfleet.server.store.sql_transition import Transition, apply_transition
-from learnfleet.server.store.sql_usage import add_usage, read_usage
 from learnfleet.server.text import utf8
 
 _REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
 
 
-class SqlStore(SqlDatasets, SqlOwners):
+class SqlStore(SqlDatasets, SqlOwners, SqlGroups, SqlConsumers):
     """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
 
     def __init__(self, url: str, clock: Clock = utc_now, server_id: str = "") -> None:
@@ -71,9 +77,9 @@ class SqlStore(SqlDatasets, SqlOwners):
 
     def _create_job(self, job: Job, learner: Learner | None, fingerprint: str, most_unfinished: int | None) -> Job:
         with self._writing("create_job") as connection:
-            earlier = by_request_id(connection, job.request_id)
+            earlier = by_request_id(connection, job.tenant, job.request_id)
             if earlier is not None:
-                return same_request(earlier, fingerprint, job.tenant)
+                return same_request(earlier, fingerprint)
             if most_unfinished is not None:
                 require_room(connection, job.tenant, most_unfinished)
             if learner is not None:
@@ -98,10 +104,15 @@ class SqlStore(SqlDatasets, SqlOwners):
         with self._writing("update_learner") as connection:
             return write_learner(connection, learner, self._clock())
 
+    def delete_learner(self, learner_id: str) -> None:
+        with self._writing("delete_learner") as connection:
+            delete_learner_rows(connection, learner_id)
+
     # -- checkpoints
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
         with self._writing("put_checkpoint") as connection:
+            find_learner(connection, checkpoint.learner_id, for_change=True)  # nobody deletes it meanwhile
             write_checkpoint(connection, checkpoint)
 
     def get_checkpoint(self, learner_id: str, checkpoint_id: str) -> Checkpoint:
@@ -222,65 +233,6 @@ class SqlStore(SqlDatasets, SqlOwners):
     def last_sequences(self, job_ids: Sequence[str]) -> dict[str, int]:
         with self._reading() as connection:
             return last_sequences(connection, job_ids)
-
-    # -- exporters
-
-    def cursor(self, consumer: str, job_id: str) -> int:
-        table = schema.cursors
-        query = select(table.c.sequence).where(table.c.consumer == consumer, table.c.job_id == job_id)
-        with self._reading() as connection:
-            return connection.execute(query).scalar() or 0
-
-    def advance_cursor(self, consumer: str, job_id: str, sequence: int) -> None:
-        table = schema.cursors
-        with self._writing("advance_cursor") as connection:
-            row = {"consumer": consumer, "job_id": job_id, "sequence": sequence}
-            upsert(connection, table, row, ("consumer", "job_id"), only_if=table.c.sequence < sequence)
-
-    def jobs_behind(self, consumer: str, limit: int = 100) -> list[str]:
-        jobs, cursors = schema.jobs, schema.cursors
-        on = (cursors.c.job_id == jobs.c.id) & (cursors.c.consumer == consumer)
-        query = (
-            select(jobs.c.id)
-            .select_from(jobs.outerjoin(cursors, on))
-            .where((cursors.c.sequence.is_(None)) | (cursors.c.sequence < jobs.c.last_sequence))
-            .order_by(jobs.c.number)
-            .limit(limit)
-        )
-        with self._reading() as connection:
-            return list(connection.execute(query).scalars())
-
-    # -- worker groups
-
-    def next_generation(self, learner_id: str) -> int:
-        table = schema.learners
-        with self._writing("next_generation") as connection:
-            find_learner(connection, learner_id)
-            here = table.c.id == learner_id
-            connection.execute(update(table).where(here).values(generation=table.c.generation + 1))
-            return int(connection.execute(select(table.c.generation).where(here)).scalar_one())
-
-    def put_group(self, group: Group) -> None:
-        with self._writing("put_group") as connection:
-            upsert(connection, schema.groups, group_row(group), ("learner_id",))
-
-    def delete_group(self, learner_id: str) -> None:
-        with self._writing("delete_group") as connection:
-            connection.execute(delete(schema.groups).where(schema.groups.c.learner_id == learner_id))
-
-    def list_groups(self) -> list[Group]:
-        with self._reading() as connection:
-            return [group_of(row) for row in connection.execute(select(schema.groups)).mappings()]
-
-    # -- use
-
-    def usage(self, half_life_s: float) -> dict[str, float]:
-        with self._reading() as connection:
-            return read_usage(connection, half_life_s, self._clock())
-
-    def add_usage(self, added: Mapping[str, float], half_life_s: float) -> None:
-        with self._writing("add_usage") as connection:
-            add_usage(connection, added, half_life_s, self._clock())
 
     # -- how
 

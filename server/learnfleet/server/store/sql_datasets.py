@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from learnfleet.server.data.values import Dataset, DatasetState, DatasetVersion, Upload
 from learnfleet.server.domain import Json
-from learnfleet.server.errors import AlreadyExists, NotFound
+from learnfleet.server.errors import AlreadyExists, NotFound, ResourceExhausted
 from learnfleet.server.store.dataset_rows import dataset_of, upload_of, upload_row, version_of, version_row
 from learnfleet.server.store.paging import Page
 from learnfleet.server.store.rows import Row
@@ -41,7 +41,7 @@ class SqlDatasets(SqlBase):
     def _add_version(self, version: DatasetVersion, tenant: str, fingerprint: str) -> DatasetVersion:
         now = self._clock()
         with self._writing("add_version") as connection:
-            earlier = _by_request(connection, version.request_id)
+            earlier = _by_request(connection, tenant, version.request_id)
             if earlier is not None:
                 return _same_request(earlier, fingerprint)
             _own_dataset(connection, version.dataset_id, tenant, now)
@@ -50,15 +50,13 @@ class SqlDatasets(SqlBase):
                 return same
             number = _last_number(connection, version.dataset_id) + 1
             added = dataclasses.replace(version, version=number, created_at=now)
-            connection.execute(insert(versions).values(version_row(added, fingerprint)))
+            connection.execute(insert(versions).values(version_row(added, tenant, fingerprint)))
             return added
 
     def version_of_request(self, request_id: str, fingerprint: str, tenant: str) -> DatasetVersion | None:
         with self._reading() as connection:
-            row = _by_request(connection, request_id)
-            if row is None or _tenant_of(connection, row["dataset_id"]) != tenant:
-                return None
-            return _same_request(row, fingerprint)
+            row = _by_request(connection, tenant, request_id)
+            return None if row is None else _same_request(row, fingerprint)
 
     def get_dataset(self, dataset_id: str, tenant: str) -> Dataset:
         with self._reading() as connection:
@@ -118,10 +116,12 @@ class SqlDatasets(SqlBase):
 
     # -- uploads
 
-    def begin_upload(self, upload: Upload) -> Upload:
+    def begin_upload(self, upload: Upload, most: int | None = None) -> Upload:
         with self._writing("begin_upload") as connection:
             earlier = connection.execute(select(uploads).where(uploads.c.id == upload.id)).mappings().first()
             if earlier is None:
+                if most is not None:
+                    _require_room(connection, upload.tenant, most)
                 connection.execute(insert(uploads).values(upload_row(upload)))
                 return upload
         there = upload_of(earlier)
@@ -154,6 +154,14 @@ class SqlDatasets(SqlBase):
         query = select(uploads).where(uploads.c.updated_at < before.isoformat())
         with self._reading() as connection:
             return [upload_of(row) for row in connection.execute(query).mappings()]
+
+
+def _require_room(connection: Connection, tenant: str, most: int) -> None:
+    """Raises ResourceExhausted if so many of the tenant's uploads are on their way."""
+    query = select(func.count()).where(uploads.c.tenant == tenant)
+    if connection.execute(query).scalar_one() >= most:
+        told = f"tenant {tenant} has begun {most} uploads that are not complete, and may not have more"
+        raise ResourceExhausted(f"{told}; complete some of them: those that nothing comes of are forgotten in a week")
 
 
 def _is_same(there: Upload, upload: Upload) -> bool:
@@ -196,10 +204,11 @@ def _own_dataset(connection: Connection, dataset_id: str, tenant: str, now: date
     connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(change))
 
 
-def _by_request(connection: Connection, request_id: str | None) -> Row | None:
+def _by_request(connection: Connection, tenant: str, request_id: str | None) -> Row | None:
     if request_id is None:
         return None
-    return connection.execute(select(versions).where(versions.c.request_id == request_id)).mappings().first()
+    same = (versions.c.tenant == tenant) & (versions.c.request_id == request_id)
+    return connection.execute(select(versions).where(same)).mappings().first()
 
 
 def _same_request(earlier: Row, fingerprint: str) -> DatasetVersion:

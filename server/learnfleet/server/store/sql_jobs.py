@@ -37,17 +37,16 @@ def find_job(connection: Connection, job_id: str, *, for_change: bool = False) -
     return job_of(row)
 
 
-def by_request_id(connection: Connection, request_id: str | None) -> Row | None:
-    """The job that an earlier request with this id has made."""
+def by_request_id(connection: Connection, tenant: str, request_id: str | None) -> Row | None:
+    """The job that an earlier request of the tenant's with this id has made."""
     if request_id is None:
         return None
-    return connection.execute(select(schema.jobs).where(schema.jobs.c.request_id == request_id)).mappings().first()
+    same = (schema.jobs.c.tenant == tenant) & (schema.jobs.c.request_id == request_id)
+    return connection.execute(select(schema.jobs).where(same)).mappings().first()
 
 
-def same_request(earlier: Row, fingerprint: str, tenant: str) -> Job:
-    """The earlier job, if its request was the same and the same tenant's. Raises AlreadyExists."""
-    if earlier["tenant"] != tenant:
-        raise AlreadyExists("request_id", "request_id was used before, for another request; use a new one")
+def same_request(earlier: Row, fingerprint: str) -> Job:
+    """The earlier job, if its request was the same. Raises AlreadyExists."""
     if earlier["fingerprint"] != fingerprint:
         name = f"jobs/{earlier['id']}"
         raise AlreadyExists(name, f"request_id was used before, for {name} and another request; use a new one")
@@ -98,13 +97,20 @@ def delete_rows(connection: Connection, job: Job) -> None:
     if not job.state.final:
         name = f"jobs/{job.id}"
         raise FailedPrecondition(name, f"{name} is {job.state.name}; cancel it first, or wait until it has ended")
-    for table in (schema.events, schema.cursors):
-        connection.execute(delete(table).where(table.c.job_id == job.id))
+    delete_log(connection, [job.id])
     if not _is_state_needed(connection, job):
         states = schema.checkpoints.c
         mine = (states.learner_id == job.learner_id) & (states.id == job.id)
         connection.execute(delete(schema.checkpoints).where(mine))
     connection.execute(delete(schema.jobs).where(schema.jobs.c.id == job.id))
+
+
+def delete_log(connection: Connection, job_ids: Sequence[str]) -> None:
+    """Forget all that jobs have told, and who has heard it."""
+    for start in range(0, len(job_ids), _IDS_A_QUERY):
+        some = job_ids[start : start + _IDS_A_QUERY]
+        for table in (schema.events, schema.cursors):
+            connection.execute(delete(table).where(table.c.job_id.in_(some)))
 
 
 def _is_state_needed(connection: Connection, job: Job) -> bool:

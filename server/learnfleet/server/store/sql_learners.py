@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
-from learnfleet.server.domain import Learner
-from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound
+from learnfleet.server.domain import JobState, Learner
+from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound, WorkersEnding
 from learnfleet.server.store import schema
 from learnfleet.server.store.rows import learner_of, learner_row, learner_state_row
+from learnfleet.server.store.sql_jobs import delete_log
 from learnfleet.server.store.sql_tables import find
 
 
@@ -45,3 +46,25 @@ def write_learner(connection: Connection, learner: Learner, now: datetime) -> Le
     values = {**learner_state_row(learner), "revision": learner.revision + 1, "updated_at": now.isoformat()}
     connection.execute(update(table).where(table.c.id == learner.id).values(values))
     return find_learner(connection, learner.id)
+
+
+def delete_learner_rows(connection: Connection, learner_id: str) -> None:
+    """`Store.delete_learner`."""
+    learners, jobs, groups = schema.learners, schema.jobs, schema.groups
+    # Stronger than for a change: jobs and checkpoints that refer to it wait, and then do not find it.
+    held = connection.execute(select(learners.c.id).where(learners.c.id == learner_id).with_for_update()).first()
+    name = f"learners/{learner_id}"
+    if held is None:
+        raise NotFound(name)
+    found = connection.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.learner_id == learner_id)).all()
+    unfinished = [job_id for job_id, state in found if not JobState(state).final]
+    if unfinished:
+        more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
+        what = f"jobs/{unfinished[0]}{more} of {name} have not ended; wait for them or cancel them"
+        raise FailedPrecondition(name, what)
+    if connection.execute(select(groups.c.learner_id).where(groups.c.learner_id == learner_id)).first() is not None:
+        raise WorkersEnding(f"the workers of {name} are still being ended")
+    delete_log(connection, [job_id for job_id, _ in found])
+    for table in (jobs, schema.checkpoints):
+        connection.execute(delete(table).where(table.c.learner_id == learner_id))
+    connection.execute(delete(learners).where(learners.c.id == learner_id))
