@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from learnfleet.client.aio_connection import AsyncConnection
 from learnfleet.client.aio_job import AsyncJob as AsyncJob
@@ -24,6 +25,9 @@ from learnfleet.client.specs import LearnerSpec
 from learnfleet.client.subject import predict_request
 from learnfleet.v1 import job_service_pb2
 
+if TYPE_CHECKING:
+    from learnfleet.client.aio_datasets import AsyncDatasets
+
 
 class AsyncClient(LearnerMaker[AsyncLearner]):
     """A connection to a control server, for one event loop. Usable as an asynchronous context manager."""
@@ -35,6 +39,13 @@ class AsyncClient(LearnerMaker[AsyncLearner]):
     def connect(cls, address: str | None = None, timeout_s: float = 60.0, retry_s: float = 60.0) -> AsyncClient:
         """A client of the server at `address` (host:port). To be called in the event loop. As `Client.connect`."""
         return cls(AsyncConnection(address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS), timeout_s, retry_s))
+
+    @property
+    def datasets(self) -> AsyncDatasets:
+        """Data sets on the server: `upload`, `register`, `get`, `list`, `delete`."""
+        from learnfleet.client.aio_datasets import AsyncDatasets
+
+        return AsyncDatasets(self._connection)
 
     async def close(self) -> None:
         await self._connection.close()

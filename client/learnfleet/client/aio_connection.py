@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
 
-from learnfleet.client.connection import Services, channel_options, is_unavailable, pauses
+from learnfleet.client.connection import Services, channel_options
 from learnfleet.client.errors import from_rpc
+from learnfleet.client.patience import Patience
 
 _T = TypeVar("_T")
 
@@ -28,15 +28,13 @@ class AsyncConnection(Services):
 
     async def call(self, rpc: Callable[..., Awaitable[_T]], request: object) -> _T:
         """One unary call, repeated while the server is unavailable. As `Connection.call`."""
-        deadline = time.monotonic() + self.retry_s
-        for pause_s in pauses():
+        patience = Patience(self.retry_s)
+        while True:
             try:
                 return await rpc(request, timeout=self.timeout_s)
             except grpc.RpcError as error:
-                if not is_unavailable(error) or time.monotonic() + pause_s > deadline:
-                    raise from_rpc(error) from None
+                pause_s = patience.pause_after(error)
             await asyncio.sleep(pause_s)
-        raise AssertionError("unreachable: the pauses do not end")
 
     async def read(self, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
         """All answers of one server stream. Raises this package's errors."""

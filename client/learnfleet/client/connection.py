@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import grpc
 
 from learnfleet.client.errors import from_rpc
 from learnfleet.client.open_streams import OpenStreams
+from learnfleet.client.patience import Patience
 from learnfleet.v1 import (
     dataset_service_pb2_grpc,
     interpretation_service_pb2_grpc,
@@ -20,7 +20,6 @@ from learnfleet.v1 import (
 )
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 _T = TypeVar("_T")
 
@@ -63,15 +62,13 @@ class Connection(Services):
 
         Every call of this package is safe to repeat: reads, and creates that carry a request id.
         """
-        deadline = time.monotonic() + self.retry_s
-        for pause_s in pauses():
+        patience = Patience(self.retry_s)
+        while True:
             try:
                 return rpc(request, timeout=self.timeout_s)
             except grpc.RpcError as error:
-                if not is_unavailable(error) or time.monotonic() + pause_s > deadline:
-                    raise from_rpc(error) from None
+                pause_s = patience.pause_after(error)
             time.sleep(pause_s)
-        raise AssertionError("unreachable: the pauses do not end")
 
     def read(self, rpc: Callable[..., Any], request: object) -> Iterator[Any]:
         """All answers of one server stream. Raises this package's errors."""
@@ -88,15 +85,3 @@ class Connection(Services):
                 yield from call
             finally:
                 call.cancel()
-
-
-def is_unavailable(error: grpc.RpcError) -> bool:
-    return bool(error.code() is grpc.StatusCode.UNAVAILABLE)
-
-
-def pauses() -> Iterator[float]:
-    """Exponential, with jitter, without end (seconds)."""
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        yield pause_s * random.uniform(0.5, 1.0)
-        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

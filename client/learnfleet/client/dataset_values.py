@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
 
@@ -151,6 +151,14 @@ class Dataset:
     def version(self) -> DatasetVersion:
         """The newest one here."""
         return self.versions[0]
+
+    def only(self, version: DatasetVersion) -> Dataset:
+        """It with this version alone."""
+        return replace(self, versions=(version,))
+
+    def as_now(self, version: DatasetVersion) -> DatasetVersion:
+        """The version as it stands here; one that is not here, as it was."""
+        return next((item for item in self.versions if item.name == version.name), version)
 
     @property
     def summary(self) -> DatasetSummary | None:

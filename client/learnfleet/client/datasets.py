@@ -11,15 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnfleet.client.connection import Connection, pauses
+from learnfleet.client.connection import Connection
 from learnfleet.client.dataset_values import Dataset, DatasetVersion
 from learnfleet.client.errors import DeadlineExceededError
+from learnfleet.client.patience import pauses
 from learnfleet.v1 import dataset_service_pb2 as pb
 
 if TYPE_CHECKING:
     from learnfleet.client.uploading import OnProgress
 
-_REGISTER_TIMEOUT_S = 86_400.0  # the server reads, and maybe copies, every file before it answers
+REGISTER_TIMEOUT_S = 86_400.0  # the server reads, and maybe copies, every file before it answers
 
 
 class Datasets:
@@ -45,12 +46,13 @@ class Datasets:
         """
         # Imported late: most sessions upload nothing.
         from learnfleet.client.packing import pack
-        from learnfleet.client.uploading import Uploader
+        from learnfleet.client.uploading import Sending, Uploader
 
         place = Path(path).expanduser()
         packed = pack(place)
-        with _bar(packed.size_bytes, place.name, progress) as on_progress:
-            message = Uploader(self._connection, packed, dataset_id, on_progress).run()
+        with upload_bar(packed.size_bytes, place.name, progress) as on_progress:
+            sending = Sending(packed, dataset_id, on_progress, self._connection.retry_s)
+            message = Uploader(self._connection, sending).run()
         return self._answered(message, wait)
 
     def register(self, uri: str | Path, dataset_id: str = "", *, wait: bool = True) -> Dataset:
@@ -59,13 +61,13 @@ class Datasets:
         A folder of the server's own storage stays where it is, and must not change from then on: jobs on a version
         whose files have changed fail. Others are copied. Otherwise as `upload`.
         """
-        request = pb.RegisterDatasetRequest(dataset_id=dataset_id, uri=str(uri), request_id=str(uuid.uuid4()))
+        rpc = self._connection.datasets.RegisterDataset
 
         def register(request: object, timeout: float) -> pb.Dataset:
-            answer: pb.Dataset = self._connection.datasets.RegisterDataset(request, timeout=_REGISTER_TIMEOUT_S)
+            answer: pb.Dataset = rpc(request, timeout=REGISTER_TIMEOUT_S)
             return answer
 
-        return self._answered(self._connection.call(register, request), wait)
+        return self._answered(self._connection.call(register, register_request(uri, dataset_id)), wait)
 
     def get(self, name: str) -> Dataset:
         """`datasets/{dataset}`, with all its versions. Raises NotFoundError."""
@@ -95,7 +97,7 @@ class Datasets:
         deadline = None if timeout is None else time.monotonic() + timeout
         dataset = version.name.partition("/versions/")[0]
         for pause_s in pauses():
-            found = next((item for item in self.get(dataset).versions if item.name == version.name), version)
+            found = self.get(dataset).as_now(version)
             if found.state != "PENDING":
                 return found
             if deadline is not None and time.monotonic() > deadline:
@@ -105,14 +107,16 @@ class Datasets:
 
     def _answered(self, message: pb.Dataset, wait: bool) -> Dataset:
         dataset = Dataset.from_proto(message)
-        if not wait:
-            return dataset
-        version = self.wait(dataset.version)
-        return Dataset(dataset.name, (version,), dataset.create_time, dataset.update_time)
+        return dataset.only(self.wait(dataset.version)) if wait else dataset
+
+
+def register_request(uri: str | Path, dataset_id: str) -> pb.RegisterDatasetRequest:
+    """One that may be repeated."""
+    return pb.RegisterDatasetRequest(dataset_id=dataset_id, uri=str(uri), request_id=str(uuid.uuid4()))
 
 
 @contextmanager
-def _bar(size_bytes: int, title: str, wanted: bool | None) -> Iterator[OnProgress]:
+def upload_bar(size_bytes: int, title: str, wanted: bool | None) -> Iterator[OnProgress]:
     """A bar with bytes, rate and time left, on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

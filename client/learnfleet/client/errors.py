@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from learnfleet.client.results import JobInfo
 
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -108,14 +110,37 @@ def from_rpc(error: grpc.RpcError) -> LearnfleetError:
     return _BY_CODE.get(code, InternalError)(message)
 
 
+def reason_of(error: grpc.RpcError) -> str:
+    """The server's word for what has happened, such as WORKERS_STARTING; empty where it says none."""
+    from google.rpc import error_details_pb2
+
+    info = error_details_pb2.ErrorInfo()
+    return str(info.reason) if _detail(error, info) else ""
+
+
+def retry_delay_s_of(error: grpc.RpcError) -> float:
+    """How long the server wants to be left alone; 0 where it does not say."""
+    from google.rpc import error_details_pb2
+
+    retry = error_details_pb2.RetryInfo()
+    return float(retry.retry_delay.ToTimedelta().total_seconds()) if _detail(error, retry) else 0.0
+
+
 def _violations(error: grpc.RpcError) -> tuple[FieldViolation, ...]:
+    from google.rpc import error_details_pb2
+
+    bad = error_details_pb2.BadRequest()
+    if not _detail(error, bad):
+        return ()
+    return tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
+
+
+def _detail(error: grpc.RpcError, detail: Message) -> bool:
+    """Fill in what the error says of this kind; whether it says anything."""
     # Imported where an error is decoded: a session without errors does not pay for it.
-    from google.rpc import error_details_pb2, status_pb2
+    from google.rpc import status_pb2
 
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY:
-            bad = error_details_pb2.BadRequest()
-            for detail in status_pb2.Status.FromString(value).details:
-                if detail.Unpack(bad):
-                    return tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
-    return ()
+            return any(each.Unpack(detail) for each in status_pb2.Status.FromString(value).details)
+    return False

@@ -12,9 +12,10 @@ from typing import Protocol
 
 import grpc
 
-from learnfleet.client.connection import Connection, is_unavailable, pauses
+from learnfleet.client.connection import Connection
 from learnfleet.client.errors import NotFoundError, from_rpc
 from learnfleet.client.packing import Packed
+from learnfleet.client.patience import is_unavailable, pauses
 from learnfleet.v1 import dataset_service_pb2 as pb
 
 _NAMESPACE = uuid.UUID("2b0b9c1e-6f2c-4f0b-9a53-0b6f5f1c7a11")  # of upload ids; only has to stay what it is
@@ -31,56 +32,34 @@ class OnProgress(Protocol):
     def __call__(self, done_bytes: int, *, reading: bool) -> None: ...
 
 
-class Uploader:
-    """One upload of one content for one data set. Its id follows from both, so a later process goes on with it."""
+class Sending:
+    """What one upload sends: the content of one place for one data set. Its id follows from both, so a later process
+    goes on with it. Reads files, and blocks while it does.
+    """
 
-    def __init__(self, connection: Connection, packed: Packed, dataset_id: str, on_progress: OnProgress) -> None:
-        self._connection, self._packed, self._dataset_id = connection, packed, dataset_id
-        self._on_progress = on_progress
+    def __init__(self, packed: Packed, dataset_id: str, on_progress: OnProgress, retry_s: float) -> None:
+        """`retry_s`: how long a lost server is tried again."""
+        self._packed, self._dataset_id, self._on_progress, self._retry_s = packed, dataset_id, on_progress, retry_s
         self.upload_id = str(uuid.uuid5(_NAMESPACE, json.dumps([dataset_id, packed.packing, packed.described()])))
         self._digest, self._hashed = hashlib.sha256(), 0
         self._error: Exception | None = None  # of reading, in the thread that sends
-        self._last_progress_s = 0.0
+        self._last_progress_s, self._pauses = time.monotonic(), pauses()
 
-    def run(self) -> pb.Dataset:
-        """Until the server has made a version of it. Waits for a lost server, as long as the connection says.
+    def request(self) -> pb.GetUploadRequest:
+        """Asks how much of it the server has."""
+        return pb.GetUploadRequest(upload_id=self.upload_id)
 
-        Raises this package's errors, and ValueError or OSError for what is wrong with the files here.
-        """
-        self._last_progress_s, pausing = time.monotonic(), pauses()
-        while True:
-            try:
-                return self._send()
-            except grpc.RpcError as error:
-                if self._error is not None:
-                    raise self._error from None
-                silent_s = time.monotonic() - self._last_progress_s
-                if not is_unavailable(error) or silent_s > self._connection.retry_s:
-                    raise from_rpc(error) from None
-            time.sleep(next(pausing))
+    def pause_after(self, error: grpc.RpcError) -> float:
+        """Seconds to wait before the rest is sent again. Raises what is wrong if it is not to be."""
+        if self._error is not None:
+            raise self._error from None
+        silent_s = time.monotonic() - self._last_progress_s
+        if not is_unavailable(error) or silent_s > self._retry_s:
+            raise from_rpc(error) from None
+        return next(self._pauses)
 
-    def _send(self) -> pb.Dataset:
-        received = self._received()
-        if received is not None:
-            self._hash_up_to(received)
-        call = self._connection.datasets.CreateDataset.future(self._messages(received))
-        try:
-            answer: pb.Dataset = call.result()
-        except BaseException:  # Ctrl-C among them: what has been sent stays there for the next call
-            call.cancel()
-            raise
-        return answer
-
-    def _received(self) -> int | None:
-        """How much the server has; None: all, and it has made a version of it."""
-        request = pb.GetUploadRequest(upload_id=self.upload_id)
-        try:
-            upload: pb.Upload = self._connection.call(self._connection.datasets.GetUpload, request)
-        except NotFoundError:
-            return 0
-        return None if upload.version else upload.received_bytes
-
-    def _messages(self, received: int | None) -> Iterator[pb.CreateDatasetRequest]:
+    def messages(self, received: int | None) -> Iterator[pb.CreateDatasetRequest]:
+        """What the server lacks. `received`: how much it has; None: all, and it has made a version of it."""
         header = pb.UploadHeader(
             dataset_id=self._dataset_id,
             upload_id=self.upload_id,
@@ -106,9 +85,9 @@ class Uploader:
             self._last_progress_s = time.monotonic()
             self._on_progress(offset, reading=False)
 
-    def _hash_up_to(self, offset: int) -> None:
-        """Read again what an earlier call has sent: the hash is of the whole."""
-        place = self._hashed
+    def catch_up(self, received: int | None) -> None:
+        """Before `messages`: read again what an earlier call has sent, as the hash is of the whole."""
+        place, offset = self._hashed, received or 0
         if place >= offset:
             return
         for piece in self._packed.read(place):
@@ -123,3 +102,44 @@ class Uploader:
         new = piece[max(self._hashed - offset, 0) :]
         self._digest.update(new)
         self._hashed += len(new)
+
+
+class Uploader:
+    """Sends it, over connections that break."""
+
+    def __init__(self, connection: Connection, sending: Sending) -> None:
+        self._connection, self._sending = connection, sending
+
+    def run(self) -> pb.Dataset:
+        """Until the server has made a version of it. Waits for a lost server, as long as the connection says.
+
+        Raises this package's errors, and ValueError or OSError for what is wrong with the files here.
+        """
+        while True:
+            try:
+                return self._send()
+            except grpc.RpcError as error:
+                pause_s = self._sending.pause_after(error)
+            time.sleep(pause_s)
+
+    def _send(self) -> pb.Dataset:
+        received = self._received()
+        self._sending.catch_up(received)
+        call = self._connection.datasets.CreateDataset.future(self._sending.messages(received))
+        try:
+            answer: pb.Dataset = call.result()
+        except BaseException:  # Ctrl-C among them: what has been sent stays there for the next call
+            call.cancel()
+            raise
+        return answer
+
+    def _received(self) -> int | None:
+        try:
+            return received_of(self._connection.call(self._connection.datasets.GetUpload, self._sending.request()))
+        except NotFoundError:
+            return 0
+
+
+def received_of(upload: pb.Upload) -> int | None:
+    """How much of an upload the server has; None: all, and it has made a version of it."""
+    return None if upload.version else upload.received_bytes

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from learnfleet.client.connection import is_unavailable, pauses
 from learnfleet.client.errors import from_rpc
 from learnfleet.client.events import Event
 from learnfleet.client.log_lines import LogEntry, severity_number
+from learnfleet.client.patience import is_unavailable, pauses
 from learnfleet.v1 import job_service_pb2 as pb
 
 T = TypeVar("T")

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.errors import WorkersStarting
 from learnfleet.server.names import new_id
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.server import RpcServer, build_server
@@ -100,11 +101,15 @@ def _on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
 
 async def _warm_up(catalog: WorkerCatalog) -> None:
     """Ask the workers what they can do before the first request has to wait for it."""
-    try:
-        await catalog.architectures()
-        await asyncio.to_thread(tune_interpreter)  # again: Ray has been imported
-    except Exception:
-        _log.exception("the workers could not be asked what they can do")
+    while True:
+        try:
+            await catalog.architectures()
+            await asyncio.to_thread(tune_interpreter)  # again: Ray has been imported
+        except WorkersStarting:
+            continue
+        except Exception:
+            _log.exception("the workers could not be asked what they can do")
+        return
 
 
 def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, port_file: Path | None) -> None:

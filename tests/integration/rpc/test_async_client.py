@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -173,3 +174,26 @@ def test_logs_go_on_to_the_end_of_the_job(server: RunningServer) -> None:
         return [event.payload async for event in job.watch() if isinstance(event.payload, LogLine)]
 
     assert with_client(server, act) == [LogLine("warning", "odd")]
+
+
+def test_data_sets_are_uploaded_registered_listed_and_deleted(server: RunningServer, tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.txt").write_text("one")
+
+    async def act(client: AsyncClient) -> None:
+        uploaded = await client.datasets.upload(tmp_path, "texts")
+        registered = await client.datasets.register("pets", "animals")
+        assert (uploaded.version.state, registered.version.state) == ("READY", "READY")
+        assert registered.classes == {"cat": 9, "dog": 9}
+        assert await client.datasets.get("datasets/texts") == uploaded
+        names_listed = [found.name async for found in client.datasets.list()]
+        assert names_listed == ["datasets/animals", "datasets/texts"]
+        await client.datasets.delete("datasets/texts")
+        with pytest.raises(NotFoundError):
+            await client.datasets.get("datasets/texts")
+        with pytest.raises(InvalidArgumentError, match="uri:"):
+            await client.datasets.register("/etc")
+        with pytest.raises(OSError, match="nothing-here"):
+            await client.datasets.upload(tmp_path / "nothing-here")
+
+    with_client(server, act)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -21,10 +22,11 @@ from support.uploads import until
 from typer.testing import CliRunner
 
 from learnfleet.client import Client
+from learnfleet.client.aio import AsyncClient
 from learnfleet.client.cli.main import build_app
 from learnfleet.client.errors import InvalidArgumentError
 from learnfleet.client.packing import pack
-from learnfleet.client.uploading import Uploader
+from learnfleet.client.uploading import OnProgress, Sending, Uploader
 
 MEGABYTE = 2**20
 
@@ -86,6 +88,25 @@ def test_an_upload_survives_connections_that_break(server: RunningServer, proxy:
     assert content_of(server) == content_here(folder)
 
 
+def test_an_upload_of_the_asyncio_client_goes_on_after_a_break_and_after_its_task_was_cancelled(
+    server: RunningServer, proxy: TcpProxy, folder: Path
+) -> None:
+    async def upload() -> str:
+        async with AsyncClient.connect(proxy.address) as client:
+            first = asyncio.create_task(client.datasets.upload(folder, "large", wait=False))
+            await asyncio.to_thread(until, lambda: received(server), lambda size: size > 4 * MEGABYTE)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            again = asyncio.create_task(client.datasets.upload(folder, "large", wait=False))
+            await asyncio.to_thread(until, lambda: received(server), lambda size: size > 9 * MEGABYTE)
+            proxy.reset()
+            return (await again).version.name
+
+    assert asyncio.run(upload()) == "datasets/large/versions/1"
+    assert content_of(server) == content_here(folder)
+
+
 UPLOAD = """
 import sys
 from learnfleet.client import Client
@@ -116,11 +137,15 @@ def far_future() -> datetime:
     return datetime(2100, 1, 1, tzinfo=UTC)
 
 
+def uploader_of(client: Client, folder: Path, on_progress: OnProgress) -> Uploader:
+    return Uploader(client._connection, Sending(pack(folder), "large", on_progress, retry_s=10))
+
+
 def test_a_folder_that_was_uploaded_is_not_sent_again(server: RunningServer, proxy: TcpProxy, folder: Path) -> None:
     with Client.connect(server.address) as client:
         first = client.datasets.upload(folder, "large", wait=False)
         sent: list[int] = []
-        uploader = Uploader(client._connection, pack(folder), "large", lambda done, *, reading: sent.append(done))
+        uploader = uploader_of(client, folder, lambda done, *, reading: sent.append(done))
         assert uploader.run().versions[0].name == first.version.name
     assert sent == []
 
@@ -130,7 +155,7 @@ def test_a_file_that_changes_meanwhile_is_named(server: RunningServer, folder: P
         (folder / "cat" / "7.bin").write_bytes(b"changed")
 
     with Client.connect(server.address) as client:
-        uploader = Uploader(client._connection, pack(folder), "large", change)
+        uploader = uploader_of(client, folder, change)
         with pytest.raises(ValueError, match=r"7\.bin has changed"):
             uploader.run()
         assert client.datasets.upload(folder, "large", wait=False).version.files == 8

@@ -86,7 +86,10 @@ class PredictionResult:
 
 
 class Catalog(Protocol):
-    """What the workers' environment can do. The first answers may wait until a worker has been asked."""
+    """What the workers' environment can do.
+
+    The first answers may wait until a worker has been asked. Raises WorkersStarting where that takes long, Unavailable.
+    """
 
     async def architectures(self) -> frozenset[str]: ...
 

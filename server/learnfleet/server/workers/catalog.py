@@ -5,51 +5,75 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from learnfleet.server.long_calls import LongCalls
+from learnfleet.server.errors import WorkersStarting
+from learnfleet.server.long_calls import LongCalls, SharedCalls
 from learnfleet.server.names import new_id
 from learnfleet.server.rpc.ports import Argument, Capacity
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
 
-_KEYS = {"optimizers": "optimizer_arguments"}
+_KINDS = {
+    **{kind: kind for kind in ("metrics", "losses", "callbacks", "transforms")},
+    "optimizers": "optimizer_arguments",
+}
 _MOST_BODIES = 200  # each with thousands of names at most
 _CONCURRENT_QUESTIONS = 8
+# How long a call waits for Ray, and for a worker's import of torch, before its caller is told to ask again. With the
+# longest that a worker may take to describe an architecture it is less than callers wait for an answer.
+_PATIENCE_S = 10.0
 _FORMAT = 2  # of what a worker answers
 _DISTRIBUTIONS = ("learnfleet", "torch", "torchvision", "timm")
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a worker has answered, in the form in which every call needs it."""
+
+    architectures: frozenset[str]
+    components: Mapping[str, Mapping[str, tuple[Argument, ...]]]
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> _Known:
+        components = {kind: _signatures(told.get(key, {})) for kind, key in _KINDS.items()}
+        return cls(frozenset(told["architectures"]), components)
+
 
 class WorkerCatalog:
     """The `Catalog` of the cluster's workers."""
 
-    def __init__(self, cluster: RayCluster, data_dir: Path) -> None:
-        self._cluster, self._path = cluster, data_dir / "catalog.json"
-        self._known: dict[str, Any] | None = None
-        self._lock = asyncio.Lock()
+    def __init__(self, cluster: RayCluster, data_dir: Path, patience_s: float = _PATIENCE_S) -> None:
+        self._cluster, self._path, self._patience_s = cluster, data_dir / "catalog.json", patience_s
+        self._known: _Known | None = None
+        self._shared: SharedCalls[object] = SharedCalls()
         self._asking = LongCalls("ask-workers", _CONCURRENT_QUESTIONS)
         self._bodies: dict[tuple[str, int | None], BodyInfo] = {}
 
     async def architectures(self) -> frozenset[str]:
-        return frozenset((await self._catalog())["architectures"])
+        return (await self._catalog()).architectures
 
     async def components(self, kind: str) -> Mapping[str, tuple[Argument, ...]]:
-        return _signatures((await self._catalog())[_KEYS.get(kind, kind)])
+        return (await self._catalog()).components[kind]
 
     async def capacity(self) -> Capacity:
-        return await self._asking.run(self._cluster.capacity)
+        return await self._soon("capacity", self._cluster.capacity)
 
     async def body(self, architecture: str, cut: int | None) -> BodyInfo | None:
         if architecture not in await self.architectures():
             return None
         key = architecture, cut
         if key not in self._bodies:
+            await self._soon("wait", self._cluster.wait)
             body = await self._asking.run(self._ask_for_body, *key)
             if body is None:  # it may be known in time when it is asked for again
                 return None
@@ -64,11 +88,20 @@ class WorkerCatalog:
             raise told
         return told
 
-    async def _catalog(self) -> dict[str, Any]:
-        async with self._lock:
-            if self._known is None:
-                self._known = await self._asking.run(self._read)
-            return self._known
+    async def _catalog(self) -> _Known:
+        if self._known is None:
+            self._known = _Known.of(await self._soon("catalog", self._read))
+        return self._known
+
+    async def _soon(self, question: str, ask: Callable[[], _T]) -> _T:
+        """The answer. Raises WorkersStarting where it takes long; whoever asks the same again waits for it, too."""
+        try:
+            async with asyncio.timeout(self._patience_s) as patience:
+                return cast(_T, await self._shared.join(question, lambda: self._asking.run(ask)))
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise WorkersStarting("the workers are starting, and have not said yet what they can do") from None
 
     def _read(self) -> dict[str, Any]:
         key = self._key()
