@@ -144,7 +144,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run_ranks(FUNCTIONS, tmp_path_factory.mktemp("ranks"))
 
 
-def test_f057_f059_both_ranks_stop_a_search_at_the_batch_at_which_one_process_does(
+def test_f056_f057_f059_f060_f061_both_ranks_stop_a_search_at_the_batch_at_which_one_process_does(
     two_ranks: dict[str, Any], tmp_path: Path
 ) -> None:
     alone = search(0, tmp_path)
