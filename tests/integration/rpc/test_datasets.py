@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fsspec
 import grpc
 import pytest
 from support.pictures import SHARED, a_data_folder, unpack_shared
@@ -108,24 +107,6 @@ def test_the_awkward_folder_is_described_as_expected(tmp_path: Path) -> None:
     assert "outside" in reasons["bees/escape.jpg"]
     assert "empty file" in reasons["ants/zero_byte.jpg"]
     assert "exceeds limit" in reasons["ants/bomb_20000x20000.png"]
-
-
-def test_what_lies_on_another_storage_is_copied_once(tmp_path: Path, root: Path) -> None:
-    storage = fsspec.filesystem("memory")
-    for name, content in {**pets(), ".hidden/x": b"x"}.items():
-        storage.pipe(f"/lab/sets/animals/{name}", content)
-    with (
-        running_server(tmp_path, root, data_roots=(root, "memory://lab/sets")) as server,
-        Client.connect(server.address) as client,
-    ):
-        version = client.datasets.register("memory://lab/sets/animals", "animals").version
-        assert (version.files, version.source_uri) == (6, "memory://lab/sets/animals")
-        storage.rm("/lab", recursive=True)
-        folder = Path(server.store.get_version("animals", 1, None).path)
-        assert {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")} == pets()
-        for uri in ("memory://lab/sets/animals", "memory://lab/sets/nothing"):
-            with pytest.raises(InvalidArgumentError):
-                client.datasets.register(uri)
 
 
 @pytest.mark.parametrize("uri", ["", "/etc", "../..", "missing", "memory://lab", "s3://bucket", "pets/../../.."])

@@ -23,6 +23,8 @@ class FileSystem(Protocol):
 
     def open(self, path: str, mode: str) -> Any: ...
 
+    def invalidate_cache(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -41,6 +43,7 @@ def file_system_of(protocol: str) -> FileSystem:
         found: FileSystem = fsspec.filesystem(protocol)
     except (ImportError, ValueError) as error:
         raise BadContent(f"{protocol}:// cannot be read by this server: {error}") from error
+    found.invalidate_cache()  # it is one for the whole process, and remembers listings: others may have written since
     return found
 
 
