@@ -17,12 +17,12 @@ def test_the_committed_code_equals_what_the_generator_makes(tmp_path: Path) -> N
     from generate import generate
 
     generate(tmp_path)
-    made = {path.name: path.read_text() for path in (tmp_path / "learnfleet" / "v1").iterdir()}
-    committed = {path.name: path.read_text() for path in (PROTOS / "learnfleet" / "v1").glob("*_pb2*.py*")}
+    made = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*_pb2*.py*")}
+    committed = {str(path.relative_to(PROTOS)): path.read_text() for path in PROTOS.rglob("*_pb2*.py*")}
     assert made == committed, "run `make proto` and commit the result"
 
 
-@pytest.mark.parametrize("path", sorted((PROTOS / "learnfleet" / "v1").glob("*.proto")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(PROTOS.rglob("*.proto")), ids=lambda path: path.name)
 def test_every_message_field_and_rpc_has_a_comment(path: Path) -> None:
     lines = [line.strip() for line in path.read_text().splitlines()]
     declares = re.compile(r"^(message|enum|service|rpc|oneof)\b|^[\w.<>, ]+ \w+ = \d+;")

@@ -15,7 +15,8 @@ def test_reflection_lists_the_services_and_is_enough_to_call_get_job(server: Loc
     with grpc.insecure_channel(server.address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         names = {f"learnfleet.v1.{name}Service" for name in ("Training", "Job", "Prediction", "Interpretation")}
-        assert names | {"grpc.health.v1.Health"} <= set(database.get_services())
+        others = {"grpc.health.v1.Health", "inference.GRPCInferenceService"}
+        assert names | others <= set(database.get_services())
         method = DescriptorPool(database).FindServiceByName("learnfleet.v1.JobService").methods_by_name["GetJob"]
         call = channel.unary_unary(
             "/learnfleet.v1.JobService/GetJob",

@@ -16,13 +16,15 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from support.stand_in_inference import FixedInference
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Checkpoint, Job, JobState, Wanted
+from learnfleet.server.inference.ports import Inference
 from learnfleet.server.rpc.hub import EventHub
-from learnfleet.server.rpc.ports import Argument, Capacity, Placed, PredictionResult, PredictOptions
+from learnfleet.server.rpc.ports import Argument, Capacity, Placed
 from learnfleet.server.rpc.server import build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
@@ -83,7 +85,6 @@ class FakeRuntime:
 
     store: SqlStore
     queued: list[str] = field(default_factory=list)
-    error: Exception | None = None
     released: list[str] = field(default_factory=list)
     previewed: list[Job] = field(default_factory=list)
     placed: Placed = field(default_factory=Placed)
@@ -105,11 +106,6 @@ class FakeRuntime:
     async def release_workers(self, learner_id: str) -> None:
         self.released.append(learner_id)
 
-    async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
-        if self.error is not None:
-            raise self.error
-        return PredictionResult(("cat", "dog", "owl"), (0.2, 0.7, 0.1), model, 0.1, 0.2, 0.3)
-
 
 @dataclass(frozen=True)
 class RunningServer:
@@ -120,6 +116,7 @@ class RunningServer:
     config: Config
     store: SqlStore
     runtime: FakeRuntime
+    inference: Inference
     hub: EventHub
     loop: asyncio.AbstractEventLoop
     stopping: asyncio.Event
@@ -195,23 +192,29 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running_server(
-    folder: Path, root: Path, *, store: SqlStore | None = None, runtime: FakeRuntime | None = None, **settings: Any
+    folder: Path,
+    root: Path,
+    *,
+    store: SqlStore | None = None,
+    runtime: FakeRuntime | None = None,
+    inference: Inference | None = None,
+    **settings: Any,
 ) -> Iterator[RunningServer]:
-    """A server on a free port whose data root is `root`; `store` and `runtime` replace its own."""
+    """A server on a free port whose data root is `root`; `store`, `runtime` and `inference` replace its own."""
     settings = {"data_roots": (root,), **settings}
     config = Config(folder / "data", listen="127.0.0.1:0", **settings)
     config.data_dir.mkdir(parents=True, exist_ok=True)
     store = store or SqlStore(config.store_url)
     runtime, hub = runtime or FakeRuntime(store), EventHub()
+    inference = inference or FixedInference()
     loop = asyncio.new_event_loop()
     started: Future[int] = Future()
     stop = asyncio.Event()
 
     async def serve() -> None:
         try:
-            server = build_server(
-                config, store, runtime, FakeCatalog(), hub, DataRoots(config.data_roots, config.data_dir)
-            )
+            roots = DataRoots(config.data_roots, config.data_dir)
+            server = build_server(config, store, runtime, FakeCatalog(), hub, roots, inference)
             await server.grpc.start()
             await server.set_serving(True)
             server.library.start()
@@ -229,7 +232,7 @@ def running_server(
     try:
         address = f"127.0.0.1:{started.result(START_TIMEOUT_S)}"
         with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
-            yield RunningServer(address, channel, config, store, runtime, hub, loop, stop, thread)
+            yield RunningServer(address, channel, config, store, runtime, inference, hub, loop, stop, thread)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(START_TIMEOUT_S)

@@ -27,31 +27,59 @@ from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import learner_pb2 as learnfleet_dot_v1_dot_learner__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&learnfleet/v1/prediction_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"u\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x05image\x18\x02 \x01(\x0cH\x00\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x13\n\x06thresh\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0b\n\x03tta\x18\x05 \x01(\x08\x42\x07\n\x05inputB\t\n\x07_thresh\"}\n\x0fPredictResponse\x12-\n\nprediction\x18\x01 \x01(\x0b\x32\x19.learnfleet.v1.Prediction\x12\x12\n\nmodel_used\x18\x02 \x01(\t\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.learnfleet.v1.Timings\"\xe1\x01\n\nPrediction\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x15\n\rprobabilities\x18\x03 \x03(\x01\x12,\n\x03top\x18\x04 \x03(\x0b\x32\x1f.learnfleet.v1.ClassProbability\x12&\n\x04kind\x18\x05 \x01(\x0e\x32\x18.learnfleet.v1.LabelKind\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x0e\n\x06values\x18\x07 \x03(\x01\x12\x0c\n\x04mask\x18\x08 \x01(\x0c\x12\x0f\n\x07picture\x18\t \x01(\x0c\"P\n\x10\x43lassProbability\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\"\x88\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05infer\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe6\x01\n\x0fGetPredsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x11\n\twith_loss\x18\x03 \x01(\x08\x12\x0f\n\x07n_batch\x18\x04 \x01(\x05\x12\x30\n\x03tta\x18\x05 \x01(\x0b\x32#.learnfleet.v1.TestTimeAugmentation\x12+\n\tresources\x18\x06 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"P\n\x14TestTimeAugmentation\x12\x11\n\x04\x62\x65ta\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05scale\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_betaB\x08\n\x06_scale\"F\n\x16ReadPredictionsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12\x0c\n\x04rows\x18\x03 \x01(\x03\"\xa6\x01\n\x17ReadPredictionsResponse\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x05\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x13\n\x0bpredictions\x18\x04 \x01(\x0c\x12\x14\n\x0ctarget_shape\x18\x05 \x03(\x03\x12\x0f\n\x07targets\x18\x06 \x01(\x0c\x12\x0e\n\x06losses\x18\x07 \x01(\x0c\x12\x0f\n\x07indices\x18\x08 \x03(\x03\x32\x81\x02\n\x11PredictionService\x12H\n\x07Predict\x12\x1d.learnfleet.v1.PredictRequest\x1a\x1e.learnfleet.v1.PredictResponse\x12>\n\x08GetPreds\x12\x1e.learnfleet.v1.GetPredsRequest\x1a\x12.learnfleet.v1.Job\x12\x62\n\x0fReadPredictions\x12%.learnfleet.v1.ReadPredictionsRequest\x1a&.learnfleet.v1.ReadPredictionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&learnfleet/v1/prediction_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\xf1\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x05image\x18\x02 \x01(\x0cH\x00\x12\'\n\x06tensor\x18\x06 \x01(\x0b\x32\x15.learnfleet.v1.TensorH\x00\x12)\n\x04\x66ile\x18\x07 \x01(\x0b\x32\x19.learnfleet.v1.ServerFileH\x00\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x13\n\x06thresh\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0b\n\x03tta\x18\x05 \x01(\x08\x12&\n\x07outputs\x18\x08 \x03(\x0e\x32\x15.learnfleet.v1.OutputB\x07\n\x05inputB\t\n\x07_thresh\"Q\n\x06Tensor\x12\'\n\x04type\x18\x01 \x01(\x0e\x32\x19.learnfleet.v1.TensorType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"+\n\nServerFile\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"u\n\x05Input\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\'\n\x06tensor\x18\x02 \x01(\x0b\x32\x15.learnfleet.v1.TensorH\x00\x12)\n\x04\x66ile\x18\x03 \x01(\x0b\x32\x19.learnfleet.v1.ServerFileH\x00\x42\x07\n\x05input\"\xae\x01\n\x13PredictBatchRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x06inputs\x18\x02 \x03(\x0b\x32\x14.learnfleet.v1.Input\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x13\n\x06thresh\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0b\n\x03tta\x18\x05 \x01(\x08\x12&\n\x07outputs\x18\x06 \x03(\x0e\x32\x15.learnfleet.v1.OutputB\t\n\x07_thresh\"B\n\x14PredictBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.learnfleet.v1.ItemResult\"\xaf\x01\n\nItemResult\x12/\n\nprediction\x18\x01 \x01(\x0b\x32\x19.learnfleet.v1.PredictionH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.learnfleet.v1.ItemErrorH\x00\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.learnfleet.v1.Timings\x12\x12\n\nmodel_used\x18\x04 \x01(\tB\x08\n\x06result\"9\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x86\x01\n\x14PredictStreamRequest\x12\x38\n\x08settings\x18\x01 \x01(\x0b\x32$.learnfleet.v1.PredictStreamSettingsH\x00\x12)\n\x04item\x18\x02 \x01(\x0b\x32\x19.learnfleet.v1.StreamItemH\x00\x42\t\n\x07request\"\x8a\x01\n\x15PredictStreamSettings\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05top_k\x18\x02 \x01(\x05\x12\x13\n\x06thresh\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0b\n\x03tta\x18\x04 \x01(\x08\x12&\n\x07outputs\x18\x05 \x03(\x0e\x32\x15.learnfleet.v1.OutputB\t\n\x07_thresh\"=\n\nStreamItem\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x05input\x18\x02 \x01(\x0b\x32\x14.learnfleet.v1.Input\"N\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x06result\x18\x02 \x01(\x0b\x32\x19.learnfleet.v1.ItemResult\"}\n\x0fPredictResponse\x12-\n\nprediction\x18\x01 \x01(\x0b\x32\x19.learnfleet.v1.Prediction\x12\x12\n\nmodel_used\x18\x02 \x01(\t\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.learnfleet.v1.Timings\"\xe8\x02\n\nPrediction\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x15\n\rprobabilities\x18\x03 \x03(\x01\x12,\n\x03top\x18\x04 \x03(\x0b\x32\x1f.learnfleet.v1.ClassProbability\x12&\n\x04kind\x18\x05 \x01(\x0e\x32\x18.learnfleet.v1.LabelKind\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x0e\n\x06values\x18\x07 \x03(\x01\x12\x0c\n\x04mask\x18\x08 \x01(\x0c\x12\x0f\n\x07picture\x18\t \x01(\x0c\x12)\n\x06logits\x18\n \x01(\x0b\x32\x19.learnfleet.v1.FloatArray\x12,\n\tembedding\x18\x0b \x01(\x0b\x32\x19.learnfleet.v1.FloatArray\x12,\n\tactivated\x18\x0c \x01(\x0b\x32\x19.learnfleet.v1.FloatArray\",\n\nFloatArray\x12\r\n\x05shape\x18\x01 \x03(\x03\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"P\n\x10\x43lassProbability\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\"\x9c\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05infer\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nbatch_size\x18\x04 \x01(\x05\"\xe6\x01\n\x0fGetPredsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12\x11\n\twith_loss\x18\x03 \x01(\x08\x12\x0f\n\x07n_batch\x18\x04 \x01(\x05\x12\x30\n\x03tta\x18\x05 \x01(\x0b\x32#.learnfleet.v1.TestTimeAugmentation\x12+\n\tresources\x18\x06 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"P\n\x14TestTimeAugmentation\x12\x11\n\x04\x62\x65ta\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05scale\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_betaB\x08\n\x06_scale\"F\n\x16ReadPredictionsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12\x0c\n\x04rows\x18\x03 \x01(\x03\"\xa6\x01\n\x17ReadPredictionsResponse\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x05\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x13\n\x0bpredictions\x18\x04 \x01(\x0c\x12\x14\n\x0ctarget_shape\x18\x05 \x03(\x03\x12\x0f\n\x07targets\x18\x06 \x01(\x0c\x12\x0e\n\x06losses\x18\x07 \x01(\x0c\x12\x0f\n\x07indices\x18\x08 \x03(\x03*_\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x11\n\rOUTPUT_LOGITS\x10\x01\x12\x14\n\x10OUTPUT_EMBEDDING\x10\x02\x12\x14\n\x10OUTPUT_ACTIVATED\x10\x03*Y\n\nTensorType\x12\x1b\n\x17TENSOR_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TENSOR_TYPE_UINT8\x10\x01\x12\x17\n\x13TENSOR_TYPE_FLOAT32\x10\x02\x32\xba\x03\n\x11PredictionService\x12H\n\x07Predict\x12\x1d.learnfleet.v1.PredictRequest\x1a\x1e.learnfleet.v1.PredictResponse\x12W\n\x0cPredictBatch\x12\".learnfleet.v1.PredictBatchRequest\x1a#.learnfleet.v1.PredictBatchResponse\x12^\n\rPredictStream\x12#.learnfleet.v1.PredictStreamRequest\x1a$.learnfleet.v1.PredictStreamResponse(\x01\x30\x01\x12>\n\x08GetPreds\x12\x1e.learnfleet.v1.GetPredsRequest\x1a\x12.learnfleet.v1.Job\x12\x62\n\x0fReadPredictions\x12%.learnfleet.v1.ReadPredictionsRequest\x1a&.learnfleet.v1.ReadPredictionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'learnfleet.v1.prediction_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREDICTREQUEST']._serialized_start=143
-  _globals['_PREDICTREQUEST']._serialized_end=260
-  _globals['_PREDICTRESPONSE']._serialized_start=262
-  _globals['_PREDICTRESPONSE']._serialized_end=387
-  _globals['_PREDICTION']._serialized_start=390
-  _globals['_PREDICTION']._serialized_end=615
-  _globals['_CLASSPROBABILITY']._serialized_start=617
-  _globals['_CLASSPROBABILITY']._serialized_end=697
-  _globals['_TIMINGS']._serialized_start=700
-  _globals['_TIMINGS']._serialized_end=836
-  _globals['_GETPREDSREQUEST']._serialized_start=839
-  _globals['_GETPREDSREQUEST']._serialized_end=1069
-  _globals['_TESTTIMEAUGMENTATION']._serialized_start=1071
-  _globals['_TESTTIMEAUGMENTATION']._serialized_end=1151
-  _globals['_READPREDICTIONSREQUEST']._serialized_start=1153
-  _globals['_READPREDICTIONSREQUEST']._serialized_end=1223
-  _globals['_READPREDICTIONSRESPONSE']._serialized_start=1226
-  _globals['_READPREDICTIONSRESPONSE']._serialized_end=1392
-  _globals['_PREDICTIONSERVICE']._serialized_start=1395
-  _globals['_PREDICTIONSERVICE']._serialized_end=1652
+  _globals['_OUTPUT']._serialized_start=2870
+  _globals['_OUTPUT']._serialized_end=2965
+  _globals['_TENSORTYPE']._serialized_start=2967
+  _globals['_TENSORTYPE']._serialized_end=3056
+  _globals['_PREDICTREQUEST']._serialized_start=144
+  _globals['_PREDICTREQUEST']._serialized_end=385
+  _globals['_TENSOR']._serialized_start=387
+  _globals['_TENSOR']._serialized_end=468
+  _globals['_SERVERFILE']._serialized_start=470
+  _globals['_SERVERFILE']._serialized_end=513
+  _globals['_INPUT']._serialized_start=515
+  _globals['_INPUT']._serialized_end=632
+  _globals['_PREDICTBATCHREQUEST']._serialized_start=635
+  _globals['_PREDICTBATCHREQUEST']._serialized_end=809
+  _globals['_PREDICTBATCHRESPONSE']._serialized_start=811
+  _globals['_PREDICTBATCHRESPONSE']._serialized_end=877
+  _globals['_ITEMRESULT']._serialized_start=880
+  _globals['_ITEMRESULT']._serialized_end=1055
+  _globals['_ITEMERROR']._serialized_start=1057
+  _globals['_ITEMERROR']._serialized_end=1114
+  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1117
+  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1251
+  _globals['_PREDICTSTREAMSETTINGS']._serialized_start=1254
+  _globals['_PREDICTSTREAMSETTINGS']._serialized_end=1392
+  _globals['_STREAMITEM']._serialized_start=1394
+  _globals['_STREAMITEM']._serialized_end=1455
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1457
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1535
+  _globals['_PREDICTRESPONSE']._serialized_start=1537
+  _globals['_PREDICTRESPONSE']._serialized_end=1662
+  _globals['_PREDICTION']._serialized_start=1665
+  _globals['_PREDICTION']._serialized_end=2025
+  _globals['_FLOATARRAY']._serialized_start=2027
+  _globals['_FLOATARRAY']._serialized_end=2071
+  _globals['_CLASSPROBABILITY']._serialized_start=2073
+  _globals['_CLASSPROBABILITY']._serialized_end=2153
+  _globals['_TIMINGS']._serialized_start=2156
+  _globals['_TIMINGS']._serialized_end=2312
+  _globals['_GETPREDSREQUEST']._serialized_start=2315
+  _globals['_GETPREDSREQUEST']._serialized_end=2545
+  _globals['_TESTTIMEAUGMENTATION']._serialized_start=2547
+  _globals['_TESTTIMEAUGMENTATION']._serialized_end=2627
+  _globals['_READPREDICTIONSREQUEST']._serialized_start=2629
+  _globals['_READPREDICTIONSREQUEST']._serialized_end=2699
+  _globals['_READPREDICTIONSRESPONSE']._serialized_start=2702
+  _globals['_READPREDICTIONSRESPONSE']._serialized_end=2868
+  _globals['_PREDICTIONSERVICE']._serialized_start=3059
+  _globals['_PREDICTIONSERVICE']._serialized_end=3501
 # @@protoc_insertion_point(module_scope)

@@ -41,6 +41,16 @@ class PredictionServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictBatch = channel.unary_unary(
+                '/learnfleet.v1.PredictionService/PredictBatch',
+                request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictBatchRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictBatchResponse.FromString,
+                _registered_method=True)
+        self.PredictStream = channel.stream_stream(
+                '/learnfleet.v1.PredictionService/PredictStream',
+                request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictStreamRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictStreamResponse.FromString,
+                _registered_method=True)
         self.GetPreds = channel.unary_unary(
                 '/learnfleet.v1.PredictionService/GetPreds',
                 request_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.GetPredsRequest.SerializeToString,
@@ -58,7 +68,23 @@ class PredictionServiceServicer(object):
     """
 
     def Predict(self, request, context):
-        """Classifies one picture.
+        """Predicts one picture.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictBatch(self, request, context):
+        """Predicts several pictures, which are computed together. One that cannot be predicted has its error in its place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictStream(self, request_iterator, context):
+        """Predicts any number of pictures while they come. Answers bear the ids of their items and come when they are ready,
+        in any order. Only so many items are worked on at a time: further ones wait in the connection. After a lost
+        connection the items without an answer may be sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +111,16 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictBatch,
+                    request_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictBatchRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictBatchResponse.SerializeToString,
+            ),
+            'PredictStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.PredictStream,
+                    request_deserializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictStreamRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_prediction__service__pb2.PredictStreamResponse.SerializeToString,
             ),
             'GetPreds': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPreds,
@@ -125,6 +161,60 @@ class PredictionService(object):
             '/learnfleet.v1.PredictionService/Predict',
             learnfleet_dot_v1_dot_prediction__service__pb2.PredictRequest.SerializeToString,
             learnfleet_dot_v1_dot_prediction__service__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.PredictionService/PredictBatch',
+            learnfleet_dot_v1_dot_prediction__service__pb2.PredictBatchRequest.SerializeToString,
+            learnfleet_dot_v1_dot_prediction__service__pb2.PredictBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/learnfleet.v1.PredictionService/PredictStream',
+            learnfleet_dot_v1_dot_prediction__service__pb2.PredictStreamRequest.SerializeToString,
+            learnfleet_dot_v1_dot_prediction__service__pb2.PredictStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,7 +11,6 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -19,6 +18,7 @@ from sqlalchemy import make_url
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.errors import WorkersStarting
+from learnfleet.server.installed import installed_version
 from learnfleet.server.names import new_id
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.server import RpcServer, build_server
@@ -53,7 +53,9 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         loop, hub = asyncio.get_running_loop(), EventHub()
         runtime = ServerRuntime(config, store, _notifier(loop, hub))
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
-        rpc = build_server(config, store, runtime, catalog, hub, DataRoots(config.data_roots, config.data_dir))
+        rpc = build_server(
+            config, store, runtime, catalog, hub, DataRoots(config.data_roots, config.data_dir), runtime.inference
+        )
         await rpc.grpc.start()
         await rpc.set_serving(True)
         _announce(config, rpc, runtime, port_file)
@@ -129,13 +131,6 @@ def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, port_file:
         temporary = port_file.with_suffix(".tmp")
         temporary.write_text(address)
         temporary.replace(port_file)
-
-
-def installed_version() -> str:
-    try:
-        return version("learnfleet")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 @contextlib.contextmanager

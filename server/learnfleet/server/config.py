@@ -28,6 +28,7 @@ class Config:
     quotas: tuple[tuple[str, int, int], ...] = ()  # (tenant, most CPU slots, most GPU slots); "*": those not named
     weights: tuple[tuple[str, float], ...] = ()  # (tenant, weight in the fair share), 1 where not named
     max_queued: int = 20_000  # jobs of one tenant that have not ended
+    max_message_mb: int = 32  # MiB; one message in either direction
     upload_max_bytes: int = 200 * 2**30  # one upload
     max_open_uploads: int = 100  # of one tenant, that are not complete
     system_metrics_every_s: float = 10.0  # 0: none

@@ -11,18 +11,19 @@ from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobBrief, Wanted
 from learnfleet.server.duties import Duties, Exporter
 from learnfleet.server.errors import Deposed
+from learnfleet.server.inference.ports import Inference
 from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
-from learnfleet.server.rpc.ports import Placed, PredictionResult, PredictOptions
+from learnfleet.server.rpc.ports import Placed
 from learnfleet.server.scheduling.preview import preview_from_store
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.notices import Listener, Notice, Topic
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
+from learnfleet.server.workers.pooled_inference import PooledInference
 from learnfleet.server.workers.predictor import PredictionPool
 
-_CONCURRENT_PREDICTIONS = 8  # as many as the predicting process takes at a time
 _CONCURRENT_RELEASES = 2
 _CONCURRENT_PREVIEWS = 2
 
@@ -47,8 +48,8 @@ class ServerRuntime:
         self._duties = Duties(config, store, self.cluster, notify, exporter)
         self._leadership: Leadership | None = None
         self._listener: Listener | None = None
-        self._predictions = PredictionPool(config, store, self.cluster, ModelRegistry(config, store))
-        self._predicting = LongCalls("predict", _CONCURRENT_PREDICTIONS)
+        pool = PredictionPool(config, store, self.cluster, ModelRegistry(config, store))
+        self.inference: Inference = PooledInference(pool)
         self._releasing = LongCalls("release", _CONCURRENT_RELEASES)
         self._previewing = LongCalls("preview", _CONCURRENT_PREVIEWS)
 
@@ -133,6 +134,3 @@ class ServerRuntime:
             await self._releasing.run(office.pool.give_up_if_idle, learner_id)
         else:
             await asyncio.to_thread(self._store.tell, Topic.RELEASE, learner_id)
-
-    async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
-        return await self._predicting.run(self._predictions.predict, model, image, options)

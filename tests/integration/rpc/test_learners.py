@@ -215,11 +215,11 @@ def test_errors_from_behind_the_servicers_reach_the_caller_and_faults_do_not_tel
     server: RunningServer,
 ) -> None:
     request = prediction_service_pb2.PredictRequest(model="learners/pets", image=b"picture")
-    server.runtime.error = InvalidArgument([FieldViolation("image", "is truncated")])
+    server.inference.error = InvalidArgument([FieldViolation("image", "is truncated")])
     assert refusal(lambda: server.prediction.Predict(request, timeout=20)).fields == {"image"}
-    server.runtime.error = Unavailable("the cluster is starting")
+    server.inference.error = Unavailable("the cluster is starting")
     assert refusal(lambda: server.prediction.Predict(request, timeout=20)).code is grpc.StatusCode.UNAVAILABLE
-    server.runtime.error = RuntimeError("secret of the house")
+    server.inference.error = RuntimeError("secret of the house")
     with pytest.raises(grpc.RpcError) as caught:
         server.prediction.Predict(request, timeout=20)
     assert caught.value.code() is grpc.StatusCode.INTERNAL

@@ -12,10 +12,10 @@ from support.rpc_server import FakeRuntime
 
 from learnfleet.server.config import Config
 from learnfleet.server.errors import NotFound, Unavailable
+from learnfleet.server.inference.ports import InferOptions, PictureFile
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
-from learnfleet.server.rpc.ports import PredictOptions
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
@@ -40,6 +40,7 @@ def blocked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         raise Unavailable("no workers here")
 
     monkeypatch.setattr(PredictionPool, "predict", answer)
+    monkeypatch.setattr(PredictionPool, "describe", answer)
     monkeypatch.setattr(RayCluster, "wait", answer)
     return released
 
@@ -76,7 +77,10 @@ def test_predictions_that_take_long_do_not_keep_other_calls_from_an_answer(
 ) -> None:
     runtime = ServerRuntime(Config(tmp_path), store, lambda _: None)
     many = range(MORE_THAN_ASYNCIO_HAS_THREADS)
-    _is_answered_during(lambda: [runtime.predict("models/m", b"", PredictOptions()) for _ in many], store, blocked)
+    asked = [PictureFile(b"x")]
+    _is_answered_during(
+        lambda: [runtime.inference.infer("models/m@newest", asked, InferOptions()) for _ in many], store, blocked
+    )
 
 
 def test_workers_that_do_not_answer_do_not_keep_other_calls_from_an_answer(

@@ -72,6 +72,9 @@ def serve(
         list[str] | None, typer.Option(help="TENANT=WEIGHT in the fair share, 1 where not named; repeatable.")
     ] = None,
     max_queued: Annotated[int, typer.Option(min=1, help="Jobs of one tenant that have not ended.")] = 20_000,
+    max_message_mb: Annotated[
+        int, typer.Option(min=4, max=1024, help="Greatest message in MiB. Clients of larger ones must be told, too.")
+    ] = 32,
     upload_max_bytes: Annotated[int, typer.Option(min=1, help="Greatest upload.")] = 200 * 2**30,
     max_open_uploads: Annotated[int, typer.Option(min=1, help="Uploads of one tenant that are not complete.")] = 100,
     system_metrics_every_s: Annotated[
@@ -104,6 +107,7 @@ def serve(
         quotas=tuple(read_quota(value) for value in quota or ()),
         weights=tuple(read_weight(value) for value in weight or ()),
         max_queued=max_queued,
+        max_message_mb=max_message_mb,
         upload_max_bytes=upload_max_bytes,
         max_open_uploads=max_open_uploads,
         system_metrics_every_s=system_metrics_every_s,

@@ -106,6 +106,10 @@ class DataRoots:
                 return real
         raise _refuse(field, f"'{path}' does not exist beneath the data roots {self._shown()}")
 
+    def root_of(self, real: Path) -> Path:
+        """The root that a resolved path is beneath."""
+        return next(root for root in self._roots if real.is_relative_to(root))
+
     def _holds(self, real: Path) -> bool:
         if self._kept is not None and real.is_relative_to(self._kept):
             return False

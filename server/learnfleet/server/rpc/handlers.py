@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from learnfleet.server.errors import DeadlineExceeded, FieldViolation, InvalidArgument, ServiceError
-from learnfleet.server.rpc import tenants
+from learnfleet.server.rpc import deadlines, tenants
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _SILENCE_S = 60.0  # after which a client that streams requests is given up
 
 Unary = Callable[[Any], Awaitable[Message]]
 Incoming = Callable[[AsyncGenerator[Any, None]], Awaitable[Message]]
+Both = Callable[[AsyncGenerator[Any, None]], AsyncGenerator[Message, None]]
 Check = Callable[[Message], Awaitable[None]]
 Streaming = Callable[[Any], AsyncGenerator[Message | bytes, None]]  # bytes: of a message that is encoded already
 
@@ -56,7 +57,7 @@ def _handler(servicer: object, method: MethodDescriptor, check: Check) -> grpc.R
         raise TypeError(f"{type(servicer).__name__} has no method {name} for {method.full_name}")
     if method.client_streaming:
         if method.server_streaming:
-            raise TypeError(f"{method.full_name} streams both ways, which is not supported here")
+            return grpc.stream_stream_rpc_method_handler(_both(call, method), None, _serialize)
         return grpc.stream_unary_rpc_method_handler(_incoming(call, method), None, _serialize)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_stream(call, method, check), None, _serialize)
@@ -66,7 +67,7 @@ def _handler(servicer: object, method: MethodDescriptor, check: Check) -> grpc.R
 def _unary(call: Unary, method: MethodDescriptor, check: Check) -> Callable[..., Awaitable[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> Message:
         try:
-            tenants.enter(context.invocation_metadata())
+            _enter(context)
             request = _parse(content, method)
             await check(request)
             return await call(request)
@@ -79,7 +80,7 @@ def _unary(call: Unary, method: MethodDescriptor, check: Check) -> Callable[...,
 def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable[..., AsyncIterator[Message | bytes]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message | bytes]:
         try:
-            tenants.enter(context.invocation_metadata())
+            _enter(context)
             request = _parse(content, method)
             await check(request)
             # Closed at once when the caller goes away, not when it happens to be collected.
@@ -95,13 +96,32 @@ def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable
 def _incoming(call: Incoming, method: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Message:
         try:
-            tenants.enter(context.invocation_metadata())
+            _enter(context)
             async with aclosing(_messages(contents, method)) as messages:
                 return await call(messages)
         except Exception as error:
             await _abort(error, method, context)
 
     return handle
+
+
+def _both(call: Both, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message]]:
+    async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
+        try:
+            _enter(context)
+            async with aclosing(_messages(contents, method)) as requests, aclosing(call(requests)) as answers:
+                async for answer in answers:
+                    yield answer
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return handle
+
+
+def _enter(context: grpc.aio.ServicerContext) -> None:
+    """Whose call it is, and how long they wait."""
+    tenants.enter(context.invocation_metadata())
+    deadlines.enter(context.time_remaining())
 
 
 async def _messages(contents: AsyncIterator[bytes], method: MethodDescriptor) -> AsyncGenerator[Message, None]:

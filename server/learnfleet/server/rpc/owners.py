@@ -28,8 +28,12 @@ class Owners:
         for field, value in request.ListFields():
             if field.type != FieldDescriptor.TYPE_STRING or not isinstance(value, str):
                 continue
-            if match := _NAME.fullmatch(value):
-                await self._check(match[1], match[2], value)
+            await self.check_name(value)
+
+    async def check_name(self, name: str) -> None:
+        """Raises NotFound for a job or learner that is another tenant's."""
+        if match := _NAME.fullmatch(name):
+            await self._check(match[1], match[2], name)
 
     async def _check(self, collection: str, resource_id: str, name: str) -> None:
         find = self.store.tenant_of_learner if collection == "learners" else self.store.tenant_of_job

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from learnfleet.server.domain import Job, Wanted
 from learnfleet.trainer.body_info import BodyInfo
-from learnfleet.trainer.data_spec import LabelKind
 
 
 @dataclass(frozen=True)
@@ -60,31 +59,6 @@ class Placed:
     waits_for: str = ""  # empty: it would start at once
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """How a picture is to be predicted."""
-
-    thresh: float | None = None  # None: the loss's own
-    tta: bool = False
-
-
-@dataclass(frozen=True)
-class PredictionResult:
-    """What a model says of one picture."""
-
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    model_used: str
-    queue_s: float
-    decode_s: float
-    infer_s: float
-    kind: LabelKind = LabelKind.CATEGORY
-    labels: tuple[str, ...] = ()  # MULTI_CATEGORY: those predicted
-    values: tuple[float, ...] = ()  # FLOAT, POINTS
-    mask_png: bytes = b""  # MASK
-    picture_png: bytes = b""  # IMAGE
-
-
 class Catalog(Protocol):
     """What the workers' environment can do.
 
@@ -108,7 +82,7 @@ class Catalog(Protocol):
 
 
 class Runtime(Protocol):
-    """Scheduling and inference."""
+    """Scheduling."""
 
     def job_queued(self, job: Job) -> None:
         """A job was put into the store."""
@@ -130,10 +104,3 @@ class Runtime(Protocol):
 
     async def release_workers(self, learner_id: str) -> None:
         """End the workers that hold the learner ready, if they have nothing to do."""
-
-    async def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
-        """Ask `models/...` or `learners/...` about one picture.
-
-        Raises InvalidArgument (field `image`), NotFound, FailedPrecondition (an untrained learner), Unavailable.
-        """
-        ...

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobKind, JobState, PredsWork
-from learnfleet.server.errors import FailedPrecondition
-from learnfleet.server.rpc import read_preds
-from learnfleet.server.rpc.ports import PredictionResult, PredictOptions, Runtime
+from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from learnfleet.server.inference.ports import Inference, Input
+from learnfleet.server.rpc import deadlines, read_preds
+from learnfleet.server.rpc.owners import Owners
+from learnfleet.server.rpc.prediction_batch import MAX_INPUTS, BatchPrediction
+from learnfleet.server.rpc.prediction_stream import PredictionStream, first_of
 from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.read_asked import read_asked
+from learnfleet.server.rpc.read_input import read_input
 from learnfleet.server.rpc.read_job import read_dataset
+from learnfleet.server.rpc.server_files import ServerFiles
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.server.rpc.write_data import label_kind_to_proto
-from learnfleet.server.rpc.write_job import duration
+from learnfleet.server.rpc.write_prediction import blamed, prediction_to_proto, timings_to_proto
 from learnfleet.server.store.base import Store
-from learnfleet.server.text import utf8
 from learnfleet.server.workers.run import PREDICTIONS_DIR
-from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import prediction_service_pb2 as pb
 
-MAX_IMAGE_BYTES = 20 * 1024 * 1024
-_DEFAULT_TOP_K = 5
 _DEFAULT_BETA, _DEFAULT_SCALE, _MAX_SCALE = 0.4, 1.35, 4.0
 
 
@@ -35,26 +37,55 @@ class PredictionServicer:
 
     config: Config
     store: Store
-    runtime: Runtime
+    inference: Inference
     queueing: Queueing
+    files: ServerFiles
 
     async def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
         found = Violations()
-        is_learner = request.model.startswith("learners/")
-        parse = names.parse_learner if is_learner else names.parse_model
-        found.attempt(lambda: parse(request.model, "model"))
-        size = len(request.image)
-        found.check(size > 0, "image", "is empty; must be the bytes of a picture file")
-        right = f"has {size} bytes; must have at most {MAX_IMAGE_BYTES}: scale the picture down"
-        found.check(size <= MAX_IMAGE_BYTES, "image", right)
-        found.check(request.top_k >= 0, "top_k", f"is {request.top_k}; must be 0 (the default) or greater")
-        thresh = request.thresh if request.HasField("thresh") else None
-        if thresh is not None:
-            found.number("thresh", thresh, 0, 1)
+        asked = read_asked(request, found)
+        item = await self._item(request, found)
         found.raise_if_any()
-        options = PredictOptions(thresh, request.tta)
-        result = await self.runtime.predict(request.model, request.image, options)
-        return _response(result, request.top_k or _DEFAULT_TOP_K)
+        assert item is not None
+        reply = await self.inference.infer(asked.model, [item], asked.options, deadlines.remaining_s())
+        answered = reply.items[0]
+        if answered.error:
+            raise InvalidArgument([FieldViolation(*blamed(answered, item))])
+        return pb.PredictResponse(
+            prediction=prediction_to_proto(answered, reply.model, asked.top_k),
+            model_used=reply.model.name,
+            timings=timings_to_proto(answered),
+        )
+
+    async def _item(self, request: pb.PredictRequest, found: Violations) -> Input | None:
+        try:
+            return await read_input(request, self.files)
+        except InvalidArgument as error:
+            found.take(error)
+            return None
+
+    async def predict_batch(self, request: pb.PredictBatchRequest) -> pb.PredictBatchResponse:
+        found = Violations()
+        asked = read_asked(request, found)
+        if found.check(len(request.inputs) > 0, "inputs", "is empty; give at least one picture"):
+            many = f"has {len(request.inputs)} items; must have at most {MAX_INPUTS}: PredictStream takes any number"
+            found.check(len(request.inputs) <= MAX_INPUTS, "inputs", many)
+        found.raise_if_any()
+        batch = BatchPrediction(self.inference, self.files)
+        return pb.PredictBatchResponse(results=await batch.predict(request.inputs, asked))
+
+    async def predict_stream(
+        self, requests: AsyncGenerator[pb.PredictStreamRequest, None]
+    ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
+        settings = await first_of(requests)
+        found = Violations()
+        asked = read_asked(settings, found, "settings.")
+        found.raise_if_any()
+        await Owners(self.store).check(settings)  # of a stream's messages nobody else does
+        await self.inference.describe(asked.model)
+        async with aclosing(PredictionStream(self.inference, self.files, asked).answers(requests)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def get_preds(self, request: pb.GetPredsRequest) -> job_pb2.Job:
         found = Violations()
@@ -97,36 +128,3 @@ class PredictionServicer:
         messages = read_preds.PredictionFile(path).messages(request.first_row, request.rows)
         while (message := await asyncio.to_thread(next, messages, None)) is not None:
             yield message
-
-
-def _response(result: PredictionResult, top_k: int) -> pb.PredictResponse:
-    order = sorted(range(len(result.probabilities)), key=lambda index: -result.probabilities[index])
-    top = [
-        pb.ClassProbability(
-            class_name=utf8(result.classes[index]), class_index=index, probability=result.probabilities[index]
-        )
-        for index in order[:top_k]
-    ]
-    return pb.PredictResponse(
-        prediction=pb.Prediction(
-            class_name=_name(result, order),
-            class_index=order[0] if result.kind is LabelKind.CATEGORY else -1,
-            probabilities=result.probabilities,
-            top=top,
-            kind=label_kind_to_proto(result.kind),
-            labels=[utf8(label) for label in result.labels],
-            values=result.values,
-            mask=result.mask_png,
-            picture=result.picture_png,
-        ),
-        model_used=result.model_used,
-        timings=pb.Timings(
-            queue=duration(result.queue_s), decode=duration(result.decode_s), infer=duration(result.infer_s)
-        ),
-    )
-
-
-def _name(result: PredictionResult, order: list[int]) -> str:
-    if result.kind is LabelKind.CATEGORY:
-        return utf8(result.classes[order[0]])
-    return utf8(";".join(result.labels))

@@ -9,19 +9,26 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from learnfleet.oip import inference_pb2
 from learnfleet.server.config import Config
 from learnfleet.server.data.library import DatasetLibrary
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.inference.ports import Inference
+from learnfleet.server.installed import installed_version
 from learnfleet.server.rpc.datasets import DatasetServicer
 from learnfleet.server.rpc.handlers import handlers_of
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
 from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
+from learnfleet.server.rpc.oip.servicer import InferenceServicer
+from learnfleet.server.rpc.oip.unsupported import unsupported_handlers
 from learnfleet.server.rpc.owners import Owners
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.prediction import PredictionServicer
 from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.server_files import ServerFiles
+from learnfleet.server.rpc.source_places import SourcePlaces
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.training import TrainingServicer
 from learnfleet.server.rpc.watch import Watch
@@ -34,10 +41,7 @@ from learnfleet.v1 import (
     training_service_pb2,
 )
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 _OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Of one connection; further calls on it would wait in the client without a word. An open watch takes about 20 KiB.
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
@@ -46,6 +50,13 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.so_reuseport", 0),  # two servers on one port would share its calls without a word
 )
+
+
+@dataclass
+class Serving:
+    """Whether the server takes requests."""
+
+    on: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,19 +68,27 @@ class RpcServer:
     services: tuple[str, ...]
     port: int
     library: DatasetLibrary  # to be started when the server listens, and closed when it stops
+    serving: Serving
 
     async def set_serving(self, is_serving: bool) -> None:
         """What health checks are told, of each service and of all."""
+        self.serving.on = is_serving
         status = health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self.services):
             await self.health.set(service, status)
 
 
 def build_server(
-    config: Config, store: Store, runtime: Runtime, catalog: Catalog, hub: EventHub, roots: DataRoots
+    config: Config,
+    store: Store,
+    runtime: Runtime,
+    catalog: Catalog,
+    hub: EventHub,
+    roots: DataRoots,
+    inference: Inference,
 ) -> RpcServer:
     """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=(*_OPTIONS, *_message_limits(config.max_message_mb * 2**20)))
     queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
     library = DatasetLibrary(config, store)
     servicers: list[tuple[object, ServiceDescriptor]] = [
@@ -81,20 +100,32 @@ def build_server(
             JobServicer(config, store, runtime, Watch(store, hub), JobLogs(config, store, hub)),
             _service(job_service_pb2, "JobService"),
         ),
-        (PredictionServicer(config, store, runtime, queueing), _service(prediction_service_pb2, "PredictionService")),
+        (
+            PredictionServicer(config, store, inference, queueing, ServerFiles(SourcePlaces(roots, store))),
+            _service(prediction_service_pb2, "PredictionService"),
+        ),
         (
             InterpretationServicer(config, store, queueing, targets),
             _service(interpretation_service_pb2, "InterpretationService"),
         ),
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
-    server.add_generic_rpc_handlers(tuple(handlers_of(*each, Owners(store).check) for each in servicers))
+    owners, serving = Owners(store), Serving()
+    server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check) for each in servicers))
+    foreign = InferenceServicer(inference, owners, installed_version(), lambda: serving.on)
+    protocol = _service(inference_pb2, "GRPCInferenceService")
+    # It looks after owners itself: what is another's is not ready there, and no error.
+    server.add_generic_rpc_handlers((handlers_of(foreign, protocol), unsupported_handlers(protocol.full_name)))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    names = tuple(service.full_name for _, service in servicers)
+    names = (*(service.full_name for _, service in servicers), protocol.full_name)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = server.add_insecure_port(config.listen)
-    return RpcServer(server, health_servicer, names, port, library)
+    return RpcServer(server, health_servicer, names, port, library, serving)
+
+
+def _message_limits(most: int) -> tuple[tuple[str, int], ...]:
+    return (("grpc.max_receive_message_length", most), ("grpc.max_send_message_length", most))
 
 
 def _service(module: object, name: str) -> ServiceDescriptor:

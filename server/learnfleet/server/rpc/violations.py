@@ -51,9 +51,13 @@ class Violations:
         try:
             return read()
         except InvalidArgument as error:
-            for violation in error.violations:
-                self.add(violation.field, violation.description)
+            self.take(error)
             return None
+
+    def take(self, error: InvalidArgument) -> None:
+        """Add those of an error that was raised."""
+        for violation in error.violations:
+            self.add(violation.field, violation.description)
 
     def raise_if_any(self) -> None:
         """Raises InvalidArgument with all of them."""

@@ -11,15 +11,16 @@ from threading import Lock
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Checkpoint
-from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument, Unavailable
-from learnfleet.server.rpc.ports import PredictionResult, PredictOptions
+from learnfleet.server.errors import FailedPrecondition, Unavailable
+from learnfleet.server.inference.ports import Answered, InferOptions, ModelInfo
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.server.workers.predict_worker import Answer
 from learnfleet.server.workers.protocol import WorkerDied
 from learnfleet.trainer import manifest
-from learnfleet.trainer.export import export_from_checkpoint
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.export import export_from_checkpoint, read_export
 
 _log = logging.getLogger(__name__)
 
@@ -30,29 +31,38 @@ class PredictionPool:
     def __init__(self, config: Config, store: Store, cluster: RayCluster, registry: ModelRegistry) -> None:
         self._config, self._store, self._cluster, self._registry = config, store, cluster, registry
         self._lock = Lock()
+        self._known: dict[str, ModelInfo] = {}
 
-    def predict(self, model: str, image: bytes, options: PredictOptions) -> PredictionResult:
-        """As `Runtime.predict`."""
+    def predict(self, model: str, image: bytes, options: InferOptions) -> Answered:
+        """What a model says of a picture file."""
         began = time.perf_counter()
-        export, used = self._resolve(model)
+        export, _ = self._resolve(model)
         answer = self._ask(str(export), image, options)
         if answer.bad_image is not None:
-            raise InvalidArgument([FieldViolation("image", f"is no picture that can be read: {answer.bad_image}")])
+            return Answered(error=answer.bad_image)
         total_s = time.perf_counter() - began
-        queue_s = max(0.0, total_s - answer.decode_s - answer.infer_s)
-        return PredictionResult(
-            answer.classes,
-            answer.probabilities,
-            used,
-            queue_s,
-            answer.decode_s,
-            answer.infer_s,
-            answer.kind,
-            answer.labels,
-            answer.values,
-            answer.mask_png,
-            answer.picture_png,
+        probabilities = answer.probabilities
+        is_one = answer.kind is LabelKind.CATEGORY
+        return Answered(
+            kind=answer.kind,
+            index=max(range(len(probabilities)), key=probabilities.__getitem__) if is_one else -1,
+            probabilities=probabilities,
+            labels=answer.labels,
+            values=answer.values,
+            mask_png=answer.mask_png,
+            picture_png=answer.picture_png,
+            queue_s=max(0.0, total_s - answer.decode_s - answer.infer_s),
+            decode_s=answer.decode_s,
+            infer_s=answer.infer_s,
+            batch_size=1,
         )
+
+    def describe(self, model: str) -> ModelInfo:
+        """What is known of a model without loading it."""
+        export, used = self._resolve(model)
+        if used not in self._known:
+            self._known[used] = _info(export, used)
+        return self._known[used]
 
     def _resolve(self, model: str) -> tuple[Path, str]:
         """(export folder, name of the version or checkpoint)."""
@@ -74,7 +84,7 @@ class PredictionPool:
                 make_export(checkpoint, folder, self._store)
         return folder, names.checkpoint_name(learner_id, checkpoint.id)
 
-    def _ask(self, export: str, image: bytes, options: PredictOptions) -> Answer:
+    def _ask(self, export: str, image: bytes, options: InferOptions) -> Answer:
         host = self._cluster.wait()
         try:
             return host.predict(export, image, options.thresh, options.tta)
@@ -86,6 +96,13 @@ class PredictionPool:
             return host.predict(export, image, options.thresh, options.tta)
         except (WorkerDied, TimeoutError) as error:
             raise Unavailable(f"{error} again; try later") from error
+
+
+def _info(export: Path, used: str) -> ModelInfo:
+    content = read_export(export)
+    size = content.eval_transform.get("size") or ()
+    kind = content.learner.data.labels
+    return ModelInfo(used, kind, content.classes, (size[0], size[1]) if size else None, (len(content.classes),))
 
 
 def make_export(checkpoint: Checkpoint, folder: Path, store: Store) -> Path:

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, version 2, over the same models and the same inference as PredictionService."""
