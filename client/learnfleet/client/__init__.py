@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from learnfleet.client.errors import JobFailedError as JobFailedError
     from learnfleet.client.errors import LearnfleetError as LearnfleetError
     from learnfleet.client.errors import NotFoundError as NotFoundError
+    from learnfleet.client.errors import PictureError as PictureError
     from learnfleet.client.errors import ResourceExhaustedError as ResourceExhaustedError
     from learnfleet.client.errors import UnavailableError as UnavailableError
     from learnfleet.client.errors import UnimplementedError as UnimplementedError

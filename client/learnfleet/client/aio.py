@@ -9,20 +9,24 @@ async with AsyncClient.connect() as client:
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from learnfleet.client.aio_connection import AsyncConnection
 from learnfleet.client.aio_job import AsyncJob as AsyncJob
 from learnfleet.client.aio_learner import AsyncLearner as AsyncLearner
+from learnfleet.client.aio_predicting import Items, predict_batch, predict_stream
+from learnfleet.client.asking import Ask
 from learnfleet.client.client import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from learnfleet.client.connection import MAX_MESSAGE_MB
+from learnfleet.client.errors import PictureError
 from learnfleet.client.learner_options import LearnerMaker
 from learnfleet.client.listing import jobs_request, learners_request
 from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
 from learnfleet.client.run_settings import RunSettings
 from learnfleet.client.specs import LearnerSpec
-from learnfleet.client.subject import predict_request
 from learnfleet.v1 import job_service_pb2
 
 if TYPE_CHECKING:
@@ -36,9 +40,16 @@ class AsyncClient(LearnerMaker[AsyncLearner]):
         self._connection = connection
 
     @classmethod
-    def connect(cls, address: str | None = None, timeout_s: float = 60.0, retry_s: float = 60.0) -> AsyncClient:
+    def connect(
+        cls,
+        address: str | None = None,
+        timeout_s: float = 60.0,
+        retry_s: float = 60.0,
+        max_message_mb: int = MAX_MESSAGE_MB,
+    ) -> AsyncClient:
         """A client of the server at `address` (host:port). To be called in the event loop. As `Client.connect`."""
-        return cls(AsyncConnection(address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS), timeout_s, retry_s))
+        where = address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+        return cls(AsyncConnection(where, timeout_s, retry_s, max_message_mb))
 
     @property
     def datasets(self) -> AsyncDatasets:
@@ -98,8 +109,42 @@ class AsyncClient(LearnerMaker[AsyncLearner]):
                 return
 
     async def predict(
-        self, model: str, item: object, top_k: int = 0, thresh: float | None = None, tta: bool = False
+        self,
+        model: str,
+        item: object,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+        outputs: Sequence[str] = (),
     ) -> Prediction:
-        """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture file, or about its bytes."""
-        request = predict_request(model, item, top_k, thresh, tta)
+        """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture. As `Client.predict`."""
+        request = Ask(model, top_k, thresh, tta, outputs).predict_request(item)
         return Prediction.from_proto(await self._connection.call(self._connection.prediction.Predict, request))
+
+    async def predict_batch(
+        self,
+        model: str,
+        items: Iterable[object] | str | Path,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+        outputs: Sequence[str] = (),
+    ) -> list[Prediction | PictureError]:
+        """Ask about several pictures, or all of a folder. One that cannot be predicted has its error in its place."""
+        return await predict_batch(self._connection, Ask(model, top_k, thresh, tta, outputs), items)
+
+    def predict_stream(
+        self,
+        model: str,
+        items: Items,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+        outputs: Sequence[str] = (),
+        in_flight: int = 64,
+    ) -> AsyncIterator[tuple[object, Prediction | PictureError]]:
+        """(picture, answer) of any number of pictures as they are ready. As `Client.predict_stream`.
+
+        `items` may be an asynchronous iterator, too.
+        """
+        return predict_stream(self._connection, Ask(model, top_k, thresh, tta, outputs), items, in_flight)

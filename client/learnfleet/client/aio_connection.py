@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from learnfleet.client.connection import Services, channel_options
+from learnfleet.client.connection import MAX_MESSAGE_MB, Services, channel_options
 from learnfleet.client.errors import from_rpc
 from learnfleet.client.patience import Patience
 
@@ -18,10 +18,10 @@ _T = TypeVar("_T")
 class AsyncConnection(Services):
     """Stubs of all services on one channel, which belongs to the event loop that it is first used in."""
 
-    def __init__(self, address: str, timeout_s: float, retry_s: float) -> None:
+    def __init__(self, address: str, timeout_s: float, retry_s: float, max_message_mb: int = MAX_MESSAGE_MB) -> None:
         self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
-        self._channel = grpc.aio.insecure_channel(address, channel_options())
-        super().__init__(self._channel)
+        self._channel = grpc.aio.insecure_channel(address, channel_options(max_message_mb))
+        super().__init__(self._channel, max_message_mb)
 
     async def close(self) -> None:
         await self._channel.close()

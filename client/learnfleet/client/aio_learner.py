@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from learnfleet.client.aio_job import AsyncJob
 from learnfleet.client.aio_training import AsyncTraining
+from learnfleet.client.asking import Ask
 from learnfleet.client.components import Components
 from learnfleet.client.dataset_types import DatasetType, Part, ds_type_of
 from learnfleet.client.figures import Picture
@@ -13,7 +14,6 @@ from learnfleet.client.interpretation import Interpretation
 from learnfleet.client.metric_order import in_order
 from learnfleet.client.predictions import Predictions
 from learnfleet.client.results import CheckpointInfo, LearnerInfo, ModelVersion
-from learnfleet.client.subject import predict_request
 from learnfleet.client.values import Prediction, Values
 from learnfleet.v1 import interpretation_service_pb2, job_pb2, job_service_pb2, prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb
@@ -67,7 +67,7 @@ class AsyncLearner(AsyncTraining):
     async def predict(self, item: object, top_k: int = 0, thresh: float | None = None, tta: bool = False) -> Prediction:
         """Ask about one picture with the present state: fastai's triple."""
         await self.come_to_be()
-        request = predict_request(self.name, item, top_k, thresh, tta)
+        request = Ask(self.name, top_k, thresh, tta).predict_request(item)
         return Prediction.from_proto(await self.connection.call(self.connection.prediction.Predict, request))
 
     async def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train) -> Picture:

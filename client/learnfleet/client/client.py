@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from learnfleet.client.connection import Connection
+from learnfleet.client.asking import Ask
+from learnfleet.client.connection import MAX_MESSAGE_MB, Connection
+from learnfleet.client.errors import PictureError
 from learnfleet.client.job import Job
-from learnfleet.client.learner import Item, RemoteLearner, predict
+from learnfleet.client.learner import Item, RemoteLearner
 from learnfleet.client.learner_options import LearnerMaker
 from learnfleet.client.listing import jobs_request, learners_request
 from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
@@ -31,15 +34,23 @@ class Client(LearnerMaker[RemoteLearner]):
         self._connection = connection
 
     @classmethod
-    def connect(cls, address: str | None = None, timeout_s: float = 60.0, retry_s: float = 60.0) -> Client:
+    def connect(
+        cls,
+        address: str | None = None,
+        timeout_s: float = 60.0,
+        retry_s: float = 60.0,
+        max_message_mb: int = MAX_MESSAGE_MB,
+    ) -> Client:
         """A client of the server at `address` (host:port). The connection is made with the first call.
 
         Args:
             address: default: the variable LEARNFLEET_ADDRESS, else 127.0.0.1:8470.
             timeout_s: limit of each call.
             retry_s: how long a server that cannot be reached is tried again.
+            max_message_mb: the greatest message in MiB; the server has such a limit, too.
         """
-        return cls(Connection(address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS), timeout_s, retry_s))
+        where = address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+        return cls(Connection(where, timeout_s, retry_s, max_message_mb))
 
     @property
     def datasets(self) -> Datasets:
@@ -102,11 +113,50 @@ class Client(LearnerMaker[RemoteLearner]):
         top_k: int = 0,
         thresh: float | None = None,
         tta: bool = False,
+        outputs: Sequence[str] = (),
     ) -> Prediction:
-        """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture file, or about its bytes.
+        """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture.
 
         Args:
+            item: a path of a file that is here, the bytes of a picture file, a PIL image, a file of a data set
+                (`dataset://pets/dog.jpg`), or numbers [3, height, width] of the size that the model sees: uint8 pixels,
+                or float32 that are normalised already.
             thresh: of several labels, those at least so probable are predicted.
             tta: average over zoomed and mirrored variants.
+            outputs: what else is wanted: "logits", "embedding", "activated".
         """
-        return predict(self._connection, model, item, top_k, thresh, tta)
+        request = Ask(model, top_k, thresh, tta, outputs).predict_request(item)
+        return Prediction.from_proto(self._connection.call(self._connection.prediction.Predict, request))
+
+    def predict_batch(
+        self,
+        model: str,
+        items: Iterable[Item] | str | Path,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+        outputs: Sequence[str] = (),
+    ) -> list[Prediction | PictureError]:
+        """Ask about several pictures, or all of a folder. One that cannot be predicted has its error in its place."""
+        from learnfleet.client.predicting import predict_batch
+
+        return predict_batch(self._connection, Ask(model, top_k, thresh, tta, outputs), items)
+
+    def predict_stream(
+        self,
+        model: str,
+        items: Iterable[Item] | str | Path,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+        outputs: Sequence[str] = (),
+        in_flight: int = 64,
+    ) -> Iterator[tuple[Item, Prediction | PictureError]]:
+        """(picture, answer) of any number of pictures, or of a folder, in the order in which they are ready.
+
+        `items` is read as the answers come, at most `in_flight` pictures ahead. After a lost connection it goes on, and
+        what had no answer is sent again.
+        """
+        from learnfleet.client.predicting import predict_stream
+
+        return predict_stream(self._connection, Ask(model, top_k, thresh, tta, outputs), items, in_flight)

@@ -19,15 +19,15 @@ from learnfleet.v1 import (
     training_service_pb2_grpc,
 )
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+MAX_MESSAGE_MB = 32  # as servers have it unless they are told otherwise
 
 _T = TypeVar("_T")
 
 
-def channel_options() -> list[tuple[str, int]]:
+def channel_options(max_message_mb: int = MAX_MESSAGE_MB) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", max_message_mb * 2**20),
+        ("grpc.max_send_message_length", max_message_mb * 2**20),
         # A server that was restarted is found again within a second, not after gRPC's two minutes.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
@@ -37,7 +37,8 @@ def channel_options() -> list[tuple[str, int]]:
 class Services:
     """Stubs of all services on a channel, of either kind."""
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Any, max_message_mb: int) -> None:
+        self.most_bytes = max_message_mb * 2**20
         self.training = training_service_pb2_grpc.TrainingServiceStub(channel)
         self.jobs = job_service_pb2_grpc.JobServiceStub(channel)
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -49,10 +50,10 @@ class Services:
 class Connection(Services):
     """A channel that blocks."""
 
-    def __init__(self, address: str, timeout_s: float, retry_s: float) -> None:
+    def __init__(self, address: str, timeout_s: float, retry_s: float, max_message_mb: int = MAX_MESSAGE_MB) -> None:
         self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
-        self._channel = grpc.insecure_channel(address, channel_options())
-        super().__init__(self._channel)
+        self._channel = grpc.insecure_channel(address, channel_options(max_message_mb))
+        super().__init__(self._channel, max_message_mb)
 
     def close(self) -> None:
         self._channel.close()

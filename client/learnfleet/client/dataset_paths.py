@@ -38,10 +38,13 @@ def put_dataset(message: learner_pb2.DataSpec) -> None:
     source = message.WhichOneof("source")
     if source is None or not getattr(message, source).path.startswith("dataset:/"):
         return
-    path = getattr(message, source).path
-    match = _URL.fullmatch(path)
+    message.dataset, getattr(message, source).path = split_url(getattr(message, source).path)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """(`datasets/{dataset}` with or without a version, the path in it). Raises ValueError for half a name."""
+    match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError(f"{path!r} must be of the form dataset://NAME, dataset://NAME/versions/1 or either with /PATH")
+        raise ValueError(f"{url!r} must be of the form dataset://NAME, dataset://NAME/versions/1 or either with /PATH")
     dataset, version, inner = match.groups()
-    message.dataset = f"datasets/{dataset}{version or ''}"
-    getattr(message, source).path = inner or ""
+    return f"datasets/{dataset}{version or ''}", inner or ""

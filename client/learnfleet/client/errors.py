@@ -74,6 +74,10 @@ class InternalError(LearnfleetError):
     """A fault of the server."""
 
 
+class PictureError(LearnfleetError):
+    """One picture among several could not be predicted; the text says why. The others are answered."""
+
+
 class JobFailedError(LearnfleetError):
     """A job that was waited for failed; `job` says why."""
 
@@ -107,6 +111,11 @@ def from_rpc(error: grpc.RpcError) -> LearnfleetError:
     code, message = error.code(), error.details() or ""
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidArgumentError(message, _violations(error))
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
+        message += (
+            ". Those are bytes: send less at a time, or raise the limit on both sides"
+            " (`learnfleet serve --max-message-mb`, `Client.connect(max_message_mb=...)`)"
+        )
     return _BY_CODE.get(code, InternalError)(message)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from learnfleet.client import cards
+from learnfleet.client.asking import Ask
 from learnfleet.client.components import Components, as_components
-from learnfleet.client.connection import Connection
 from learnfleet.client.errors import LearnfleetError
 from learnfleet.client.examining import Examining
 from learnfleet.client.job import Job
@@ -27,10 +27,9 @@ from learnfleet.client.stage_specs import (
     Wd,
     fine_tune_stages,
 )
-from learnfleet.client.subject import predict_request
 from learnfleet.v1 import training_service_pb2 as pb
 
-Item: TypeAlias = object  # a path, bytes, or a PIL image, which this package does not need
+Item: TypeAlias = object  # a path, bytes, a PIL image or numbers, whose packages this one does not need
 
 
 class RemoteLearner(Examining):
@@ -166,7 +165,8 @@ class RemoteLearner(Examining):
             tta: average over zoomed and mirrored variants.
         """
         self.come_to_be()
-        return predict(self.connection, self.name, item, top_k, thresh, tta)
+        request = Ask(self.name, top_k, thresh, tta).predict_request(item)
+        return Prediction.from_proto(self.connection.call(self.connection.prediction.Predict, request))
 
     def save(self, name: str) -> CheckpointInfo:
         """Give the present state a name; one that is used is replaced."""
@@ -226,16 +226,3 @@ class RemoteLearner(Examining):
             return self.info()._repr_html_()
         except LearnfleetError as error:
             return cards.card(self.name, {"state": error})
-
-
-def predict(
-    connection: Connection,
-    model: str,
-    item: Item,
-    top_k: int = 0,
-    thresh: float | None = None,
-    tta: bool = False,
-) -> Prediction:
-    """Ask a model or learner about one picture."""
-    request = predict_request(model, item, top_k, thresh, tta)
-    return Prediction.from_proto(connection.call(connection.prediction.Predict, request))

@@ -40,6 +40,7 @@ _MODULES = {
         "LearnerError",
         "LearnfleetError",
         "NotFoundError",
+        "PictureError",
         "ResourceExhaustedError",
         "UnavailableError",
         "UnimplementedError",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Self, TypeAlias
 
 from learnfleet.client.components import Component, Components, as_components, component_to_proto
@@ -249,30 +249,6 @@ class Subject:
         return pb.ExportRequest(learner=self.require_name(), model_id=name, aliases=every, request_id=new_id())
 
 
-def predict_request(
-    model: str, item: object, top_k: int, thresh: float | None, tta: bool
-) -> prediction_service_pb2.PredictRequest:
-    """About one picture: a path of a file that is here, its bytes, or what can `save` itself as a PNG (a PIL image)."""
-    return prediction_service_pb2.PredictRequest(model=model, image=_content(item), top_k=top_k, thresh=thresh, tta=tta)
-
-
 def new_id() -> str:
     """For a request that may be repeated."""
     return str(uuid.uuid4())
-
-
-def _content(item: object) -> bytes:
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, str | Path):
-        return Path(item).read_bytes()
-    content = getattr(item, "content", None)  # a Picture
-    if isinstance(content, bytes):
-        return content
-    if hasattr(item, "save") and hasattr(item, "mode"):
-        import io
-
-        buffer = io.BytesIO()
-        item.save(buffer, "PNG")
-        return buffer.getvalue()
-    raise TypeError(f"a {type(item).__name__} is no picture here: give a path, the bytes of a file, or a PIL image")

@@ -100,6 +100,23 @@ def label_kind(number: int) -> str:
 
 
 @dataclass(frozen=True)
+class Timings:
+    """Where the time of a prediction went."""
+
+    queue_s: float  # waiting, and loading the model
+    decode_s: float
+    infer_s: float  # the model, for the whole batch
+    batch_size: int  # pictures that were computed together, of whichever calls
+
+    @classmethod
+    def from_proto(cls, message: prediction_service_pb2.Timings) -> Timings:
+        queue, decode, infer = (
+            part.seconds + part.nanos * 1e-9 for part in (message.queue, message.decode, message.infer)
+        )
+        return cls(queue, decode, infer, message.batch_size)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """fastai's triple: `category, index, probabilities = learn.predict(...)`."""
 
@@ -113,6 +130,10 @@ class Prediction:
     values: tuple[float, ...] = ()  # of "float"; of "points" row and column of each in [-1, 1]
     mask_png: bytes = b""  # of "mask": a grey PNG of class indices
     picture_png: bytes = b""  # of "image"
+    logits: Array | None = None  # raw outputs, where asked for
+    embedding: Array | None = None  # the body's output, pooled, where asked for
+    activated: Array | None = None  # activated outputs in full, where asked for
+    timings: Timings | None = None
 
     @property
     def probability(self) -> float:
@@ -154,7 +175,9 @@ class Prediction:
         return tuple(self)[number]
 
     @classmethod
-    def from_proto(cls, message: prediction_service_pb2.PredictResponse) -> Prediction:
+    def from_proto(
+        cls, message: prediction_service_pb2.PredictResponse | prediction_service_pb2.ItemResult
+    ) -> Prediction:
         prediction = message.prediction
         return cls(
             prediction.class_name,
@@ -167,7 +190,15 @@ class Prediction:
             tuple(prediction.values),
             prediction.mask,
             prediction.picture,
+            _array(prediction.logits),
+            _array(prediction.embedding),
+            _array(prediction.activated),
+            Timings.from_proto(message.timings),
         )
+
+
+def _array(message: prediction_service_pb2.FloatArray) -> Array | None:
+    return Array.little_endian(message.content, tuple(message.shape)) if message.shape else None
 
 
 class Values(list[float]):

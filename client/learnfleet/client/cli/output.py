@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from learnfleet.client.arrays import Array
 from learnfleet.client.client import ADDRESS_VARIABLE, Client
 from learnfleet.client.events import Event
 from learnfleet.client.job import Job
@@ -37,6 +38,8 @@ def to_json(value: Any) -> Any:
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
+    if isinstance(value, Array):
+        return value.tolist()
     return value.isoformat() if isinstance(value, datetime) else value
 
 

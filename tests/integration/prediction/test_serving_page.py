@@ -1,0 +1,92 @@
+"""What docs/serving.md tells its reader to type, typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf import json_format
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message_factory import GetMessageClass
+from support.rpc_server import RunningServer
+
+from learnfleet.client import Client
+
+PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
+BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+SHELL = [code.strip() for language, code in BLOCKS if language == "sh"]
+# Of a process of its own (test_triton_client.py), and of a learner on workers (tests/e2e/test_both_ways.py).
+ELSEWHERE = ("tritonclient", "get_preds", "GetPreds")
+
+
+def here(codes: list[str], word: str = "") -> list[str]:
+    return [code for code in codes if word in code and not any(other in code for other in ELSEWHERE)]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the reader is: some pictures, one of them broken."""
+    for name in ("dog.jpg", "cat.jpg"):
+        shutil.copy(pictures / "secret" / "0.png", tmp_path / name)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    shutil.copytree(pictures / "secret", tmp_path / "photos")
+    for name in ("dog.jpg", "broken.jpg"):
+        shutil.copy(tmp_path / name, pictures / name)  # beneath the server's data root
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_lines_of_python_run(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    found = here(PYTHON)
+    assert len(found) == 3
+    for code in found:
+        exec(compile(code, str(PAGE), "exec"), {"client": client})
+    assert "PictureError" in repr(client.predict_batch("models/pets@champion", ["broken.jpg"]))
+    assert len(capsys.readouterr().out.splitlines()) == 3 + 6
+
+
+def test_the_commands_run(server: RunningServer) -> None:
+    found = here(SHELL, "learnfleet predict")
+    assert len(found) == 3
+    for code in found:
+        main = [sys.executable, "-c", "from learnfleet.client.cli.main import main; main()"]
+        command = [*main, *shlex.split(code)[1:], "--server", server.address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", here(SHELL, "grpcurl"), ids=lambda code: code.rpartition("/")[2])
+def test_the_json_is_taken_by_its_method(server: RunningServer, code: str) -> None:
+    *_, data, _, path = shlex.split(code)
+    service, _, name = path.partition("/")
+    method = Default().FindServiceByName(service).methods_by_name[name]
+    sent = [json_format.ParseDict(each, GetMessageClass(method.input_type)()) for each in values(data)]
+    types = {
+        "request_serializer": lambda message: message.SerializeToString(),
+        "response_deserializer": GetMessageClass(method.output_type).FromString,
+    }
+    channel: grpc.Channel = server.channel
+    if method.client_streaming:
+        answers = list(channel.stream_stream(f"/{path}", **types)(iter(sent), timeout=60))
+    else:
+        answers = [channel.unary_unary(f"/{path}", **types)(sent[0], timeout=60)]
+    assert answers
+    assert all(json_format.MessageToDict(answer) for answer in answers)
+
+
+def values(text: str) -> list[dict[str, object]]:
+    """JSON values one after the other, as grpcurl takes them."""
+    found, place, decoder = [], 0, json.JSONDecoder()
+    while place < len(text):
+        value, place = decoder.raw_decode(text, place)
+        found.append(value)
+        place += len(text[place:]) - len(text[place:].lstrip())
+    return found
