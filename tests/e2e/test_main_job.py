@@ -10,9 +10,16 @@ import pytest
 from PIL import Image
 from support.mlflow_server import until
 
-from learnfleet.client import Client, ImageDataBunch, NotFoundError, RemoteLearner
+from learnfleet.client import Client, ImageDataBunch, InvalidArgumentError, NotFoundError, RemoteLearner
+from learnfleet.client.results import TrackingRun
 
 DIGITS = [str(digit) for digit in range(10)]
+
+
+def artifacts_of(run: TrackingRun, folder: str = "interpretation") -> set[str]:
+    from mlflow.tracking import MlflowClient
+
+    return {item.path for item in MlflowClient(run.tracking_uri).list_artifacts(run.run_id, folder)}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +94,31 @@ def test_an_export_is_a_model_version_that_answers_as_the_learner_does(
         answer = client.predict(name, picture)
         assert answer.class_name == by_learner.class_name
         assert answer.probabilities == pytest.approx(by_learner.probabilities, abs=1e-6)
+
+
+def test_a_version_is_interpreted_compared_and_explained_without_its_learners_workers_losing_their_state(
+    client: Client, learn: RemoteLearner, pictures: Path, tmp_path: Path
+) -> None:
+    picture = next((pictures / "digits" / "held_out" / "3").iterdir())
+    before, own = learn.predict(picture), learn.interpret()
+    version = learn.export("examined").name
+    found = client.interpret(version, top_losses=3)
+    assert (found.model, found.learner) == (version, "learners/digits")
+    assert found.confusion_matrix().tolist() == own.confusion_matrix().tolist()
+    assert found.loss == pytest.approx(own.loss, rel=1e-4)
+    page = found.report(tmp_path).read_text()
+    assert all(name in page for name in (version, "Content-Security-Policy", "What is taken for what"))
+    run = client.job(found.found.job).wait_tracked(timeout=60)
+    until(lambda: "interpretation/report.html" in artifacts_of(run))
+    other = ImageDataBunch.from_folder("digits", valid="held_out", size=32)
+    elsewhere = client.interpret("models/examined@newest", other)
+    assert elsewhere.examples == sum(1 for _ in (pictures / "digits" / "held_out").rglob("*.png"))
+    why = client.explain(version, picture, class_name="8")
+    assert (why.class_name, why.predicted, why.map.shape) == ("8", before.class_name, (32, 32))
+    with pytest.raises(InvalidArgumentError, match="class_name"):
+        client.explain(version, picture, class_name="<script>")
+    assert {each.name for each in client.interpretations("learners/digits")} >= {found.name, own.name, elsewhere.name}
+    assert learn.predict(picture).probabilities == pytest.approx(before.probabilities, abs=1e-6)
 
 
 def test_mlflow_holds_params_metrics_at_their_steps_pictures_the_checkpoint_and_the_model(

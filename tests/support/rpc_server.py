@@ -22,9 +22,10 @@ from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.domain import Checkpoint, Job, JobState, Wanted
+from learnfleet.server.errors import NotFound
 from learnfleet.server.inference.ports import Inference
 from learnfleet.server.rpc.hub import EventHub
-from learnfleet.server.rpc.ports import Argument, Capacity, Placed
+from learnfleet.server.rpc.ports import Argument, Capacity, ExplainOptions, Explanation, FoundModel, Placed
 from learnfleet.server.rpc.server import build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
@@ -88,6 +89,8 @@ class FakeRuntime:
     released: list[str] = field(default_factory=list)
     previewed: list[Job] = field(default_factory=list)
     placed: Placed = field(default_factory=Placed)
+    error: Exception | None = None
+    models: dict[str, FoundModel] = field(default_factory=dict)
 
     def job_queued(self, job: Job) -> None:
         self.queued.append(job.id)
@@ -105,6 +108,17 @@ class FakeRuntime:
 
     async def release_workers(self, learner_id: str) -> None:
         self.released.append(learner_id)
+
+    async def find_model(self, model: str) -> FoundModel:
+        if model not in self.models:
+            raise NotFound(model)
+        return self.models[model]
+
+    async def explain(self, model: str, image: bytes, options: ExplainOptions) -> Explanation:
+        if self.error is not None:
+            raise self.error
+        wanted = options.class_name or "dog"
+        return Explanation(b"png", b"\0" * 24, (2, 3), wanted, 0.7, "dog", model)
 
 
 @dataclass(frozen=True)

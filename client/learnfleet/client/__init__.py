@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from learnfleet.client.errors import UnavailableError as UnavailableError
     from learnfleet.client.errors import UnimplementedError as UnimplementedError
     from learnfleet.client.events import Event as Event
+    from learnfleet.client.explanation import Explanation as Explanation
     from learnfleet.client.figures import Picture as Picture
     from learnfleet.client.interpretation import Interpretation as Interpretation
     from learnfleet.client.job import Job as Job

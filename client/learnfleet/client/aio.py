@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from learnfleet.client.aio_connection import AsyncConnection
+from learnfleet.client.aio_interpreting import AsyncInterpreting
 from learnfleet.client.aio_job import AsyncJob as AsyncJob
 from learnfleet.client.aio_learner import AsyncLearner as AsyncLearner
 from learnfleet.client.aio_predicting import Items, predict_batch, predict_stream
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from learnfleet.client.aio_datasets import AsyncDatasets
 
 
-class AsyncClient(LearnerMaker[AsyncLearner]):
+class AsyncClient(LearnerMaker[AsyncLearner], AsyncInterpreting):
     """A connection to a control server, for one event loop. Usable as an asynchronous context manager."""
 
     def __init__(self, connection: AsyncConnection) -> None:

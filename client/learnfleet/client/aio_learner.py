@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from learnfleet.client.aio_job import AsyncJob
 from learnfleet.client.aio_training import AsyncTraining
+from learnfleet.client.asked_of_models import Data, Questions
 from learnfleet.client.asking import Ask
 from learnfleet.client.components import Components
 from learnfleet.client.dataset_types import DatasetType, Part, ds_type_of
@@ -89,11 +90,19 @@ class AsyncLearner(AsyncTraining):
         tta: bool = False,
         top_losses: int = 9,
         min_confused: int = 1,
+        data: Data = None,
+        parts: Sequence[str] = (),
+        slice_columns: Sequence[str] = (),
+        metadata: str = "",
+        void_class: str = "",
     ) -> Interpretation:
         """Find what it gets wrong on a data set. As `RemoteLearner.interpret`."""
         await self.come_to_be()
         service = self.connection.interpretation
-        request = self.interpret_request(ds_type, tta, top_losses, min_confused)
+        asked = Questions(
+            ds_type, tta, top_losses, min_confused, data, tuple(parts), tuple(slice_columns), metadata, void_class
+        )
+        request = asked.request(learner=self.require_name(), resources=self.settings.resources())
         job = await self._done(await self.connection.call(service.Interpret, request))
         wanted = interpretation_service_pb2.GetInterpretationRequest(name=job.result.interpretation)
         return Interpretation.from_proto(await self.connection.call(service.GetInterpretation, wanted))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from learnfleet.client.asking import Ask
 from learnfleet.client.connection import MAX_MESSAGE_MB, Connection
 from learnfleet.client.errors import PictureError
+from learnfleet.client.interpreting import Interpreting
 from learnfleet.client.job import Job
 from learnfleet.client.learner import Item, RemoteLearner
 from learnfleet.client.learner_options import LearnerMaker
@@ -27,7 +28,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8470"
 ADDRESS_VARIABLE = "LEARNFLEET_ADDRESS"
 
 
-class Client(LearnerMaker[RemoteLearner]):
+class Client(LearnerMaker[RemoteLearner], Interpreting):
     """A connection to a control server. Usable as a context manager; safe to share between threads."""
 
     def __init__(self, connection: Connection) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from learnfleet.client.asked_of_models import Data, Questions
 from learnfleet.client.components import Components
 from learnfleet.client.dataset_types import DatasetType, Part, ds_type_of
 from learnfleet.client.figures import Figsize, Picture
 from learnfleet.client.interpretation import Interpretation
+from learnfleet.client.interpreting import read
 from learnfleet.client.job import Job
 from learnfleet.client.metric_order import in_order
 from learnfleet.client.predictions import Predictions
 from learnfleet.client.remote import Remote
 from learnfleet.client.results import LearnerInfo
 from learnfleet.client.values import Values
-from learnfleet.v1 import interpretation_service_pb2, job_service_pb2, prediction_service_pb2
+from learnfleet.v1 import job_service_pb2, prediction_service_pb2
 from learnfleet.v1 import training_service_pb2 as pb
 
 
@@ -115,6 +119,11 @@ class Examining(Remote):
         top_losses: int = 9,
         min_confused: int = 1,
         timeout: float | None = None,
+        data: Data = None,
+        parts: Sequence[str] = (),
+        slice_columns: Sequence[str] = (),
+        metadata: str = "",
+        void_class: str = "",
     ) -> Interpretation:
         """Find what it gets wrong on a data set.
 
@@ -122,16 +131,19 @@ class Examining(Remote):
             tta: predict by test-time augmentation.
             top_losses: how many pictures with the greatest loss are listed and drawn, up to 100.
             min_confused: least count of a pair of classes that is listed as confused.
+            data, parts, slice_columns, metadata, void_class: see `Client.interpret`.
         """
-        self.come_to_be()
-        service = self.connection.interpretation
-        request = self.interpret_request(ds_type, tta, top_losses, min_confused)
-        name = self.done(self.connection.call(service.Interpret, request), timeout).result.interpretation
-        wanted = interpretation_service_pb2.GetInterpretationRequest(name=name)
-        found = self.connection.call(service.GetInterpretation, wanted)
-        return Interpretation.from_proto(
-            found, lambda count: self.interpret(ds_type, tta, count, min_confused, timeout)
+        asked = Questions(
+            ds_type, tta, top_losses, min_confused, data, tuple(parts), tuple(slice_columns), metadata, void_class
         )
+        return self._interpreted(asked, timeout)
+
+    def _interpreted(self, asked: Questions, timeout: float | None) -> Interpretation:
+        self.come_to_be()
+        request = asked.request(learner=self.require_name(), resources=self.settings.resources())
+        queued = self.connection.call(self.connection.interpretation.Interpret, request)
+        name = self.done(queued, timeout).result.interpretation
+        return read(self.connection, name, lambda count: self._interpreted(asked.more(count), timeout))
 
     def info(self) -> LearnerInfo:
         """How it stands. Raises NotFoundError before its first job."""

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from learnfleet.client.figures import Picture
+from learnfleet.client.found_measures import (
+    Calibration,
+    ClassCurves,
+    Comparison,
+    DuplicateGroup,
+    LabelIssue,
+    Outlier,
+    Slice,
+)
+from learnfleet.client.results import time_of
 from learnfleet.client.values import label_kind
 from learnfleet.v1 import interpretation_service_pb2
 
@@ -28,10 +39,13 @@ class TopLoss:
     actual: str
     loss: float
     probability: float  # of the actual class
+    picture: str = ""  # a file of the interpretation; empty where there is none
+    heat_map: str = ""
 
     @classmethod
     def from_proto(cls, message: interpretation_service_pb2.TopLoss) -> TopLoss:
-        return cls(message.index, message.path, message.predicted, message.actual, message.loss, message.probability)
+        judged = message.index, message.path, message.predicted, message.actual, message.loss, message.probability
+        return cls(*judged, message.picture, message.heat_map)
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,20 @@ class Found:
     intersection: tuple[
         tuple[float, ...], ...
     ] = ()  # of masks: P(predicted | actual); () for classes that are not there
+    model: str = ""  # models/{model}/versions/{version}; empty: it was a learner
+    job: str = ""
+    calibration: Calibration | None = None
+    curves: tuple[ClassCurves, ...] = ()
+    label_issues: tuple[LabelIssue, ...] = ()  # likeliest first
+    label_issues_caveat: str = ""
+    duplicates: tuple[DuplicateGroup, ...] = ()
+    outliers: tuple[Outlier, ...] = ()  # the strangest first
+    slices: tuple[Slice, ...] = ()
+    comparison: Comparison | None = None
+    void_class: str = ""
+    parts: tuple[str, ...] = ()  # that were found out
+    files: tuple[str, ...] = ()  # that `file` gives
+    create_time: datetime | None = None
 
     @classmethod
     def from_proto(cls, message: interpretation_service_pb2.Interpretation) -> Found:
@@ -104,4 +132,24 @@ class Found:
             misclassified_count=message.misclassified_count,
             misclassified=tuple(TopLoss.from_proto(item) for item in message.misclassified),
             intersection=tuple(tuple(row.values) for row in message.intersection),
+            model=message.model,
+            job=message.job,
+            calibration=Calibration.from_proto(message.calibration) if message.HasField("calibration") else None,
+            curves=tuple(map(ClassCurves.from_proto, message.curves)),
+            label_issues=tuple(map(LabelIssue.from_proto, message.label_issues)),
+            label_issues_caveat=message.label_issues_caveat,
+            duplicates=tuple(map(DuplicateGroup.from_proto, message.duplicates)),
+            outliers=tuple(map(Outlier.from_proto, message.outliers)),
+            slices=tuple(Slice.from_proto(part.column, one) for part in message.slices for one in part.slices),
+            comparison=Comparison.from_proto(message.comparison) if message.HasField("comparison") else None,
+            void_class=message.void_class,
+            parts=tuple(_part(number) for number in message.parts),
+            files=tuple(file.name for file in message.files),
+            create_time=time_of(message.create_time),
         )
+
+
+def _part(number: interpretation_service_pb2.InterpretationPart) -> str:
+    """The number itself for a part that this client is too old to know."""
+    names = interpretation_service_pb2.InterpretationPart
+    return names.Name(number).removeprefix("INTERPRETATION_PART_").lower() if number in names.values() else str(number)

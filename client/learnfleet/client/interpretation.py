@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from learnfleet.client import cards
@@ -11,12 +13,23 @@ from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.figures import Figsize
 from learnfleet.client.figures import Picture as Picture
 from learnfleet.client.found import ClassReport, Found, TopLoss
+from learnfleet.client.found_measures import (
+    Calibration,
+    ClassCurves,
+    Comparison,
+    DuplicateGroup,
+    LabelIssue,
+    NamedItem,
+    Outlier,
+    Slice,
+)
 from learnfleet.v1 import interpretation_service_pb2
 
 if TYPE_CHECKING:
     from learnfleet.client.examining import Examining
 
 _ROWS_SHOWN = 9
+_REPORT = "report.html"
 
 
 class TopLosses(NamedTuple):
@@ -47,10 +60,26 @@ class Interpretation:
     misclassified_count: int
     misclassified: tuple[TopLoss, ...]
     intersection: tuple[tuple[float, ...], ...]
+    model: str
+    calibration: Calibration | None
+    curves: tuple[ClassCurves, ...]
+    label_issues: tuple[LabelIssue, ...]
+    label_issues_caveat: str
+    duplicates: tuple[DuplicateGroup, ...]
+    outliers: tuple[Outlier, ...]
+    slices: tuple[Slice, ...]
+    comparison: Comparison | None
+    parts: tuple[str, ...]
+    files: tuple[str, ...]
 
-    def __init__(self, found: Found, again: Callable[[int], Interpretation] | None = None) -> None:
-        """`again`: interprets anew with so many top losses."""
-        self.found, self._again = found, again
+    def __init__(
+        self,
+        found: Found,
+        again: Callable[[int], Interpretation] | None = None,
+        read: Callable[[str], bytes] | None = None,
+    ) -> None:
+        """`again`: interprets anew with so many top losses. `read`: gives a file of it."""
+        self.found, self._again, self._read = found, again, read
 
     @classmethod
     def from_learner(
@@ -64,8 +93,9 @@ class Interpretation:
         cls,
         message: interpretation_service_pb2.Interpretation,
         again: Callable[[int], Interpretation] | None = None,
+        read: Callable[[str], bytes] | None = None,
     ) -> Interpretation:
-        return cls(Found.from_proto(message), again)
+        return cls(Found.from_proto(message), again, read)
 
     if not TYPE_CHECKING:  # checkers know the fields above and no others
 
@@ -82,6 +112,43 @@ class Interpretation:
     @property
     def mean_loss(self) -> float:
         return self.found.loss
+
+    # --- files
+
+    def file(self, name: str) -> bytes:
+        """A file that it names: one of `files`, the `picture` or `heat_map` of an item.
+
+        Raises InvalidArgumentError for a file that there is not, ValueError where it was not read by a `Client`.
+        """
+        if self._read is None:
+            raise ValueError(f"its files are read by `await client.interpretation_file({self.found.name!r}, {name!r})`")
+        return self._read(name)
+
+    def picture_of(self, item: TopLoss | LabelIssue | NamedItem) -> Picture:
+        """The picture of an item as the model sees it. Raises ValueError for one that has none."""
+        if not item.picture:
+            raise ValueError(f"{item.path} has no picture here")
+        kind = mimetypes.guess_type(item.picture)[0] or "application/octet-stream"
+        return Picture(item.picture, kind, self.file(item.picture))
+
+    def report(self, path: str | Path | None = None, *, show: bool | None = None) -> Path:
+        """Save the page of all that was found, which needs no network, and return where it is.
+
+        Args:
+            path: a file, or a folder. Default: a new temporary folder.
+            show: open it in a browser. Default: where no path is given.
+        """
+        import tempfile
+        import webbrowser
+
+        content = self.file(_REPORT)
+        target = Path(tempfile.mkdtemp(prefix="learnfleet-")) if path is None else Path(path)
+        if target.is_dir():
+            target = target / f"{self.found.name.rpartition('/')[2]}.html"
+        target.write_bytes(content)
+        if show or (show is None and path is None):
+            webbrowser.open(target.resolve().as_uri())
+        return target
 
     # --- the items with the greatest losses
 
@@ -185,11 +252,18 @@ class Interpretation:
 
     def _repr_html_(self) -> str:
         found = self.found
+        areas = [curve.auroc for curve in found.curves if curve.auroc is not None]
+        compared = found.comparison
         facts = {
             "learner": found.learner,
+            "model": found.model,
             "items": found.examples,
             "accuracy": f"{found.accuracy:.4f}" if found.kind != "float" else None,
             "loss": f"{found.loss:.4f}",
+            "calibration error": f"{found.calibration.ece:.4f}" if found.calibration else None,
+            "AUROC": f"{sum(areas) / len(areas):.4f}" if areas else None,
+            "likely label errors": len(found.label_issues) or None,
+            "against": f"{compared.baseline}: {compared.fixed} fixed, {compared.broken} broken" if compared else None,
             "left out": found.skipped_images or None,
         }
         confused = cards.table(("actual", "predicted", "count"), self.most_confused()[:_ROWS_SHOWN])

@@ -46,6 +46,7 @@ _MODULES = {
         "UnimplementedError",
     ],
     "events": ["Event"],
+    "explanation": ["Explanation"],
     "figures": ["Picture", "open_image"],
     "interpretation": [
         "ClassificationInterpretation",

@@ -231,19 +231,6 @@ class Subject:
             request_id=new_id(),
         )
 
-    def interpret_request(
-        self, ds_type: DatasetType, tta: bool, top_losses: int, min_confused: int
-    ) -> interpretation_service_pb2.InterpretRequest:
-        return interpretation_service_pb2.InterpretRequest(
-            learner=self.require_name(),
-            top_losses=top_losses,
-            min_confused=min_confused,
-            dataset=ds_type.to_proto(),
-            tta=tta,
-            resources=self.settings.resources(),
-            request_id=new_id(),
-        )
-
     def export_request(self, name: str, aliases: Iterable[str]) -> pb.ExportRequest:
         every = dict.fromkeys([*aliases, NEWEST])
         return pb.ExportRequest(learner=self.require_name(), model_id=name, aliases=every, request_id=new_id())

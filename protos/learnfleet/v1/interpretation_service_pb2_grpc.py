@@ -46,6 +46,26 @@ class InterpretationServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.GetInterpretationRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.Interpretation.FromString,
                 _registered_method=True)
+        self.ListInterpretations = channel.unary_unary(
+                '/learnfleet.v1.InterpretationService/ListInterpretations',
+                request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ListInterpretationsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ListInterpretationsResponse.FromString,
+                _registered_method=True)
+        self.CompareVersions = channel.unary_unary(
+                '/learnfleet.v1.InterpretationService/CompareVersions',
+                request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.CompareVersionsRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ExplainPrediction = channel.unary_unary(
+                '/learnfleet.v1.InterpretationService/ExplainPrediction',
+                request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ExplainPredictionRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ExplainPredictionResponse.FromString,
+                _registered_method=True)
+        self.ReadInterpretationFile = channel.unary_stream(
+                '/learnfleet.v1.InterpretationService/ReadInterpretationFile',
+                request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ReadInterpretationFileRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ReadInterpretationFileResponse.FromString,
+                _registered_method=True)
         self.ShowBatch = channel.unary_unary(
                 '/learnfleet.v1.InterpretationService/ShowBatch',
                 request_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ShowBatchRequest.SerializeToString,
@@ -63,7 +83,7 @@ class InterpretationServiceServicer(object):
     """
 
     def Interpret(self, request, context):
-        """Runs the learner's present state over its validation pictures. Returns at once with the queued job.
+        """Runs a learner's present state, or a model version, over a data set. Returns at once with the queued job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,6 +91,35 @@ class InterpretationServiceServicer(object):
 
     def GetInterpretation(self, request, context):
         """What an INTERPRET job has found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInterpretations(self, request, context):
+        """Interpretations that are done, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareVersions(self, request, context):
+        """Runs two models over the same data: what got fixed, what broke. Returns at once with the queued INTERPRET job, whose
+        interpretation is of the candidate and has a `comparison`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainPrediction(self, request, context):
+        """Where in one picture a prediction comes from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadInterpretationFile(self, request, context):
+        """A file of an interpretation in chunks: its report, or a picture that `GetInterpretation` only names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +152,26 @@ def add_InterpretationServiceServicer_to_server(servicer, server):
                     servicer.GetInterpretation,
                     request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.GetInterpretationRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.Interpretation.SerializeToString,
+            ),
+            'ListInterpretations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInterpretations,
+                    request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ListInterpretationsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ListInterpretationsResponse.SerializeToString,
+            ),
+            'CompareVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareVersions,
+                    request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.CompareVersionsRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ExplainPrediction': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainPrediction,
+                    request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ExplainPredictionRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ExplainPredictionResponse.SerializeToString,
+            ),
+            'ReadInterpretationFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadInterpretationFile,
+                    request_deserializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ReadInterpretationFileRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_interpretation__service__pb2.ReadInterpretationFileResponse.SerializeToString,
             ),
             'ShowBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ShowBatch,
@@ -170,6 +239,114 @@ class InterpretationService(object):
             '/learnfleet.v1.InterpretationService/GetInterpretation',
             learnfleet_dot_v1_dot_interpretation__service__pb2.GetInterpretationRequest.SerializeToString,
             learnfleet_dot_v1_dot_interpretation__service__pb2.Interpretation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInterpretations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.InterpretationService/ListInterpretations',
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ListInterpretationsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ListInterpretationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.InterpretationService/CompareVersions',
+            learnfleet_dot_v1_dot_interpretation__service__pb2.CompareVersionsRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainPrediction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.InterpretationService/ExplainPrediction',
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ExplainPredictionRequest.SerializeToString,
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ExplainPredictionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadInterpretationFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/learnfleet.v1.InterpretationService/ReadInterpretationFile',
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ReadInterpretationFileRequest.SerializeToString,
+            learnfleet_dot_v1_dot_interpretation__service__pb2.ReadInterpretationFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,13 +77,29 @@ class TrainWork:
 
 
 @dataclass(frozen=True)
+class Examined(Spec):
+    """A model on data, apart from what its learner has come to."""
+
+    name: str  # models/{model}/versions/{version}, or a learner's checkpoint
+    export: str  # folder of the weights; empty: the learner's present state
+    spec: Json  # LearnerSpec.to_json, with the data to look at
+
+
+@dataclass(frozen=True)
 class InterpretWork:
-    """The work of an INTERPRET job."""
+    """The work of an INTERPRET job: on the learner's state, or on a `subject` of its own, perhaps against another."""
 
     top_losses: int = 9
     min_confused: int = 1
     dataset: str = "valid"
     tta: bool = False
+    parts: tuple[str, ...] = ()  # see trainer.run_interpret; empty: all that suit the labels
+    slice_columns: tuple[str, ...] = ()
+    metadata: str = ""  # a table inside the data's folder
+    void_class: str = ""
+    examples: int = 24  # that got fixed and that broke, each
+    subject: Json | None = None  # what Examined.to_json gives; None: the learner as it is
+    baseline: Json | None = None  # the same; None: no comparison
 
 
 @dataclass(frozen=True)

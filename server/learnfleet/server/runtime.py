@@ -14,16 +14,19 @@ from learnfleet.server.errors import Deposed
 from learnfleet.server.inference.ports import Inference
 from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
-from learnfleet.server.rpc.ports import Placed
+from learnfleet.server.rpc.ports import ExplainOptions, Explanation, FoundModel, Placed
 from learnfleet.server.scheduling.preview import preview_from_store
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.notices import Listener, Notice, Topic
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
+from learnfleet.server.workers.explainer import ExplanationPool
 from learnfleet.server.workers.pooled_inference import PooledInference
 from learnfleet.server.workers.predictor import PredictionPool
 
+_CONCURRENT_EXPLANATIONS = 4  # they wait for one process: see ExplanationPool
+_CONCURRENT_FINDS = 2  # each may download an export
 _CONCURRENT_RELEASES = 2
 _CONCURRENT_PREVIEWS = 2
 
@@ -50,6 +53,9 @@ class ServerRuntime:
         self._listener: Listener | None = None
         pool = PredictionPool(config, store, self.cluster, ModelRegistry(config, store))
         self.inference: Inference = PooledInference(pool)
+        self._explanations = ExplanationPool(store, self.cluster, pool.resolve)
+        self._finding = LongCalls("find-model", _CONCURRENT_FINDS)
+        self._explaining = LongCalls("explain", _CONCURRENT_EXPLANATIONS)
         self._releasing = LongCalls("release", _CONCURRENT_RELEASES)
         self._previewing = LongCalls("preview", _CONCURRENT_PREVIEWS)
 
@@ -134,3 +140,9 @@ class ServerRuntime:
             await self._releasing.run(office.pool.give_up_if_idle, learner_id)
         else:
             await asyncio.to_thread(self._store.tell, Topic.RELEASE, learner_id)
+
+    async def find_model(self, model: str) -> FoundModel:
+        return await self._finding.run(self._explanations.find, model)
+
+    async def explain(self, model: str, image: bytes, options: ExplainOptions) -> Explanation:
+        return await self._explaining.run(self._explanations.explain, model, image, options)

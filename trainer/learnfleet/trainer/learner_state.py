@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from learnfleet.trainer.callback import Events
 from learnfleet.trainer.checkpoint import Snapshot, load, named_tensors, to_cpu
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.export import SPEC_FILE, read_export
+from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.rank_state import restore_rank_tensors
 from learnfleet.trainer.staging import Named, Staging
 from learnfleet.trainer.tensor_names import compare, list_names, shapes_of
@@ -233,8 +236,21 @@ def is_exact(learner: Learner, snapshot: Snapshot) -> bool:
 
 
 def load_state(learner: Learner, checkpoint: Path) -> None:
-    """Put the learner at a checkpoint, ready for a new job. Raises CorruptCheckpoint or LearnerError."""
-    restore_learner(learner, load(checkpoint))
+    """Put the learner at a checkpoint, ready for a new job. Raises CorruptCheckpoint or LearnerError.
+
+    Of an export the learner gets the weights, which are all it has.
+    """
+    if (checkpoint / SPEC_FILE).is_file():
+        _load_export(learner, checkpoint)
+    else:
+        restore_learner(learner, load(checkpoint))
+
+
+def _load_export(learner: Learner, folder: Path) -> None:
+    classes = list(read_export(folder).classes)
+    if list(learner.data.classes) != classes:
+        raise LearnerError("model", f"it is of the classes {classes}, the data has {learner.data.classes}")
+    restore_model(learner, load_file(folder / MODEL_FILE, str(learner.device)))
 
 
 def last_metrics(learner: Learner) -> dict[str, float]:

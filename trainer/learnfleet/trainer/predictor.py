@@ -123,6 +123,11 @@ class Predictor:
         aspect = transform.size[0] / transform.size[1] if transform.size else 1.0
         self._augments = AugmentSettings(spec, seed, aspect, transform.padding)
 
+    @property
+    def model(self) -> nn.Module:
+        """The module that gives raw outputs, in evaluation mode and without gradients of its own."""
+        return self._model
+
     def predict(self, item: object, thresh: float | None = None, tta: bool = False) -> tuple[Item, Tensor, Tensor]:
         """(what is predicted, the same as a tensor, probabilities) of one picture, see `Learner.predict`.
 

@@ -25,6 +25,8 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     app.command()(train.train)
     app.command()(predict.predict)
     app.command()(interpret.interpret)
+    app.command()(interpret.compare)
+    app.command()(interpret.explain)
     app.command()(jobs.jobs)
     app.command("watch")(jobs.watch_job)
     app.command()(jobs.logs)

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from pathlib import Path
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import InterpretWork, Job, JobKind, JobState, Json, Resources, ShowWork
-from learnfleet.server.errors import FailedPrecondition, NotFound
+from learnfleet.server.domain import InterpretWork, JobKind, Resources, ShowWork
+from learnfleet.server.rpc.explaining import explain
+from learnfleet.server.rpc.found_interpretations import FoundInterpretations
+from learnfleet.server.rpc.page import read_page
+from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.read_interpretation import read_comparison, read_work
 from learnfleet.server.rpc.read_job import read_dataset, read_request_id, read_resources
-from learnfleet.server.rpc.reading import last_resources
+from learnfleet.server.rpc.reading import last_resources, require_trained
+from learnfleet.server.rpc.subjects import Subject, Subjects, parse_any
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.server.rpc.write_data import label_kind_to_proto
-from learnfleet.server.rpc.write_job import timestamp
 from learnfleet.server.store.base import Store
-from learnfleet.server.text import utf8_json
-from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
-from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.v1 import interpretation_service_pb2 as pb
-from learnfleet.v1 import job_pb2, learner_pb2
+from learnfleet.v1 import job_pb2
 
-_MAX_TOP_LOSSES = 100
-_DEFAULT_TOP_LOSSES = 9
 _MAX_ROWS = 16
 _DEFAULT_ROWS = 5
 
@@ -38,17 +35,76 @@ class InterpretationServicer:
 
     config: Config
     store: Store
+    runtime: Runtime
     queueing: Queueing
     targets: Targets
 
+    @property
+    def _subjects(self) -> Subjects:
+        return Subjects(self.store, self.runtime, self.targets)
+
+    @property
+    def _found(self) -> FoundInterpretations:
+        return FoundInterpretations(self.config, self.store)
+
+    # --- jobs
+
     async def interpret(self, request: pb.InterpretRequest) -> job_pb2.Job:
         found = Violations()
-        top_losses = request.top_losses or _DEFAULT_TOP_LOSSES
-        min_confused = request.min_confused or 1
-        found.number("top_losses", top_losses, 1, _MAX_TOP_LOSSES)
-        found.check(min_confused >= 1, "min_confused", f"is {min_confused}; must be at least 1")
-        work = InterpretWork(top_losses, min_confused, read_dataset(request.dataset, "valid", found), request.tta)
-        return await self.queueing.examine(request, found, JobKind.INTERPRET, work, "interpret")
+        work = read_work(request, found)
+        subject = await self._subject(request, found)
+        return await self._put(request, subject, work, found, "interpret")
+
+    async def _subject(self, request: pb.InterpretRequest, found: Violations) -> Subject | None:
+        data = request.data if request.HasField("data") else None
+        if request.model:
+            found.check(not request.learner, "learner", "must be empty where a model is given")
+            known = found.attempt(lambda: names.parse_model(request.model, "model"))
+            return await self._subjects.of_model(request.model, data, found) if known else None
+        if not request.learner:
+            found.add("learner", "is empty; give `learners/{learner}`, or `models/...` as `model`")
+            return None
+        learner_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
+        return await self._subjects.of_learner(learner_id, data, found) if learner_id else None
+
+    async def compare_versions(self, request: pb.CompareVersionsRequest) -> job_pb2.Job:
+        found = Violations()
+        work = read_comparison(request, found)
+        known = [
+            found.attempt(lambda field=field: parse_any(getattr(request, field), field))  # type: ignore[misc]
+            for field in ("baseline", "candidate")
+        ]
+        data = request.data if request.HasField("data") else None
+        subject = None
+        if all(known):
+            subject = await self._subjects.of_model(request.candidate, data, found, "candidate")
+        if subject is not None and subject.examined is not None:
+            baseline = await self._subjects.against(request.baseline, subject.examined, found)
+            work = dataclasses.replace(work, baseline=baseline.to_json() if baseline else None)
+        return await self._put(request, subject, work, found, "compare")
+
+    async def _put(
+        self,
+        request: pb.InterpretRequest | pb.CompareVersionsRequest,
+        subject: Subject | None,
+        work: InterpretWork,
+        found: Violations,
+        trained_for: str,
+    ) -> job_pb2.Job:
+        request_id = read_request_id(request.request_id, found)
+        default = Resources()
+        if subject is not None and not subject.is_new:
+            default = await asyncio.to_thread(last_resources, self.store, subject.learner.id)
+        capacity = await self.queueing.catalog.capacity()
+        resources = read_resources(request.resources, default, "resources", found, capacity)
+        found.raise_if_any()
+        assert subject is not None, "a subject that cannot be read is a violation"
+        if subject.examined is not None:
+            work = dataclasses.replace(work, subject=subject.examined.to_json())
+        if subject.examined is None or not subject.examined.export:
+            await asyncio.to_thread(require_trained, self.store, subject.learner, trained_for)
+        new = subject.learner if subject.is_new else None
+        return await self.queueing.put(request, subject.learner.id, JobKind.INTERPRET, work, resources, request_id, new)
 
     async def show_batch(self, request: pb.ShowBatchRequest) -> job_pb2.Job:
         found = Violations()
@@ -71,68 +127,36 @@ class InterpretationServicer:
         work = ShowWork("results", read_dataset(request.dataset, "valid", found), _read_rows(request.rows, found))
         return await self.queueing.examine(request, found, JobKind.SHOW, work)
 
+    # --- what they found
+
     async def get_interpretation(self, request: pb.GetInterpretationRequest) -> pb.Interpretation:
         job_id = names.parse_interpretation(request.name)
-        return await asyncio.to_thread(self._read, request.name, job_id)
+        return await asyncio.to_thread(self._found.get, job_id)
 
-    def _read(self, name: str, job_id: str) -> pb.Interpretation:
-        try:
-            job = self.store.get_job(job_id)
-        except NotFound:
-            raise NotFound(name) from None
-        if job.kind is not JobKind.INTERPRET:
-            raise NotFound(name)
-        if job.state is not JobState.SUCCEEDED:
-            raise FailedPrecondition(
-                name, f"jobs/{job_id} is {job.state.name}: {job.reason or 'wait until it is done'}"
-            )
-        folder = self.config.job_dir(job.learner_id, job_id) / INTERPRETATION_DIR
-        return _message(name, job, utf8_json(json.loads((folder / INTERPRETATION_FILE).read_text())), folder)
+    async def list_interpretations(self, request: pb.ListInterpretationsRequest) -> pb.ListInterpretationsResponse:
+        found = Violations()
+        page = found.attempt(lambda: read_page(request.page_size, request.page_token))
+        learner_id = None
+        if request.learner:
+            learner_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
+        found.raise_if_any()
+        assert page is not None
+        return await asyncio.to_thread(self._found.page, page, learner_id)
+
+    async def read_interpretation_file(
+        self, request: pb.ReadInterpretationFileRequest
+    ) -> AsyncGenerator[pb.ReadInterpretationFileResponse, None]:
+        job_id = names.parse_interpretation(request.name)
+        chunks = await asyncio.to_thread(self._found.file, job_id, request.file)
+        while (message := await asyncio.to_thread(next, chunks, None)) is not None:
+            yield message
+
+    # --- one picture
+
+    async def explain_prediction(self, request: pb.ExplainPredictionRequest) -> pb.ExplainPredictionResponse:
+        return await explain(self.runtime, request)
 
 
 def _read_rows(rows: int, found: Violations) -> int:
     found.number("rows", rows, 0, _MAX_ROWS)
     return rows or _DEFAULT_ROWS
-
-
-def _message(name: str, job: Job, found: Json, folder: Path) -> pb.Interpretation:
-    checkpoint = job.start_checkpoint_id
-    matrix = _matrix(found["confusion_matrix"])
-    return pb.Interpretation(
-        name=name,
-        learner=names.learner_name(job.learner_id),
-        checkpoint=names.checkpoint_name(job.learner_id, checkpoint) if checkpoint else "",
-        job=names.job_name(job.id),
-        classes=found["classes"],
-        examples=found["examples"],
-        accuracy=found["accuracy"],
-        loss=found["loss"],
-        confusion_matrix=matrix,
-        most_confused=[pb.ConfusedPair(**pair) for pair in found["most_confused"]],
-        top_losses=[pb.TopLoss(**item) for item in found["top_losses"]],
-        pictures=[_picture(item, folder) for item in found["pictures"]],
-        skipped_images=found["skipped_images"],
-        create_time=timestamp(job.ended_at or job.updated_at),
-        kind=label_kind_to_proto(LabelKind(found.get("kind", "category"))),
-        class_report=[_report(item) for item in found.get("class_report", ())],
-        label_confusion=[_matrix(rows) for rows in found.get("label_confusion", ())],
-        misclassified_count=found.get("misclassified_count", 0),
-        misclassified=[pb.TopLoss(**item) for item in found.get("misclassified", ())],
-        intersection=[pb.Shares(values=row) for row in found.get("intersection", ())],
-        dataset=learner_pb2.DatasetType.Value(f"DATASET_TYPE_{found.get('dataset', 'valid').upper()}"),
-    )
-
-
-def _matrix(rows: Sequence[Sequence[int]]) -> pb.ConfusionMatrix:
-    return pb.ConfusionMatrix(rows=[pb.ConfusionMatrix.Row(counts=row) for row in rows])
-
-
-def _report(item: Json) -> pb.ClassReport:
-    values = {name: item[name] for name in ("precision", "recall", "f1", "iou") if item.get(name) is not None}
-    return pb.ClassReport(class_name=item["class"], support=item["support"], **values)
-
-
-def _picture(item: Json, folder: Path) -> job_pb2.Picture:
-    # By its name: the path was the worker's, whose folders may be mounted elsewhere.
-    content = (folder / Path(item["path"]).name).read_bytes()
-    return job_pb2.Picture(name=item["name"], media_type=item["media_type"], content=content)

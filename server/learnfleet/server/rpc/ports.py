@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from learnfleet.server.domain import Job, Wanted
@@ -59,6 +60,36 @@ class Placed:
     waits_for: str = ""  # empty: it would start at once
 
 
+@dataclass(frozen=True)
+class FoundModel:
+    """An exported model."""
+
+    name: str  # models/{model}/versions/{version}, or the checkpoint of a learner
+    folder: Path  # its export
+    learner_id: str | None  # that it came from, as far as that is known
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """How a prediction is to be explained."""
+
+    method: str = "grad_cam"  # or integrated_gradients, occlusion
+    class_name: str | None = None  # None: the predicted one
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where in a picture a score comes from."""
+
+    overlay_png: bytes
+    map: bytes  # float32, little-endian, row after row
+    shape: tuple[int, int]  # rows, columns
+    class_name: str
+    probability: float
+    predicted: str
+    model_used: str = ""
+
+
 class Catalog(Protocol):
     """What the workers' environment can do.
 
@@ -104,3 +135,15 @@ class Runtime(Protocol):
 
     async def release_workers(self, learner_id: str) -> None:
         """End the workers that hold the learner ready, if they have nothing to do."""
+
+    async def find_model(self, model: str) -> FoundModel:
+        """The export of `models/...`, or of the present state of `learners/...`.
+
+        Raises NotFound, FailedPrecondition (an untrained learner).
+        """
+        ...
+
+    async def explain(self, model: str, image: bytes, options: ExplainOptions) -> Explanation:
+        """Where in one picture the score of a class comes from. Errors as of
+        `find_model`; of a picture: InvalidArgument, field `image`; of a class: field `class_name`."""
+        ...

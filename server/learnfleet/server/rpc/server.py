@@ -105,7 +105,7 @@ def build_server(
             _service(prediction_service_pb2, "PredictionService"),
         ),
         (
-            InterpretationServicer(config, store, queueing, targets),
+            InterpretationServicer(config, store, runtime, queueing, targets),
             _service(interpretation_service_pb2, "InterpretationService"),
         ),
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),

@@ -84,7 +84,12 @@ class Targets:
         if not found:
             await self._require_unchanged(target.learner.spec.data)
         if target.is_new and not found:
-            await self._check_folder(target.learner, found)
+            await self._check_folder(target.learner.spec.data, "learner_spec.data", found)
+
+    async def check_data(self, data: DataSpec, field: str, found: Violations) -> None:
+        """Whether data of a request are there, and those that they were registered as."""
+        await self._require_unchanged(data)
+        await self._check_folder(data, field, found)
 
     async def _require_unchanged(self, data: DataSpec) -> None:
         """Raises FailedPrecondition where files of a data set's version are no longer those that it was made of."""
@@ -92,14 +97,13 @@ class Targets:
         if changed is not None and data.dataset is not None:
             raise FailedPrecondition(data.dataset.name, changed)
 
-    async def _check_folder(self, learner: Learner, found: Violations) -> None:
+    async def _check_folder(self, data: DataSpec, field: str, found: Violations) -> None:
         # Imported late: it brings Pillow and numpy, which the server does not need in order to listen.
         from learnfleet.trainer.folder_check import check_folder, check_folder_within
 
-        data = learner.spec.data
         if data.source == "names":
             problems = await self.checking.run(check_folder_within, data, _PATTERN_TIMEOUT_S)
         else:
             problems = await self.checking.run(check_folder, data)
         for problem in problems:
-            found.add(f"learner_spec.{problem.field}", problem.message)
+            found.add(f"{field}{problem.field.removeprefix('data')}", problem.message)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Job, TrainWork
+from learnfleet.server.domain import Examined, InterpretWork, Job, Json, TrainWork
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.rows import work_to_json
 from learnfleet.server.workers.protocol import ExamineRun, RunRequest, StartState, TrainRun, state_token
@@ -24,7 +25,7 @@ def run_request(services: Services, job: Job) -> RunRequest:
         job.id,
         job.attempt,
         _run_of(job),
-        services.store.get_learner(job.learner_id).spec.to_json(),
+        _spec(services, job),
         _start_state(services, job),
         str(resume.path) if resume else None,
         str(root),
@@ -33,13 +34,44 @@ def run_request(services: Services, job: Job) -> RunRequest:
     )
 
 
+def is_of_export(job: Job) -> bool:
+    """Whether the job looks at an exported model, whatever its learner has come to."""
+    work = job.work
+    return isinstance(work, InterpretWork) and work.subject is not None and bool(work.subject["export"])
+
+
 def _run_of(job: Job) -> TrainRun | ExamineRun:
     if isinstance(job.work, TrainWork):
         return TrainRun(tuple(stage_to_json(stage) for stage in job.work.stages), job.work.checkpoint_policy)
-    return ExamineRun(work_to_json(job.work))
+    work = work_to_json(job.work)
+    return ExamineRun({**work, **_asked(job, job.work)} if isinstance(job.work, InterpretWork) else work)
+
+
+def _asked(job: Job, work: InterpretWork) -> Json:
+    """What the worker is told of an interpretation beside its options: `about`, the names that its report shows."""
+    subject = Examined.from_json(work.subject) if work.subject else None
+    checkpoint = job.start_checkpoint_id
+    about = {
+        "learner": names.learner_name(job.learner_id),
+        "model": subject.name if subject and subject.export else "",
+        "checkpoint": names.checkpoint_name(job.learner_id, checkpoint) if checkpoint else "",
+    }
+    return {"subject": None, "about": about}
+
+
+def _spec(services: Services, job: Job) -> Json:
+    """What the workers build: the learner, or what is to be looked at instead."""
+    if isinstance(job.work, InterpretWork) and job.work.subject is not None:
+        return Examined.from_json(job.work.subject).spec
+    return services.store.get_learner(job.learner_id).spec.to_json()
 
 
 def _start_state(services: Services, job: Job) -> StartState | None:
+    if is_of_export(job):
+        assert isinstance(job.work, InterpretWork)
+        assert job.work.subject is not None
+        folder = Examined.from_json(job.work.subject).export
+        return StartState(folder, f"export:{folder}")  # versions do not change
     if job.start_checkpoint_id is None:
         return None
     found = services.store.get_checkpoint(job.learner_id, job.start_checkpoint_id)

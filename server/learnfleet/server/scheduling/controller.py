@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from learnfleet.server.domain import Cause, Job, JobKind, JobState, Json
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.failpoints import fp
-from learnfleet.server.scheduling.attempt import next_attempt, run_request
+from learnfleet.server.scheduling.attempt import is_of_export, next_attempt, run_request
 from learnfleet.server.scheduling.finish import finish_examine, finish_train
 from learnfleet.server.scheduling.following import Following, LeftRunning, RunFailed, died
 from learnfleet.server.scheduling.liveness import Liveness
@@ -79,7 +79,7 @@ class JobController:
         """Whether there is anything to attempt."""
         fp("job.admitted")
         job, start = self.job, self.job.start_checkpoint_id
-        if job.attempt == 0:
+        if job.attempt == 0 and not is_of_export(job):
             start = self._store.get_learner(job.learner_id).checkpoint_id
             if job.kind is JobKind.INTERPRET and start is None:
                 why = f"learners/{job.learner_id} has not been trained, as the job before this one did not succeed"

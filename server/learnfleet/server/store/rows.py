@@ -191,7 +191,9 @@ def work_from_json(value: Json) -> Work:
             fields["dataset"], None if metrics is None else tuple(Component.from_json(item) for item in metrics)
         )
     if kind in _PLAIN_WORK:
-        return _PLAIN_WORK[kind](**fields)
+        # Sequences of works are tuples; JSON knows lists alone.
+        plain: Json = {name: tuple(item) if isinstance(item, list) else item for name, item in fields.items()}
+        return _PLAIN_WORK[kind](**plain)
     return ExportWork(fields["model_id"], tuple(fields["aliases"]))
 
 

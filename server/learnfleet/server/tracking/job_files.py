@@ -13,7 +13,7 @@ from learnfleet.server.tracking.images import send_picture
 from learnfleet.server.tracking.points import Seen
 from learnfleet.server.tracking.sending import RunWriter
 from learnfleet.server.tracking.tables import EPOCHS_CSV, EPOCHS_TABLE, epochs_csv, epochs_json, note_table, table_json
-from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
+from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE, REPORT_FILE
 
 
 def send_files(config: Config, writer: RunWriter, events: Sequence[StoredEvent], seen: Seen) -> None:
@@ -30,10 +30,11 @@ def send_files(config: Config, writer: RunWriter, events: Sequence[StoredEvent],
 
 def send_last_files(config: Config, writer: RunWriter, job: Job) -> None:
     """What only a job that has ended has."""
-    interpretation = config.job_dir(job.learner_id, job.id) / INTERPRETATION_DIR / INTERPRETATION_FILE
-    if interpretation.exists():
-        send = partial(writer.client.log_artifact, writer.run_id, str(interpretation), INTERPRETATION_DIR)
-        writer.attempt("interpretation", send)
+    folder = config.job_dir(job.learner_id, job.id) / INTERPRETATION_DIR
+    for name in (INTERPRETATION_FILE, REPORT_FILE):
+        if (folder / name).exists():
+            send = partial(writer.client.log_artifact, writer.run_id, str(folder / name), INTERPRETATION_DIR)
+            writer.attempt(name, send)
 
 
 def _send_picture(config: Config, writer: RunWriter, stored: StoredEvent, seen: Seen) -> None:

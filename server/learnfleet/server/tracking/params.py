@@ -37,6 +37,9 @@ def job_params(job: Job, spec: LearnerSpec) -> list[Param]:
         params |= {"model": job.work.model_id, "aliases": ", ".join(job.work.aliases)}
     else:
         work = {key: value for key, value in work_to_json(job.work).items() if key != "kind"}
+        for model in ("subject", "baseline"):  # their specifications may list a million pictures
+            if work.get(model):
+                work[model] = work[model]["name"]
         params |= dict(_flat("work.", work))
     return _params(params)
 

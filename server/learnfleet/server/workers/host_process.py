@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.rpc.ports import Node
+from learnfleet.server.workers.explain_worker import Explained
 from learnfleet.server.workers.predict_worker import Answer
 from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
@@ -145,6 +146,9 @@ class SafeHost:
 
     def predict(self, export: str, image: bytes, thresh: float | None, tta: bool) -> Answer:
         return self._ask(self._host.predict, export, image, thresh, tta)
+
+    def explain(self, export: str, image: bytes, method: str, class_name: str | None) -> Explained:
+        return self._ask(self._host.explain, export, image, method, class_name)
 
     def _ask(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:

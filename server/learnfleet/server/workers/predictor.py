@@ -36,7 +36,7 @@ class PredictionPool:
     def predict(self, model: str, image: bytes, options: InferOptions) -> Answered:
         """What a model says of a picture file."""
         began = time.perf_counter()
-        export, _ = self._resolve(model)
+        export, _ = self.resolve(model)
         answer = self._ask(str(export), image, options)
         if answer.bad_image is not None:
             return Answered(error=answer.bad_image)
@@ -59,13 +59,13 @@ class PredictionPool:
 
     def describe(self, model: str) -> ModelInfo:
         """What is known of a model without loading it."""
-        export, used = self._resolve(model)
+        export, used = self.resolve(model)
         if used not in self._known:
             self._known[used] = _info(export, used)
         return self._known[used]
 
-    def _resolve(self, model: str) -> tuple[Path, str]:
-        """(export folder, name of the version or checkpoint)."""
+    def resolve(self, model: str) -> tuple[Path, str]:
+        """(export folder, name of the version or checkpoint). Raises NotFound, FailedPrecondition."""
         if model.startswith("learners/"):
             return self._export_of_learner(names.parse_learner(model, "model"))
         return self._registry.resolve(names.parse_model(model, "model"))

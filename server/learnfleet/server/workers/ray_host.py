@@ -21,6 +21,7 @@ from typing import Any
 
 from learnfleet.server.domain import Group
 from learnfleet.server.rpc.ports import Node
+from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.nodes import living_nodes
 from learnfleet.server.workers.predict_worker import Answer, PredictWorker
@@ -29,6 +30,7 @@ from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
 
 _PREDICT_TIMEOUT_S = 120.0
+_EXPLAIN_TIMEOUT_S = 50.0  # less than callers wait for an answer
 _DESCRIBE_TIMEOUT_S = 40.0  # less than callers wait for an answer
 _CONCURRENT_CALLS = 8
 
@@ -52,6 +54,7 @@ class RayHost:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], RayGroup] = {}
         self._predictor: Any = None
+        self._explainer: Any = None
         self._hang_timeout_s = RaySettings.hang_timeout_s
         self._lock = threading.Lock()
         # The kernel ends a local Ray's processes when the thread that forked them does: it must stay.
@@ -161,6 +164,25 @@ class RayHost:
             with self._lock:
                 self._predictor = None if self._predictor is actor else self._predictor
             raise WorkerDied("the predicting process died") from error
+
+    def explain(self, export: str, image: bytes, method: str, class_name: str | None) -> Explained:
+        """As `predict`, in a process of its own: it takes seconds of gradients, which predictions must not wait for."""
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError
+
+        with self._lock:
+            if self._explainer is None:
+                self._explainer = ray.remote(ExplainWorker).options(num_cpus=0, max_concurrency=1).remote()
+            actor = self._explainer
+        try:
+            asked = actor.explain.remote(export, image, method, class_name)
+            return ray.get(asked, timeout=_EXPLAIN_TIMEOUT_S)  # type: ignore[no-any-return]
+        except GetTimeoutError:
+            raise TimeoutError(f"there was no explanation within {_EXPLAIN_TIMEOUT_S:g} s") from None
+        except RayActorError as error:
+            with self._lock:
+                self._explainer = None if self._explainer is actor else self._explainer
+            raise WorkerDied("the explaining process died") from error
 
 
 def _key(group: Group) -> tuple[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import time
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 INTERPRETATION_DIR = "interpretation"
 INTERPRETATION_FILE = "interpretation.json"
+REPORT_FILE = "report.html"
 PREDICTIONS_DIR = "predictions"
 PICTURES_DIR = "pictures"
 _EVENTS_A_POLL = 1000
@@ -183,8 +183,8 @@ def _train(learner: Learner, run: Run, work: TrainRun) -> Json:
 
 def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
     """Interpret, validate, predict or draw; what cannot be told in an outcome is written to the job's folder."""
+    from learnfleet.server.workers.interpret import interpret
     from learnfleet.trainer import run_evaluate
-    from learnfleet.trainer.run_interpret import run_interpret
 
     context, folder = _context(run), Path(run.request.job_dir)
     options = {name: value for name, value in work.items() if name != "kind"}
@@ -194,16 +194,7 @@ def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
         return run_evaluate.run_get_preds(learner, context, output_dir=folder / PREDICTIONS_DIR, **options)
     if work["kind"] == "show":
         return run_evaluate.run_show(learner, context, **options)
-    folder = folder / INTERPRETATION_DIR
-    folder.mkdir(parents=True, exist_ok=True)
-    ds_type = run_evaluate.dataset_type(options.pop("dataset"))
-    found = run_interpret(learner, context, output_dir=folder, ds_type=ds_type, **options)
-    if run.rank == 0:
-        temporary = folder / f".{INTERPRETATION_FILE}.{run.request.attempt}"
-        temporary.write_text(json.dumps(found))
-        temporary.replace(folder / INTERPRETATION_FILE)
-    metrics = {"valid_loss": found["loss"], **({} if found["kind"] == "float" else {"accuracy": found["accuracy"]})}
-    return {"metrics": metrics, "skipped_images": found["skipped_images"]}
+    return interpret(learner, context, folder / INTERPRETATION_DIR, options)
 
 
 def final_token(request: RunRequest, outcome: Json) -> str | None:

@@ -1,0 +1,115 @@
+"""What may be asked of a model's errors, as requests. Both clients, the plain and the asynchronous one, send them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from learnfleet.client.data_bunch import DataBunch
+from learnfleet.client.dataset_paths import DatasetPath, put_dataset
+from learnfleet.client.dataset_types import DatasetType
+from learnfleet.client.inputs import content_of
+from learnfleet.client.run_settings import RunSettings
+from learnfleet.client.subject import new_id
+from learnfleet.v1 import interpretation_service_pb2 as pb
+from learnfleet.v1 import job_pb2, learner_pb2
+
+Data: TypeAlias = "DataBunch | DatasetPath | str | None"
+
+PARTS = tuple(
+    name.removeprefix("INTERPRETATION_PART_").lower()
+    for name, number in pb.InterpretationPart.items()
+    if number != pb.INTERPRETATION_PART_UNSPECIFIED
+)
+METHODS = tuple(
+    name.removeprefix("EXPLANATION_METHOD_").lower()
+    for name, number in pb.ExplanationMethod.items()
+    if number != pb.EXPLANATION_METHOD_UNSPECIFIED
+)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What an interpretation is to find out."""
+
+    ds_type: DatasetType = DatasetType.Valid
+    tta: bool = False
+    top_losses: int = 9
+    min_confused: int = 1
+    data: Data = None  # None: the learner's own
+    parts: tuple[str, ...] = ()  # of PARTS; none: all that suit the labels
+    slice_columns: tuple[str, ...] = ()
+    metadata: str = ""
+    void_class: str = ""
+
+    def more(self, top_losses: int) -> Questions:
+        """The same with another number of top losses."""
+        return replace(self, top_losses=top_losses)
+
+    def request(
+        self, *, learner: str = "", model: str = "", resources: job_pb2.Resources | None = None
+    ) -> pb.InterpretRequest:
+        """Raises ValueError for a part that there is not."""
+        return pb.InterpretRequest(
+            learner=learner,
+            model=model,
+            top_losses=self.top_losses,
+            min_confused=self.min_confused,
+            dataset=self.ds_type.to_proto(),
+            tta=self.tta,
+            resources=resources,
+            request_id=new_id(),
+            data=data_to_proto(self.data),
+            parts=_numbers(self.parts),
+            slice_columns=self.slice_columns,
+            metadata=self.metadata,
+            void_class=self.void_class,
+        )
+
+    def of(self, model: str) -> pb.InterpretRequest:
+        """About `models/...` or `learners/...`."""
+        return self.request(learner=model) if model.startswith("learners/") else self.request(model=model)
+
+
+def compare_request(
+    baseline: str, candidate: str, data: Data, ds_type: DatasetType, examples: int, settings: RunSettings
+) -> pb.CompareVersionsRequest:
+    return pb.CompareVersionsRequest(
+        baseline=baseline,
+        candidate=candidate,
+        data=data_to_proto(data),
+        dataset=ds_type.to_proto(),
+        examples=examples,
+        resources=settings.resources(),
+        request_id=new_id(),
+    )
+
+
+def explain_request(model: str, item: object, method: str, class_name: str) -> pb.ExplainPredictionRequest:
+    """Raises ValueError for a method that there is not."""
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; must be one of {', '.join(METHODS)}")
+    number = pb.ExplanationMethod.Value(f"EXPLANATION_METHOD_{method.upper()}")
+    return pb.ExplainPredictionRequest(model=model, image=content_of(item), method=number, class_name=class_name)
+
+
+def data_to_proto(data: Data) -> learner_pb2.DataSpec | None:
+    """Described data; or `datasets/{dataset}`, a folder with `train` and `valid` in it."""
+    if data is None:
+        return None
+    if isinstance(data, DataBunch):
+        return data.to_proto()
+    path = str(data)
+    if path.startswith("datasets/"):
+        return learner_pb2.DataSpec(dataset=path, folder=learner_pb2.FolderSource())
+    message = learner_pb2.DataSpec(folder=learner_pb2.FolderSource(path=path))
+    put_dataset(message)
+    return message
+
+
+def _numbers(parts: Iterable[str]) -> list[pb.InterpretationPart]:
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise ValueError(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    return [pb.InterpretationPart.Value(f"INTERPRETATION_PART_{part.upper()}") for part in parts]

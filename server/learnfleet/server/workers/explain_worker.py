@@ -1,0 +1,67 @@
+"""The process that explains predictions: a plain class that ray_host.py makes a Ray actor of."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from learnfleet.trainer.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Where in a picture a score comes from, or what of the request is wrong."""
+
+    overlay_png: bytes = b""
+    map: bytes = b""  # float32, little-endian, row after row
+    shape: tuple[int, int] = (0, 0)
+    class_name: str = ""
+    probability: float = 0.0
+    predicted: str = ""
+    bad_field: str = ""  # image, class_name, method or model
+    why: str = ""
+
+
+class ExplainWorker:
+    """Holds the models that were asked last. One call at a time: gradients take memory."""
+
+    def __init__(self, max_models: int = 2, threads: int = 1) -> None:
+        self._models: OrderedDict[str, Predictor] = OrderedDict()
+        self._max_models, self._threads = max_models, threads
+
+    def explain(self, export: str, image: bytes, method: str, class_name: str | None) -> Explained:
+        """Ask the model of an export folder where its score of a class comes from. None: the predicted class."""
+        from learnfleet.trainer.errors import LearnerError
+        from learnfleet.trainer.explain import explain
+        from learnfleet.trainer.images import BadImage
+
+        try:
+            found = explain(self._model(export), image, method, class_name)
+        except BadImage as error:
+            return Explained(bad_field="image", why=f"is no picture that can be read: {error.reason}")
+        except LearnerError as error:
+            return Explained(bad_field=error.field, why=error.message)
+        rows, columns = found.map.shape
+        return Explained(
+            found.overlay_png,
+            found.map.astype("<f4").tobytes(),
+            (int(rows), int(columns)),
+            found.class_name,
+            found.probability,
+            found.predicted,
+        )
+
+    def _model(self, export: str) -> Predictor:
+        from learnfleet.trainer.predictor import load_predictor
+        from learnfleet.trainer.process import use_threads
+
+        if export not in self._models:
+            use_threads(self._threads)
+            self._models[export] = load_predictor(Path(export))
+            if len(self._models) > self._max_models:
+                self._models.popitem(last=False)
+        self._models.move_to_end(export)
+        return self._models[export]

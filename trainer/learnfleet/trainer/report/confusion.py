@@ -1,0 +1,50 @@
+"""The confusion matrix as the page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from learnfleet.trainer.report.format import count
+from learnfleet.trainer.report.parts import Cell, Confusion, MatrixRow
+
+MOST_CLASSES = 40  # more cannot be looked at, and 10,000 cells make browsers slow
+
+
+def confusion_of(found: dict[str, Any], unit: str) -> Confusion | None:
+    """Of all classes; of too many, of those with the most errors. None where labels have none."""
+    counts, classes = found.get("confusion_matrix") or [], found.get("classes", [])
+    if not counts:
+        return None
+    kept, note = list(range(len(counts))), ""
+    if len(kept) > MOST_CLASSES:
+        kept = sorted(_worst(counts))
+        note = f"The {MOST_CLASSES} classes with the most errors of {count(len(counts))}."
+    columns = [sum(row[place] for row in counts) for place in range(len(counts))]
+    rows = tuple(_row(counts, classes, columns, place, kept) for place in kept)
+    return Confusion(tuple(classes[place] for place in kept), rows, unit, note, found["kind"] == "category")
+
+
+def _worst(counts: Sequence[Sequence[int]]) -> list[int]:
+    """Classes whose rows and columns have the most errors."""
+    places = range(len(counts))
+    errors = [sum(counts[a]) + sum(row[a] for row in counts) - 2 * counts[a][a] for a in places]
+    return sorted(places, key=lambda place: -errors[place])[:MOST_CLASSES]
+
+
+def _row(
+    counts: Sequence[Sequence[int]], classes: Sequence[str], columns: Sequence[int], actual: int, kept: Sequence[int]
+) -> MatrixRow:
+    total = sum(counts[actual])
+    cells = tuple(
+        Cell(
+            counts[actual][place],
+            counts[actual][place] / total if total else 0.0,
+            counts[actual][place] / columns[place] if columns[place] else 0.0,
+            actual == place,
+            classes[actual],
+            classes[place],
+        )
+        for place in kept
+    )
+    return MatrixRow(classes[actual], total, cells)
