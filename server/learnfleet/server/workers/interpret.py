@@ -28,6 +28,8 @@ def interpret(learner: Learner, context: RunContext, folder: Path, options: dict
 
     folder.mkdir(parents=True, exist_ok=True)
     asked = {name: value for name, value in options.items() if value or name in ("top_losses", "tta")}
+    if not asked.get("baseline"):
+        asked.pop("examples", None)  # of a comparison alone
     about, ds_type = asked.pop("about", {}), dataset_type(asked.pop("dataset"))
     found = {**run_interpret(learner, context, output_dir=folder, ds_type=ds_type, **asked), **about}
     if found.get("comparison"):
