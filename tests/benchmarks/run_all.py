@@ -49,6 +49,7 @@ BENCHES = (
     Bench("queue_scale", (), ("--rounds", "1")),
     Bench("plan", (), ("--rounds", "3")),
     Bench("client_import", (), ("--rounds", "7")),
+    Bench("interpret", (), ("--rounds", "2", "--items", "100")),
 )
 
 _INTRO = """# Benchmarks

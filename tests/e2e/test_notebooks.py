@@ -137,7 +137,13 @@ FACTS = {
             "masks.show_xyz(0)",
             "masks.plot_intersect_cm(",
         ),
-        ("interpretation.accuracy > 0.7", "heat.max() > 0", "masks.accuracy > 0.4"),
+        (
+            "interpretation.accuracy > 0.7",
+            "heat.max() > 0",
+            "masks.accuracy > 0.4",
+            "found.curves[0].auroc > 0.7",
+            "0 < found.calibration.ece < 0.5",
+        ),
     ),
     "13_files": Facts(
         (),

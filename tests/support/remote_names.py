@@ -16,6 +16,7 @@ _BY_REASON = {
     "bb_pad_collate language_model_learner",
     "works on files, which are the server's": "BadImage download_images verify_images export_from_checkpoint load_data "
     "load_predictor Predictor open_mask",
+    "is the job `interpret` over the service, of any model and data": "Examination examine learner_of_export on_data",
     "is the stage `lr_find`, which gives an `LrFinding`": "LRFinder SuggestedLRs",
     "is put there by what needs it": "MixUpLoss NoopLoss",
     "a function of scores, used by the metric RocAucBinary": "auc_roc_score roc_curve",

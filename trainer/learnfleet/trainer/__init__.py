@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from learnfleet.trainer.distributed import setup_distrib as setup_distrib
     from learnfleet.trainer.ema import EMACallback as EMACallback
     from learnfleet.trainer.errors import LearnerError as LearnerError
+    from learnfleet.trainer.examination import Examination as Examination
+    from learnfleet.trainer.examination import examine as examine
+    from learnfleet.trainer.examined_data import learner_of_export as learner_of_export
+    from learnfleet.trainer.examined_data import on_data as on_data
     from learnfleet.trainer.export import export_from_checkpoint as export_from_checkpoint
     from learnfleet.trainer.exported_learner import load_learner as load_learner
     from learnfleet.trainer.gradients import AccumulateScheduler as AccumulateScheduler

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from learnfleet.trainer import plots
 from learnfleet.trainer.batch import Batch, Shard, as_arguments
-from learnfleet.trainer.dataset import DatasetType
+from learnfleet.trainer.dataset import DatasetType, ImageDataset
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inputs import as_pictures
 from learnfleet.trainer.loop import batches_of
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
+    from learnfleet.trainer.learner_core import LearnerData
 
 _CHANNELS = (1, 3)  # that can be shown
 
@@ -62,6 +64,15 @@ def item_of(learner: Learner, ds_type: DatasetType, index: int) -> DatasetItem:
                 return DatasetItem(as_arguments(batch.x)[0][place], as_arguments(batch.y)[0][place])
             break
     raise LearnerError("idx", f"there is no item {index} in the {ds_type.name} data, or it cannot be read")
+
+
+def file_of(data: LearnerData, ds_type: DatasetType, index: int) -> str:
+    """The file of an item, relative to the data's folder; empty for data that are no picture files."""
+    dataset = getattr(data.dl(ds_type), "dataset", None)
+    if not isinstance(dataset, ImageDataset):
+        return ""
+    path, root = dataset.path(index), Path(getattr(data, "root", data.path))
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def picture_of(learner: Learner, ds_type: DatasetType, index: int) -> plots.Picture:

@@ -19,6 +19,7 @@ from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.decoding import label_kind, predicted_classes
 from learnfleet.trainer.distributed import World
+from learnfleet.trainer.embeddings import embeddings_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.interruption import Interrupted
 from learnfleet.trainer.label_items import Category as Category
@@ -47,6 +48,7 @@ class Predictions:
     losses: Tensor | None = None  # float [N], of the raw outputs
     more_outputs: tuple[Tensor, ...] = ()  # of a model with several outputs, those after the first
     more_targets: tuple[Tensor, ...] = ()
+    embeddings: Tensor | None = None  # float [N, D], of the body
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Wanted:
         masks_only: of outputs for every pixel, [N, C, H, W], keep the most probable class alone, in a byte.
         with_dropout: dropout stays on.
         progress: called after each batch.
+        embed: also the body's output, pooled; of a model that has no body there is none.
     """
 
     activ: Activation | None = None
@@ -68,6 +71,7 @@ class Wanted:
     masks_only: bool = False
     with_dropout: bool = False
     progress: Progress | None = None
+    embed: bool = False
 
 
 def plain_type(ds_type: DatasetType) -> DatasetType:
@@ -85,13 +89,14 @@ def predict_loader(
     masks_only: bool = False,
     with_dropout: bool = False,
     progress: Progress | None = None,
+    embed: bool = False,
 ) -> Predictions:
     """Run the model over a loader, see `Wanted`. Every rank must call; all get everything. Raises Interrupted."""
     if n_batch is not None and n_batch < 1:
         raise LearnerError("n_batch", f"{n_batch} batches cannot be predicted: give at least 1, or None for all")
     if getattr(learner.data, "kind", None) is LabelKind.BOXES:
         raise not_of_boxes("get_preds")
-    wanted = Wanted(activ, with_loss, n_batch, masks_only, with_dropout, progress)
+    wanted = Wanted(activ, with_loss, n_batch, masks_only, with_dropout, progress, embed)
     world = learner.world
     shard = Shard(world.rank, world.size)
     learner.data.shard(shard)
@@ -104,15 +109,16 @@ def predict_loader(
     gathered = _gather(world, columns)
     if gathered is None:
         return _nothing(learner, wanted)
-    outputs, targets, (indices, *losses) = gathered
+    outputs, targets, (indices, *rest) = gathered
     order = indices.argsort(stable=True)
 
     def ordered(rows: Tensor) -> Tensor:
         return rows if torch.equal(indices, indices[order]) else rows[order]
 
     (first, *others), (target, *more) = map(ordered, outputs), map(ordered, targets)
-    loss = ordered(losses[0]) if losses else None
-    return Predictions(first, target, indices[order], loss, tuple(others), tuple(more))
+    loss = ordered(rest[0]) if with_loss else None
+    embeddings = ordered(rest[-1]) if len(rest) > with_loss else None
+    return Predictions(first, target, indices[order], loss, tuple(others), tuple(more), embeddings)
 
 
 def tell_missing(loader: Loader, found: Predictions, n_batch: int | None = None) -> None:
@@ -128,7 +134,8 @@ def tell_missing(loader: Loader, found: Predictions, n_batch: int | None = None)
         _log.warning("%d of %d items could not be read and have no row: %s%s", len(missing), count, places, more)
 
 
-Row = tuple[list[Tensor], list[Tensor], list[Tensor]]  # outputs, targets, and indices with losses if asked for
+# Outputs, targets, and indices with losses and embeddings if asked for.
+Row = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
 
 def _run(learner: Learner, loader: Loader, wanted: Wanted) -> Iterator[Row]:
@@ -141,6 +148,7 @@ def _run(learner: Learner, loader: Loader, wanted: Wanted) -> Iterator[Row]:
         torch.no_grad(),
         evaluating(learner.model, with_dropout=wanted.with_dropout),
         batches_of(loader, 0, 0) as batches,
+        embeddings_of(learner.model, wanted.embed) as pooled,
     ):
         for number, batch in enumerate(islice(batches, wanted.n_batch)):
             raw = forward(state, events, batch)
@@ -149,7 +157,7 @@ def _run(learner: Learner, loader: Loader, wanted: Wanted) -> Iterator[Row]:
             targets = [part.cpu() for part in as_arguments(batch.y)]
             if wanted.masks_only and kind_of(learner, activated[0]) is LabelKind.MASK:
                 activated, targets = [compact(predicted_classes(activated[0]))], [compact(part) for part in targets]
-            yield activated, targets, [batch.indices, *losses]
+            yield activated, targets, [batch.indices, *losses, *pooled.take()]
             if wanted.progress is not None:
                 wanted.progress(number + 1, total)
             if learner.stop_requested():

@@ -24,7 +24,11 @@ _BY_KIND: dict[LabelKind, type[Interpretation]] = {
 
 def interpret(learn: Learner, ds_type: DatasetType, *, tta: bool = False) -> Interpretation:
     """Every rank must call. Raises LearnerError for data without labels or items."""
-    found = predicted(learn, ds_type, None, tta=tta, masks_only=True)
+    return interpretation_of(learn, predicted(learn, ds_type, None, tta=tta, masks_only=True), ds_type)
+
+
+def interpretation_of(learn: Learner, found: Predictions, ds_type: DatasetType) -> Interpretation:
+    """Of predictions with losses that were made with `ds_type`, of masks perhaps the classes alone."""
     return _class_for(learn, found).of(learn, found, ds_type)
 
 

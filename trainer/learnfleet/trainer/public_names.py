@@ -15,6 +15,8 @@ _MODULES = {
     "data": ["DatasetType", "EvalTransform", "ImageDataBunch", "load_data"],
     "data_bunch": ["DataBunch"],
     "ema": ["EMACallback"],
+    "examination": ["Examination", "examine"],
+    "examined_data": ["learner_of_export", "on_data"],
     "export": ["export_from_checkpoint"],
     "exported_learner": ["load_learner"],
     "gradients": ["AccumulateScheduler", "BnFreeze", "GradientAccumulation", "GradientClipping"],
