@@ -11,6 +11,7 @@ from PIL import Image
 from support.labelled_data import COLOURS, body_and_head, category_data, quiet
 
 from learnfleet.trainer import kept_predictions
+from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.examination import PARTS, Examination, examine
@@ -115,9 +116,7 @@ def test_what_has_not_changed_is_not_computed_again(tmp_path: Path, monkeypatch:
     assert len(calls) == 3
 
 
-def category_data_again(root: Path):  # type: ignore[no-untyped-def]
-    from learnfleet.trainer.data import ImageDataBunch
-
+def category_data_again(root: Path) -> ImageDataBunch:
     return ImageDataBunch.from_folder(root / "data", size=16, bs=4, test="test").normalize()
 
 
@@ -178,9 +177,12 @@ def test_slices_are_by_a_file_in_the_datas_folder(of_classes: Learner) -> None:
         examine(of_classes, slice_columns=["light"], metadata="../lights.csv")
 
 
-def test_of_data_from_a_table_the_table_is_the_metadata(of_labels: Learner) -> None:
-    spec = of_labels.data.spec  # type: ignore[attr-defined]
-    if spec.source != "table":
-        pytest.skip("these data are listed")
-    (found,) = examine(of_labels, slice_columns=["tags"]).slices
-    assert sum(one.examples for one in found.slices) == len(of_labels.data.valid_ds)  # type: ignore[attr-defined]
+def test_of_data_from_a_table_the_table_is_the_metadata(tmp_path: Path) -> None:
+    category_data(tmp_path)
+    names = [f"{colour}/{number}" for colour in COLOURS for number in range(6)]
+    lines = [f"{name},{name.split('/')[0]},{place % 2}\n" for place, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("name,label,camera\n" + "".join(lines))
+    data = ImageDataBunch.from_csv(tmp_path, folder="train", suffix=".png", size=16, bs=4, valid_pct=0.5).normalize()
+    (found,) = examine(quiet(data, body_and_head(len(COLOURS))), parts=["curves"], slice_columns=["camera"]).slices
+    assert {one.value for one in found.slices} == {"0", "1"}
+    assert sum(one.examples for one in found.slices) == len(data.valid_ds) == 9

@@ -118,7 +118,8 @@ def _own(probabilities: npt.NDArray[np.float64], classes: Rows) -> npt.NDArray[n
     """Those of the classes that occur, adding up to 1."""
     both = np.concatenate((1 - probabilities, probabilities), axis=1) if probabilities.shape[1] == 1 else probabilities
     kept = both[:, classes]
-    return kept / np.maximum(kept.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    found: npt.NDArray[np.float64] = kept / np.maximum(kept.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return found
 
 
 def _ranked(labels: Rows, judged: npt.NDArray[np.float64]) -> list[int]:
