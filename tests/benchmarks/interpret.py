@@ -31,6 +31,7 @@ from learnfleet.trainer import ImageDataBunch, cnn_learner
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.examination import PARTS
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.pixels import IMAGENET
 from learnfleet.trainer.run_context import RunContext
 from learnfleet.trainer.run_interpret import run_interpret
 
@@ -117,7 +118,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root, numbers = Path(name), count()
         write_pictures(root, args.items)
-        data = ImageDataBunch.from_folder(root / "data", size=args.size, bs=32, normalize="imagenet")
+        data = ImageDataBunch.from_folder(root / "data", size=args.size, bs=32, normalize=IMAGENET)
         learner = cnn_learner(data, "resnet18", pretrained=False, silent=True)
 
         def place() -> Path:

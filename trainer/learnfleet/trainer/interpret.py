@@ -240,10 +240,6 @@ class Interpretation:
         """Whether heat maps are possible: the labels are single classes, the model is a body and a head."""
         return self.has_classes and has_body(self.learn.model)
 
-    def heat_maps(self, rows: Sequence[int], heatmap_thresh: int = HEATMAP_THRESH) -> list[Tensor | None]:
-        """Of rows where the score of their actual class comes from, [h, w] each; None where there is no such map."""
-        return self._heat_maps(rows, None, heatmap_thresh)
-
     def _heat_maps(self, rows: Sequence[int], heatmap: bool | None, thresh: int) -> list[Tensor | None]:
         wanted = self.explains if heatmap is None else heatmap
         if not wanted or not rows:
@@ -253,6 +249,11 @@ class Interpretation:
         inputs = [dataset_items.item_of(self.learn, self.ds_type, int(self.indices[row])).x for row in rows]
         maps = grad_cam(self.learn.model, torch.stack(inputs), targets)
         return [heat if fine_enough(heat, thresh) else None for heat in maps]
+
+
+def heat_maps(found: Interpretation, rows: Sequence[int], heatmap_thresh: int = HEATMAP_THRESH) -> list[Tensor | None]:
+    """Of rows where the score of their actual class comes from, [h, w] each; None where there is no such map."""
+    return found._heat_maps(rows, None, heatmap_thresh)
 
 
 def predicted(

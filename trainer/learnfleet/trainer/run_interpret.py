@@ -21,7 +21,7 @@ from learnfleet.trainer.examination import Examination, measured, predicted
 from learnfleet.trainer.examination_json import measures_json
 from learnfleet.trainer.heartbeat import HEARTBEAT
 from learnfleet.trainer.inference import plain_type
-from learnfleet.trainer.interpret import Interpretation, TopLoss
+from learnfleet.trainer.interpret import Interpretation, TopLoss, heat_maps
 from learnfleet.trainer.interpret_classes import ClassificationInterpretation
 from learnfleet.trainer.interpret_labels import MultiLabelClassificationInterpretation
 from learnfleet.trainer.interpret_masks import SegmentationInterpretation
@@ -146,7 +146,7 @@ def _top_losses(found: Interpretation, count: int, files: ItemFiles | None, with
     if not count:
         return []
     rows = found.top_rows(count, largest=True)[1].tolist()
-    heats = found.heat_maps(rows) if files is not None and with_heat else [None] * count
+    heats = heat_maps(found, rows) if files is not None and with_heat else [None] * count
     listed = []
     for row, heat in zip(rows, heats, strict=True):
         item, learn = found.describe(row), found.learn
