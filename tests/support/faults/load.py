@@ -161,6 +161,9 @@ class Load:
     def until(self, job: str, holds: Callable[[job_pb2.Job], bool], what: str) -> job_pb2.Job:
         """Raises AssertionError after `patience_s`, and when the job has ended without it."""
         until = time.monotonic() + self.patience_s
+        return self._until(job, holds, what, until)
+
+    def _until(self, job: str, holds: Callable[[job_pb2.Job], bool], what: str, until: float) -> job_pb2.Job:
         while not holds(found := self.get(job)):
             assert time.monotonic() < until, f"{job} is {_STATES[found.state]} ({found.state_reason}), wanted: {what}"
             time.sleep(_PAUSE_S)
@@ -170,7 +173,7 @@ class Load:
         return self.until(job, lambda found: _STATES[found.state] in states, " or ".join(states))
 
     def until_ended(self, job: str) -> job_pb2.Job:
-        return self.until(job, lambda found: JobState(_STATES[found.state]).final, "its end")
+        return self.until(job, _has_ended, "its end")
 
     # -- how it ended
 
@@ -193,17 +196,19 @@ class Load:
         Args:
             with_points: look into MLflow, too, when it has heard of everything.
         """
+        until = time.monotonic() + self.patience_s  # for all of them
         for job in sorted(self.history.acknowledged()):
             with contextlib.suppress(AssertionError):  # the validators say it better
-                self.until_ended(job)
+                self._until(job, _has_ended, "its end", until)
         for watcher in self._watchers:
-            watcher.join(ANSWER_S)
+            watcher.join(max(0.0, min(ANSWER_S, until - time.monotonic())))
         self._given_up.set()
         jobs = [job for job in self._all_jobs() if job.name not in self._before]
         self.history.listed = [job.name for job in jobs]
         self.history.ended = [self._ended(job) for job in jobs]
         if with_points:
-            self.history.ended = [replace(ended, points=self._points(ended.job)) for ended in self.history.ended]
+            until = time.monotonic() + self.patience_s
+            self.history.ended = [replace(ended, points=self._points(ended.job, until)) for ended in self.history.ended]
         return self.history
 
     def _all_jobs(self) -> Iterator[job_pb2.Job]:
@@ -229,16 +234,16 @@ class Load:
             tuple(self._journals(job)),
         )
 
-    def _points(self, job: str) -> tuple[tuple[str, int, float], ...]:
+    def _points(self, job: str, until: float) -> tuple[tuple[str, int, float], ...]:
         """Losses that MLflow has of a job, once it says that the job is over."""
         from mlflow.tracking import MlflowClient
 
         try:
-            tracked = self.until(job, lambda found: found.HasField("tracking_run"), "a run in MLflow").tracking_run
+            found = self._until(job, lambda found: found.HasField("tracking_run"), "a run in MLflow", until)
         except AssertionError:  # none at all
             return ()
+        tracked = found.tracking_run
         client = MlflowClient(tracked.tracking_uri)
-        until = time.monotonic() + self.patience_s
         while client.get_run(tracked.run_id).info.status == "RUNNING" and time.monotonic() < until:
             time.sleep(_PAUSE_S)
         history = client.get_metric_history(tracked.run_id, "valid_loss")
@@ -263,6 +268,10 @@ class Load:
             if times:
                 rank = int(path.stem.rpartition("-")[2])
                 yield Told(attempt, rank, min(times), max(times))
+
+
+def _has_ended(job: job_pb2.Job) -> bool:
+    return JobState(_STATES[job.state]).final
 
 
 def as_seen(event: job_pb2.Event) -> Seen:
