@@ -61,6 +61,8 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         _announce(config, rpc, runtime, port_file)
         stop = _on_signals(loop)
         runtime.start()
+        if config.replicas_min:
+            runtime.inference.start()
         rpc.library.start()
         warm_up = asyncio.create_task(_warm_up(catalog))
         await stop.wait()
@@ -70,6 +72,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         hub.close()  # the grace is for calls that end by themselves
         await rpc.grpc.stop(_GRACE_S)
         rpc.library.close()
+        await runtime.inference.close()
         await asyncio.to_thread(runtime.stop)
         store.close()
 

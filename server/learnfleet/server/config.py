@@ -34,6 +34,20 @@ class Config:
     system_metrics_every_s: float = 10.0  # 0: none
     mlflow_checkpoint_max_mb: float = 2000.0  # larger ones are named there and not sent; 0: none is
 
+    replicas_min: int = 0  # processes that predict: those kept ready; 0: the first comes with the first question
+    replicas_max: int = 2  # as many come while a queue lasts
+    replica_idle_s: float = 600.0  # one that had nothing to do for so long ends, down to `replicas_min`
+    replica_threads: int = 1  # of one forward pass
+    replica_cpus: float = 0.0  # that Ray sets aside for each; 0: they share the CPUs with the jobs
+    replica_gpus: float = 0.0  # a fraction below 1 shares a GPU; 0: they compute on the CPU
+    max_batch: int = 32  # pictures that are computed together at most
+    batch_delay_s: float = 0.0  # that a batch waits to be filled while a replica is free
+    max_waiting: int = 1024  # pictures that wait for one model
+    model_cache_mb: int = 4096  # models in each replica's memory; those asked last stay
+    alias_ttl_s: float = 5.0  # for so long an alias means what it meant
+    predict_precision: str | None = None  # fp32, bf16 or fp16; None: as each model was trained
+    predict_channels_last: bool | None = None  # None: as each model was trained
+
     @property
     def store_url(self) -> str:
         return self.store or f"sqlite:///{self.data_dir / 'learnfleet.db'}"

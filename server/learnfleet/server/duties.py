@@ -49,9 +49,11 @@ class Duties:
         cluster: RayCluster,
         notify: Callable[[str], None],
         exporter: Callable[[Config, Store], Exporter] = MlflowExporter,
+        model_changed: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`model_changed` is called with the id of a model that this server has exported to."""
         self._config, self._store, self._cluster, self._notify = config, store, cluster, notify
-        self._exporter = exporter
+        self._exporter, self._model_changed = exporter, model_changed
         self._last_term = 0
         self._left: GroupPool | None = None  # workers of a term that was lost, and that nobody else has seen to
         self.office: Office | None = None  # None: another server does it
@@ -67,7 +69,7 @@ class Duties:
             exporter.wake(job_id)
 
         services = Services(self._config, store, pool, told, self._cluster.is_local, Event())
-        scheduler = Scheduler(services, self._cluster, ModelRegistry(self._config, store))
+        scheduler = Scheduler(services, self._cluster, ModelRegistry(self._config, store, self._model_changed))
         self.office = Office(pool, scheduler, exporter)
         scheduler.start()
         exporter.start()

@@ -85,6 +85,10 @@ class ResourceExhausted(ServiceError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RESOURCE_EXHAUSTED"
 
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class Unavailable(ServiceError):
     """A part of the service is not ready; the same request may succeed later."""

@@ -11,7 +11,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobBrief, Wanted
 from learnfleet.server.duties import Duties, Exporter
 from learnfleet.server.errors import Deposed
-from learnfleet.server.inference.ports import Inference
+from learnfleet.server.inference.build import build_engine, build_references
 from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.ports import ExplainOptions, Explanation, FoundModel, Placed
@@ -19,11 +19,8 @@ from learnfleet.server.scheduling.preview import preview_from_store
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.notices import Listener, Notice, Topic
 from learnfleet.server.tracking.exporter import MlflowExporter
-from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.server.workers.explainer import ExplanationPool
-from learnfleet.server.workers.pooled_inference import PooledInference
-from learnfleet.server.workers.predictor import PredictionPool
 
 _CONCURRENT_EXPLANATIONS = 4  # they wait for one process: see ExplanationPool
 _CONCURRENT_FINDS = 2  # each may download an export
@@ -48,12 +45,12 @@ class ServerRuntime:
     ) -> None:
         self._config, self._store, self._notify = config, store, notify
         self.cluster = cluster or RayCluster(config)
-        self._duties = Duties(config, store, self.cluster, notify, exporter)
+        references = build_references(config, store)
+        self.inference = build_engine(config, references, self.cluster)
+        self._duties = Duties(config, store, self.cluster, notify, exporter, references.changed)
         self._leadership: Leadership | None = None
         self._listener: Listener | None = None
-        pool = PredictionPool(config, store, self.cluster, ModelRegistry(config, store))
-        self.inference: Inference = PooledInference(pool)
-        self._explanations = ExplanationPool(store, self.cluster, pool.resolve)
+        self._explanations = ExplanationPool(store, self.cluster, references.resolve)
         self._finding = LongCalls("find-model", _CONCURRENT_FINDS)
         self._explaining = LongCalls("explain", _CONCURRENT_EXPLANATIONS)
         self._releasing = LongCalls("release", _CONCURRENT_RELEASES)

@@ -19,9 +19,9 @@ from learnfleet.server.rpc.jobs import JobServicer
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
+from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.catalog import WorkerCatalog
 from learnfleet.server.workers.cluster import RayCluster
-from learnfleet.server.workers.predictor import PredictionPool
 from learnfleet.v1 import job_service_pb2
 
 MORE_THAN_ASYNCIO_HAS_THREADS = 40
@@ -39,8 +39,7 @@ def blocked(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         released.wait(TIMEOUT_S)
         raise Unavailable("no workers here")
 
-    monkeypatch.setattr(PredictionPool, "predict", answer)
-    monkeypatch.setattr(PredictionPool, "describe", answer)
+    monkeypatch.setattr(ModelRegistry, "registered", answer)
     monkeypatch.setattr(RayCluster, "wait", answer)
     return released
 
@@ -76,11 +75,9 @@ def test_predictions_that_take_long_do_not_keep_other_calls_from_an_answer(
     tmp_path: Path, store: SqlStore, blocked: threading.Event
 ) -> None:
     runtime = ServerRuntime(Config(tmp_path), store, lambda _: None)
-    many = range(MORE_THAN_ASYNCIO_HAS_THREADS)
-    asked = [PictureFile(b"x")]
-    _is_answered_during(
-        lambda: [runtime.inference.infer("models/m@newest", asked, InferOptions()) for _ in many], store, blocked
-    )
+    models = [f"models/m@a{number}" for number in range(MORE_THAN_ASYNCIO_HAS_THREADS)]
+    ask = runtime.inference.infer
+    _is_answered_during(lambda: [ask(name, [PictureFile(b"x")], InferOptions()) for name in models], store, blocked)
 
 
 def test_workers_that_do_not_answer_do_not_keep_other_calls_from_an_answer(

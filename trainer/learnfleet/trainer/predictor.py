@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.build import build_model
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.decoding import checked_thresh, decode, thresh_of
@@ -22,70 +21,25 @@ from learnfleet.trainer.export import SPEC_FILE, read_export
 from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.inference import run_without_grad
 from learnfleet.trainer.inputs import as_source
-from learnfleet.trainer.label_items import Category, ImageItem, Item
+from learnfleet.trainer.label_items import Item
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.pixels import NO_STATS, normalized
-from learnfleet.trainer.precision import Precision
+from learnfleet.trainer.precision import Precision, to_float
+from learnfleet.trainer.prediction import Prediction as Prediction
 from learnfleet.trainer.spec import Component, DataSpec
 from learnfleet.trainer.tta import NO_TRANSFORMS, AugmentSettings, VariantMean, variant_augments
 
-_NO_INDEX = -1
-_NUMBERS = (LabelKind.FLOAT, LabelKind.POINTS)
-_NO_PROBABILITIES = (*_NUMBERS, LabelKind.IMAGE)
 _FLOAT32 = Precision()
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the model says of one picture."""
+class Answer:
+    """A prediction and what else was asked for of it."""
 
-    kind: LabelKind
-    item: Item
-    prediction: Tensor  # as `Learner.predict` gives it, see `decode`
-    activated: Tensor  # the activated outputs it was made of
-
-    @property
-    def class_name(self) -> str:
-        """Of several labels "a;b"; empty for numbers and masks."""
-        return str(self.item) if self.kind in (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY) else ""
-
-    @property
-    def index(self) -> int:
-        """Of the class; -1 where there is no one class."""
-        return self.item.data if isinstance(self.item, Category) else _NO_INDEX
-
-    @property
-    def probabilities(self) -> tuple[float, ...]:
-        """One a class, in the order of `Predictor.classes`; of masks the mean over the pixels; of numbers none."""
-        if self.kind in _NO_PROBABILITIES:
-            return ()
-        values = self.activated.flatten(1).mean(dim=1) if self.kind is LabelKind.MASK else self.activated
-        return tuple(values.tolist())
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """The predicted numbers, of points y and x of each in [-1, 1]; of other kinds none."""
-        return tuple(self.activated.reshape(-1).tolist()) if self.kind in _NUMBERS else ()
-
-    def picture_png(self) -> str:
-        """The predicted picture, PNG in base64. Raises LearnerError for other kinds."""
-        if not isinstance(self.item, ImageItem):
-            raise LearnerError("picture_png", f"a prediction of the kind {self.kind} is no picture")
-        pixels = (self.item.data * 255).round().to(torch.uint8).movedim(0, -1)
-        return _png(Image.fromarray(pixels.numpy()))
-
-    def mask_png(self) -> str:
-        """The mask as a picture whose 8-bit values are classes, PNG in base64. Raises LearnerError for other kinds."""
-        if self.kind is not LabelKind.MASK:
-            raise LearnerError("mask_png", f"a prediction of the kind {self.kind} is no mask")
-        return _png(Image.fromarray(self.prediction[0].to(torch.uint8).numpy()))
-
-
-def _png(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    prediction: Prediction
+    logits: Tensor | None = None  # float32, the raw outputs
+    embedding: Tensor | None = None  # float32 [D]
 
 
 class Predictor:
@@ -111,6 +65,7 @@ class Predictor:
         self._model = model.eval().to(device).requires_grad_(False)
         if channels_last:
             self._model.to(memory_format=torch.channels_last)
+        _cast_weights(self._model, precision)
         self.precision = precision
         self.classes = tuple(classes)
         self.transform, self.device = transform, device
@@ -142,6 +97,11 @@ class Predictor:
             raise answer
         return answer.item, answer.prediction, answer.activated
 
+    def size_bytes(self) -> int:
+        """Of the weights and buffers."""
+        parts = chain(self._model.parameters(), self._model.buffers())
+        return sum(part.numel() * part.element_size() for part in parts)
+
     def predict_bytes(self, pictures: Sequence[bytes]) -> list[Prediction | BadImage]:
         """One answer a picture, in their order. A picture that cannot be read has its error in its place."""
         return self.predict_sources(pictures)
@@ -167,6 +127,50 @@ class Predictor:
         """What the model says of one picture uint8 [3, H, W] that `transform.pixels` has made."""
         return self._ask(pixels.unsqueeze(0), thresh, tta)[0]
 
+    def answer(
+        self,
+        inputs: Sequence[Tensor],
+        thresh: float | None = None,
+        tta: bool = False,
+        *,
+        logits: bool = False,
+        embedding: bool = False,
+    ) -> list[Answer]:
+        """What the model says of inputs of one type and shape, computed together.
+
+        Args:
+            inputs: pixels uint8 [3, H, W] that `transform.pixels` has made, or float32 as the model takes it.
+            logits, embedding: also the raw outputs, or the body's pooled; under `tta` those of the plain picture.
+
+        Raises LearnerError: `tta` of what are no pixels; an embedding of a model that is not a body and a head.
+        """
+        batch = torch.stack(list(inputs))
+        is_pixels = batch.dtype is torch.uint8
+        raw, pooled = self._raw(self._plain(batch) if is_pixels else batch, embedding)
+        activated = self._activation(raw).float().cpu()
+        if tta:
+            if not is_pixels:
+                raise LearnerError("tta", "needs pictures or uint8 pixels: float32 inputs cannot be augmented")
+            activated = self._averaged(batch, plain=activated)
+        found = self._decoded(activated, thresh)
+        raw_rows = raw.float().cpu() if logits else [None] * len(found)
+        pooled_rows = [None] * len(found) if pooled is None else pooled
+        return [Answer(*row) for row in zip(found, raw_rows, pooled_rows, strict=True)]
+
+    @torch.no_grad()
+    def _raw(self, x: Tensor, embedding: bool) -> tuple[Tensor, Tensor | None]:
+        """(raw outputs, the body's output pooled to [N, D] if asked for)."""
+        model, x = self._model, x.to(self.device)
+        if not embedding:
+            return as_arguments(self.precision.run(model, x))[0], None
+        if not (isinstance(model, nn.Sequential) and len(model) > 1):
+            raise LearnerError("embedding", "this model is not made of a body and a head: it has no embedding to give")
+        with self.precision.autocast():
+            features = model[0](x)
+            raw = model[1:](features)
+        pooled = features.flatten(2).mean(2) if features.ndim > 2 else features
+        return as_arguments(to_float(raw))[0], pooled.float().cpu()
+
     def _ask(self, pixels: Tensor, thresh: float | None, tta: bool) -> list[Prediction]:
         return self._decoded(self._averaged(pixels) if tta else self._outputs(self._plain(pixels)), thresh)
 
@@ -185,9 +189,13 @@ class Predictor:
     def _outputs(self, x: Tensor) -> Tensor:
         return run_without_grad(self._model, x.to(self.device), self._activation, self.precision)
 
-    def _averaged(self, pixels: Tensor, beta: float = 0.4, scale: float = 1.35) -> Tensor:
-        """`Learner.TTA` of uint8 [N, 3, H, W]. Every picture gets the variants of item 0, whatever its company."""
-        plain, mean = self._outputs(self._plain(pixels)), VariantMean(self.kind)
+    def _averaged(self, pixels: Tensor, beta: float = 0.4, scale: float = 1.35, plain: Tensor | None = None) -> Tensor:
+        """`Learner.TTA` of uint8 [N, 3, H, W]. Every picture gets the variants of item 0, whatever its company.
+
+        `plain`: the activated outputs of the pictures as they are, where they are known.
+        """
+        plain = self._outputs(self._plain(pixels)) if plain is None else plain
+        mean = VariantMean(self.kind)
         first = torch.zeros(len(pixels), dtype=torch.int64)
         for augment in variant_augments(self._augments, scale):
             parameters = augment.parameters(0, first)
@@ -201,12 +209,27 @@ class Predictor:
         return run_without_grad(self._model, x.to(self.device), lambda output: output, self.precision)
 
 
-def load_predictor(path: Path | str, device: str | torch.device = "cpu", precision: str | None = None) -> Predictor:
+def _cast_weights(model: nn.Module, precision: Precision) -> None:
+    """Have the weights in the format that autocast would make of them at every call."""
+    if precision.dtype is None:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and type(module) in (nn.Conv2d, nn.Linear):
+            module.to(precision.dtype)
+
+
+def load_predictor(
+    path: Path | str,
+    device: str | torch.device = "cpu",
+    precision: str | None = None,
+    channels_last: bool | None = None,
+) -> Predictor:
     """The model of an export folder, every file checked. Raises CorruptCheckpoint or LearnerError.
 
     Args:
         precision: fp32, bf16 or fp16 to compute in. None: that of the learner, whose predictions are then met to
             1e-6; those of float32 differ from bfloat16's by a few hundredths at most where training was in bfloat16.
+        channels_last: memory format to compute in. None: that of the learner.
     """
     folder = Path(path)
     content = read_export(folder)
@@ -230,5 +253,5 @@ def load_predictor(path: Path | str, device: str | torch.device = "cpu", precisi
         learner.data,
         learner.seed,
         chosen,
-        learner.channels_last,
+        learner.channels_last if channels_last is None else channels_last,
     )

@@ -18,6 +18,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.data.roots import local_path, remote_folder
 from learnfleet.server.errors import StoreUnavailable
 
+_PRECISIONS = ("fp32", "bf16", "fp16")
 _STORES = ("postgresql://", "sqlite:///")
 _SERVER_ID = re.compile(r"[A-Za-z0-9._-]{0,63}")
 
@@ -83,11 +84,39 @@ def serve(
     mlflow_checkpoint_max_mb: Annotated[
         float, typer.Option(min=0, help="Larger checkpoints are not sent to MLflow; 0: none is.")
     ] = 2000.0,
+    replicas_min: Annotated[
+        int, typer.Option(min=0, help="Predicting processes that are kept ready; 0: the first comes when asked.")
+    ] = 0,
+    replicas_max: Annotated[int, typer.Option(min=1, help="As many come while a queue lasts.")] = 2,
+    replica_idle_s: Annotated[
+        float, typer.Option(min=1, help="A predicting process with nothing to do for so long ends.")
+    ] = 600.0,
+    replica_threads: Annotated[int, typer.Option(min=1, help="CPU threads of one forward pass.")] = 1,
+    replica_cpus: Annotated[
+        float, typer.Option(min=0, help="CPUs that Ray sets aside for each; 0: shared with the jobs.")
+    ] = 0.0,
+    replica_gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs of each, a fraction below 1 shares one; 0: on the CPU.")
+    ] = 0.0,
+    max_batch: Annotated[int, typer.Option(min=1, help="Pictures that are computed together at most.")] = 32,
+    batch_delay_s: Annotated[
+        float, typer.Option(min=0, max=10, help="How long a batch waits to be filled while a process is free.")
+    ] = 0.0,
+    max_waiting: Annotated[int, typer.Option(min=1, help="Pictures that wait for one model.")] = 1024,
+    model_cache_mb: Annotated[int, typer.Option(min=1, help="Models in each process's memory.")] = 4096,
+    alias_ttl_s: Annotated[float, typer.Option(min=0, help="How long an alias means what it meant.")] = 5.0,
+    predict_precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16 or fp16. Default: as each model was trained.")
+    ] = None,
+    predict_channels_last: Annotated[
+        bool | None, typer.Option(help="Memory format of predictions. Default: as each model was trained.")
+    ] = None,
 ) -> None:
     """Run a control server until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _check_address(listen, insecure)
     _check_store(store, server_id)
+    _check_replicas(replicas_min, replicas_max, replica_gpus, predict_precision)
     config = Config(
         data_dir=data_dir.resolve(),
         listen=listen,
@@ -112,6 +141,19 @@ def serve(
         max_open_uploads=max_open_uploads,
         system_metrics_every_s=system_metrics_every_s,
         mlflow_checkpoint_max_mb=mlflow_checkpoint_max_mb,
+        replicas_min=replicas_min,
+        replicas_max=replicas_max,
+        replica_idle_s=replica_idle_s,
+        replica_threads=replica_threads,
+        replica_cpus=replica_cpus,
+        replica_gpus=replica_gpus,
+        max_batch=max_batch,
+        batch_delay_s=batch_delay_s,
+        max_waiting=max_waiting,
+        model_cache_mb=model_cache_mb,
+        alias_ttl_s=alias_ttl_s,
+        predict_precision=predict_precision,
+        predict_channels_last=predict_channels_last,
     )
     try:
         asyncio.run(run_server(config, port_file))
@@ -144,6 +186,17 @@ def _check_store(store: str | None, server_id: str) -> None:
         raise typer.BadParameter(f"must begin with {' or '.join(_STORES)}", param_hint="--store")
     if not _SERVER_ID.fullmatch(server_id):
         raise typer.BadParameter("must be at most 63 letters, digits, '.', '_' and '-'", param_hint="--server-id")
+
+
+def _check_replicas(least: int, most: int, gpus: float, precision: str | None) -> None:
+    if least > most:
+        raise typer.BadParameter(f"must be at most --replicas-max, {most}, not {least}", param_hint="--replicas-min")
+    if gpus > 1 and gpus != int(gpus):
+        raise typer.BadParameter(
+            f"must be a fraction below 1 or a whole number, not {gpus:g}", param_hint="--replica-gpus"
+        )
+    if precision not in (None, *_PRECISIONS):
+        raise typer.BadParameter(f"must be one of {', '.join(_PRECISIONS)}", param_hint="--predict-precision")
 
 
 def _is_loopback(host: str) -> bool:

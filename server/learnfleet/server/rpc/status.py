@@ -16,13 +16,14 @@ from learnfleet.server.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    ResourceExhausted,
     ServiceError,
 )
 from learnfleet.server.text import shortened
 
 DOMAIN = "learnfleet"
 DETAILS_KEY = "grpc-status-details-bin"
-_RETRY_DELAY_S = 1
+_RETRY_DELAY_S = 1.0
 # Peers refuse trailers of more than 8 KiB, and then the caller sees none of the error. A trailer holds the message
 # percent-encoded (three bytes for one that is not ASCII), and base64 of the details, which repeat the message.
 _MAX_MESSAGE_BYTES = 1500
@@ -64,8 +65,9 @@ def _details(error: ServiceError) -> Iterator[Message]:
         what = violation(type=error.reason, subject=subject, description=message_of(error))
         yield error_details_pb2.PreconditionFailure(violations=[what])
     if error.code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
+        delay_s = error.retry_after_s if isinstance(error, ResourceExhausted) else _RETRY_DELAY_S
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.seconds = _RETRY_DELAY_S
+        retry.retry_delay.FromNanoseconds(round(delay_s * 1e9))
         yield retry
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from learnfleet.server.domain import Cause, ExportWork, Job, JobState
 from learnfleet.server.failpoints import fp
+from learnfleet.server.inference.exports import make_export
 from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.stopped import settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
 from learnfleet.server.tracking.registry import ModelRegistry
-from learnfleet.server.workers.predictor import make_export
 
 _PAUSES_S = (1.0, 3.0, 10.0, 30.0)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -21,15 +23,28 @@ from learnfleet.trainer import manifest
 
 _LOADER = "learnfleet.trainer.mlflow_loader"
 _MODEL, _DATA = "model", "export"
+_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_HINT = "Export a learner to make it"
 
 _log = logging.getLogger(__name__)
 
 
-class ModelRegistry:
-    """Registers exports and finds them again. Methods block; errors of MLflow pass through."""
+@dataclass(frozen=True)
+class Registered:
+    """What is said of a model as a whole."""
 
-    def __init__(self, config: Config, store: Store) -> None:
-        self._config, self._runs = config, Runs(config, store)
+    aliases: Mapping[str, str]  # version numbers
+    tags: Mapping[str, str]
+
+
+class ModelRegistry:
+    """Registers exports and finds them again. Methods block; errors of MLflow pass through.
+
+    `changed` is called, from any thread, with the id of a model of which a version or an alias was made or removed.
+    """
+
+    def __init__(self, config: Config, store: Store, changed: Callable[[str], None] = lambda _: None) -> None:
+        self._config, self._runs, self._changed = config, Runs(config, store), changed
         self._store = store
         self._lock = Lock()
 
@@ -41,11 +56,25 @@ class ModelRegistry:
             version = self._version_of(job, work.model_id) or self._create(job, export, work.model_id)
             for alias in work.aliases:
                 client.set_registered_model_alias(work.model_id, alias, version)
+        self._changed(work.model_id)
         return version
 
     def remove(self, model_id: str, version: str) -> None:
         """Take a version back; the files of its run stay."""
         mlflow_client(self._config).delete_model_version(model_id, version)
+        self._changed(model_id)
+
+    def registered(self, model_id: str) -> Registered:
+        """Raises NotFound."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = mlflow_client(self._config).get_registered_model(model_id)
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            raise NotFound(f"models/{model_id}", _HINT) from None
+        return Registered(dict(found.aliases), dict(found.tags))
 
     def _ensure_model(self, model_id: str, job: Job) -> None:
         """Made with the first of its versions. What somebody has since written on its page stays."""
@@ -115,9 +144,9 @@ class ModelRegistry:
             else:
                 found = client.get_model_version(ref.model, ref.version or "")
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in _MISSING:
                 raise
-            raise NotFound(str(ref), "Export a learner to make it") from None
+            raise NotFound(str(ref), _HINT) from None
         name = str(ModelRef(ref.model, str(found.version)))
         return self._fetch(ref.model, str(found.version), str(found.source)), name
 

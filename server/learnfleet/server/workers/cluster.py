@@ -18,6 +18,7 @@ from pathlib import Path
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
+from learnfleet.server.inference.actors import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
 from learnfleet.server.workers.protocol import RunRequest, WorkerStatus
@@ -165,6 +166,18 @@ class RayCluster:
         host = self.wait()
         nodes = host.find_group(group)
         return None if nodes is None else HostedGroup(group, host, self, nodes)
+
+    def socket(self, name: str) -> str:
+        """Where a process of a local Ray can be spoken to; "" of another, whose processes may be anywhere."""
+        return str(Path(self._folder) / name) if self.is_local else ""
+
+    def start_replica(self, plan: ReplicaPlan) -> str:
+        """As `Replicas.start`. Raises Unavailable, too."""
+        return self.wait().start_replica(plan)
+
+    def end_replica(self, replica_id: str) -> None:
+        """At once. Raises Unavailable."""
+        self.wait().end_replica(replica_id)
 
     def close(self) -> None:
         """Leave it; a local one ends."""

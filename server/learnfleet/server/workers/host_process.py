@@ -13,9 +13,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
+from learnfleet.server.inference.actors import ReplicaPlan
 from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.explain_worker import Explained
-from learnfleet.server.workers.predict_worker import Answer
 from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
 from learnfleet.trainer.body_info import BodyInfo
@@ -144,8 +144,11 @@ class SafeHost:
     def kill(self, group: Group) -> None:
         self._ask(self._host.kill, group)
 
-    def predict(self, export: str, image: bytes, thresh: float | None, tta: bool) -> Answer:
-        return self._ask(self._host.predict, export, image, thresh, tta)
+    def start_replica(self, plan: ReplicaPlan) -> str:
+        return self._ask(self._host.start_replica, plan)
+
+    def end_replica(self, replica_id: str) -> None:
+        self._ask(self._host.end_replica, replica_id)
 
     def explain(self, export: str, image: bytes, method: str, class_name: str | None) -> Explained:
         return self._ask(self._host.explain, export, image, method, class_name)

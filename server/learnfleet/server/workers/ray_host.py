@@ -20,19 +20,17 @@ from multiprocessing.managers import BaseManager
 from typing import Any
 
 from learnfleet.server.domain import Group
+from learnfleet.server.inference.actors import ReplicaPlan, Replicas
 from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.nodes import living_nodes
-from learnfleet.server.workers.predict_worker import Answer, PredictWorker
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
 
-_PREDICT_TIMEOUT_S = 120.0
 _EXPLAIN_TIMEOUT_S = 50.0  # less than callers wait for an answer
 _DESCRIBE_TIMEOUT_S = 40.0  # less than callers wait for an answer
-_CONCURRENT_CALLS = 8
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +51,8 @@ class RayHost:
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], RayGroup] = {}
-        self._predictor: Any = None
         self._explainer: Any = None
+        self._replicas = Replicas()
         self._hang_timeout_s = RaySettings.hang_timeout_s
         self._lock = threading.Lock()
         # The kernel ends a local Ray's processes when the thread that forked them does: it must stay.
@@ -145,28 +143,15 @@ class RayHost:
         except KeyError:
             raise WorkerDied("the workers were ended") from None
 
-    def predict(self, export: str, image: bytes, thresh: float | None, tta: bool) -> Answer:
-        """Raises TimeoutError, WorkerDied; after the latter another try has a new process."""
-        import ray
-        from ray.exceptions import GetTimeoutError, RayActorError
+    def start_replica(self, plan: ReplicaPlan) -> str:
+        """The address to dial. Raises TimeoutError, WorkerDied."""
+        return self._replicas.start(plan)
 
-        with self._lock:
-            if self._predictor is None:
-                actor_class = ray.remote(PredictWorker).options(num_cpus=0, max_concurrency=_CONCURRENT_CALLS)
-                self._predictor = actor_class.remote()
-            actor = self._predictor
-        try:
-            asked = actor.predict.remote(export, image, thresh, tta)
-            return ray.get(asked, timeout=_PREDICT_TIMEOUT_S)  # type: ignore[no-any-return]
-        except GetTimeoutError:
-            raise TimeoutError(f"the model did not answer within {_PREDICT_TIMEOUT_S:g} s") from None
-        except RayActorError as error:
-            with self._lock:
-                self._predictor = None if self._predictor is actor else self._predictor
-            raise WorkerDied("the predicting process died") from error
+    def end_replica(self, replica_id: str) -> None:
+        self._replicas.end(replica_id)
 
     def explain(self, export: str, image: bytes, method: str, class_name: str | None) -> Explained:
-        """As `predict`, in a process of its own: it takes seconds of gradients, which predictions must not wait for."""
+        """In a process of its own: it takes seconds of gradients, which predictions must not wait for."""
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError
 

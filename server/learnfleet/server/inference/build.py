@@ -1,0 +1,59 @@
+"""The engine of a control server, put together from its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from learnfleet.server.config import Config
+from learnfleet.server.inference.actors import ReplicaPlan
+from learnfleet.server.inference.engine import Engine, EngineSettings
+from learnfleet.server.inference.exports import LearnerExports
+from learnfleet.server.inference.references import References, Target
+from learnfleet.server.inference.replica import ReplicaSettings
+from learnfleet.server.inference.scaler import ScaleSettings
+from learnfleet.server.store.base import Store
+from learnfleet.server.tracking.registry import ModelRegistry
+from learnfleet.server.workers.cluster import RayCluster
+
+_MB = 2**20
+
+
+class RayStarter:
+    """Replicas on the server's Ray cluster. A `Starter` (fleet.py)."""
+
+    def __init__(self, config: Config, cluster: RayCluster) -> None:
+        self._config, self._cluster = config, cluster
+
+    def start(self, replica_id: str, token: str) -> str:
+        config = self._config
+        plan = ReplicaPlan(
+            replica_id,
+            ReplicaSettings(token, config.replica_threads, on_gpu=config.replica_gpus > 0),
+            self._cluster.socket(f"replica-{replica_id}"),
+            config.replica_cpus,
+            config.replica_gpus,
+        )
+        return self._cluster.start_replica(plan)
+
+    def end(self, replica_id: str) -> None:
+        self._cluster.end_replica(replica_id)
+        socket = self._cluster.socket(f"replica-{replica_id}")
+        if socket:
+            Path(socket).unlink(missing_ok=True)
+
+
+def build_references(config: Config, store: Store) -> References:
+    """What models are called, in the registry and the store."""
+
+    def target(name: str, folder: str) -> Target:
+        return Target(name, folder, config.predict_precision, config.predict_channels_last)
+
+    return References(ModelRegistry(config, store), LearnerExports(config, store), target, config.alias_ttl_s)
+
+
+def build_engine(config: Config, references: References, cluster: RayCluster) -> Engine:
+    scale = ScaleSettings(config.replicas_min, config.replicas_max, idle_s=config.replica_idle_s)
+    settings = EngineSettings(
+        scale, config.max_batch, config.batch_delay_s, config.max_waiting, config.model_cache_mb * _MB
+    )
+    return Engine(references, RayStarter(config, cluster), settings)

@@ -1,0 +1,271 @@
+"""Answers for models: items wait in a line for each model, and replicas that are free take them in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from learnfleet.server.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
+from learnfleet.server.inference.fleet import Fleet, Member, Starter
+from learnfleet.server.inference.holding import Holding
+from learnfleet.server.inference.line import Full, Waiting
+from learnfleet.server.inference.link import ReplicaLost
+from learnfleet.server.inference.ports import Answered, InferOptions, Input, Loaded, ModelInfo, Reply
+from learnfleet.server.inference.references import References
+from learnfleet.server.inference.scaler import Scaler, ScaleSettings
+from learnfleet.server.inference.served import Served, ServedModels
+from learnfleet.server.inference.wire import InferReply, InferRequest
+
+_INFER_TIMEOUT_S = 120.0  # of a batch: a replica that takes longer hangs
+_TICK_S = 0.25
+_NO_ROOM_PAUSE_S = 30.0  # after a replica did not come up
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How an engine batches and scales. Sizes are items, times seconds."""
+
+    scale: ScaleSettings
+    max_batch: int = 32
+    batch_delay_s: float = 0.0  # that a batch waits to be filled while a replica is free
+    max_waiting: int = 1024  # items of one model
+    cache_bytes: int = 4 * 2**30  # of models, in each replica
+
+
+class Engine:
+    """The `Inference` of a control server. All methods belong to its event loop."""
+
+    def __init__(
+        self,
+        references: References,
+        starter: Starter,
+        settings: EngineSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._references, self._settings, self._clock = references, settings, clock
+        self._fleet = Fleet(starter, settings.cache_bytes, clock, self._pump)
+        self._served = ServedModels(settings.max_batch, settings.max_waiting)
+        self._holding = Holding(self._fleet, self._served, references, clock, self._pump)
+        self._scaler = Scaler(settings.scale)
+        self._no_room_until = -math.inf
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ticking: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    # -- Inference
+
+    async def infer(
+        self, model: str, inputs: Sequence[Input], options: InferOptions, timeout_s: float | None = None
+    ) -> Reply:
+        self.start()
+        arrived = self._clock()
+        deadline = math.inf if timeout_s is None else arrived + timeout_s
+        served = self._served.of(await self._holding.choose(model))
+        loop = asyncio.get_running_loop()
+        waiting = [Waiting(item, options, arrived, deadline, loop.create_future()) for item in inputs]
+        self._line_up(served, waiting)
+        self._pump()
+        answers = await self._answers(waiting, timeout_s)
+        return Reply(served.known, answers)
+
+    async def describe(self, model: str) -> ModelInfo:
+        self.start()
+        return await self._holding.hold(await self._holding.choose(model))
+
+    async def is_ready(self, model: str) -> bool:
+        try:
+            return self._holding.is_held((await self._references.choose(model)).main)
+        except ServiceError:
+            return False
+
+    async def load(self, model: str, *, pin: bool = False) -> ModelInfo:
+        self.start()
+        return await self._holding.load(model, pin=pin)
+
+    async def unload(self, model: str) -> None:
+        await self._holding.unload(model)
+
+    async def loaded(self) -> Sequence[Loaded]:
+        return self._holding.loaded()
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin to look after the replicas. May be called again."""
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick())
+
+    async def close(self) -> None:
+        """Leave the replicas, which end with their cluster or the process that talks to it."""
+        for task in (*self._tasks, *([self._ticking] if self._ticking else [])):
+            task.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for served in self._served:
+            _fail(served.line.take_all(), Unavailable("the server shuts down"))
+        await self._fleet.close()
+
+    # -- lines
+
+    def _line_up(self, served: Served, waiting: Sequence[Waiting]) -> None:
+        served.line.drop(self._clock())
+        try:
+            served.line.add(waiting)
+        except Full:
+            room, present = self._settings.max_waiting, len(served.line)
+            raise ResourceExhausted(
+                f"{present} items wait for {served.target.name}, and there is room for {room}: {len(waiting)} more are"
+                " too many; send less at once, or try again later",
+                served.emptied_in_s(len(self._fleet.members)),
+            ) from None
+
+    async def _answers(self, waiting: Sequence[Waiting], timeout_s: float | None) -> tuple[Answered, ...]:
+        """What became of all of them. Whatever ends the wait, nobody computes in vain."""
+        futures = [item.answer for item in waiting]
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.wait(futures) if futures else None
+        except TimeoutError:
+            raise DeadlineExceeded(f"no answer in {timeout_s:g} s") from None
+        finally:
+            for future in futures:
+                future.cancel()
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return tuple(future.result() for future in futures)
+
+    def _pump(self) -> None:
+        """Send what waits to replicas that are free; have models loaded that somebody waits for."""
+        now = self._clock()
+        due: list[float] = []
+        for served in self._served.by_age():
+            served.line.drop(now)
+            if len(served.line) and not self._holding.holders(served.target):
+                if not served.is_placing:
+                    self._spawn(self._place(served))
+            else:
+                due += self._send(served, now)
+        self._wake_at(min(due, default=None))
+
+    def _send(self, served: Served, now: float) -> list[float]:
+        """Fill the replicas that hold the model. Returns when the next batch is due, if it waits for company."""
+        while len(served.line):
+            free = [member for member in self._holding.holders(served.target) if member.has_room]
+            if not free:
+                self._holding.spread(served)
+                return []
+            size = served.size.limit(len(served.line))
+            due_at = served.line.due_at(size, self._settings.batch_delay_s)
+            if due_at is not None and due_at > now:
+                return [due_at]
+            member = min(free, key=lambda one: one.in_flight)
+            batch = served.line.take(size)
+            member.begin(served.target.key)
+            self._spawn(self._run(member, served, batch))
+        return []
+
+    def _wake_at(self, due: float | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None:
+            pause_s = max(0.0, due - self._clock())
+            self._alarm = asyncio.get_running_loop().call_later(pause_s, self._pump)
+
+    async def _place(self, served: Served) -> None:
+        """Have the model in a replica. Where that cannot be, those who wait are told why."""
+        if served.is_placing:
+            return
+        served.is_placing = True
+        try:
+            await self._holding.hold(served.target)
+        except ServiceError as error:
+            _fail(served.line.take_all(), error)
+        except Exception:
+            _log.exception("%s cannot be loaded", served.target.name)
+            _fail(served.line.take_all(), Unavailable(f"{served.target.name} cannot be loaded now; try again"))
+        finally:
+            served.is_placing = False
+        self._pump()
+
+    # -- batches
+
+    async def _run(self, member: Member, served: Served, batch: list[Waiting]) -> None:
+        key = served.target.key
+        request = InferRequest(key, batch[0].options, tuple(item.item for item in batch))
+        try:
+            reply = await member.link.infer(request, _INFER_TIMEOUT_S)
+        except ReplicaLost as error:
+            self._lost(served, batch, error)
+            await self._fleet.lose(member)
+            return
+        finally:
+            member.end(key, self._clock())
+        if reply.is_unknown:
+            member.memory.remove(key)
+            served.line.put_back(batch)
+        else:
+            self._tell(served, batch, reply)
+        self._pump()
+
+    def _lost(self, served: Served, batch: list[Waiting], error: ReplicaLost) -> None:
+        """Once more on another replica: a batch that kills two of them would kill a third."""
+        again = [item for item in batch if not item.was_lost]
+        _fail([item for item in batch if item.was_lost], Unavailable(f"two replicas were lost over it: {error}"))
+        served.line.put_back(again)
+
+    def _tell(self, served: Served, batch: list[Waiting], reply: InferReply) -> None:
+        now = self._clock()
+        for item, answer in zip(batch, reply.items, strict=True):
+            if not item.answer.done():
+                queue_s = max(0.0, now - item.arrived - answer.decode_s - answer.infer_s)
+                item.answer.set_result(replace(answer, queue_s=queue_s))
+        first = reply.items[0]
+        if first.batch_size and not batch[0].options.tta:
+            served.size.record(first.batch_size, first.infer_s)
+
+    # -- once in a while
+
+    async def _tick(self) -> None:
+        while True:
+            with contextlib.suppress(ServiceError):
+                await self._holding.keep_pinned()
+            self._scale()
+            await asyncio.sleep(_TICK_S)
+
+    def _scale(self) -> None:
+        now = self._clock()
+        waiting = sum(len(one.line) / one.size.limit(len(one.line)) for one in self._served)
+        replicas = len(self._fleet.members) + self._fleet.starting
+        if now >= self._no_room_until and self._scaler.more(now, replicas, waiting):
+            self._spawn(self._grow())
+        idle = [None if self._holding.must_stay(one) else one.idle_since for one in self._fleet.members]
+        for member in [self._fleet.members[place] for place in self._scaler.fewer(now, idle)]:
+            self._spawn(self._fleet.shrink(member))
+
+    async def _grow(self) -> None:
+        try:
+            await self._fleet.grow()
+        except ServiceError as error:
+            self._no_room_until = self._clock() + _NO_ROOM_PAUSE_S
+            _log.warning("no further replica: %s", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _fail(waiting: Sequence[Waiting], error: ServiceError) -> None:
+    for item in waiting:
+        if not item.answer.done():
+            item.answer.set_exception(error)

@@ -1,0 +1,229 @@
+"""The process that predicts: a plain class that actors.py makes a Ray actor of.
+
+The control server speaks to it directly, by gRPC on a socket of its own: a batch of pictures that went through Ray's
+object store and the process that talks to Ray would be copied and pickled four times more.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from learnfleet.server.inference import wire
+from learnfleet.server.inference.ports import Answered, Array, InferOptions, Input, Output, PictureFile
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.manifest import CorruptCheckpoint
+
+if TYPE_CHECKING:
+    import grpc
+    from torch import Tensor
+
+    from learnfleet.trainer.serving import Numbers, PlainAnswer, ServedModel
+
+_CONCURRENT_CALLS = 8  # more than the server sends at a time
+
+
+@dataclass(frozen=True)
+class ReplicaSettings:
+    """How a replica computes."""
+
+    token: str  # that callers must know
+    threads: int = 1  # of one forward pass
+    decoders: int = 2  # threads that decode pictures, beside those that compute
+    on_gpu: bool = False
+
+
+class Replica:
+    """Holds models and predicts batches: while one is computed the pictures of the next are decoded."""
+
+    def __init__(self, settings: ReplicaSettings) -> None:
+        self._settings = settings
+        self._models: dict[str, ServedModel] = {}
+        self._lock = Lock()
+        self._decoding = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
+        # One thread computes, and always the same: torch keeps the number of its threads per thread.
+        self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=self._use_threads)
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=self._use_threads)
+        self._server: grpc.Server | None = None
+        Thread(target=_import_torch, name="import-torch", daemon=True).start()
+
+    def listen(self, address: str) -> str:
+        """Serve at `unix:<path>`, or where `address` is a host on a free port of it. Returns the address to dial."""
+        import grpc
+
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        server = grpc.server(ThreadPoolExecutor(_CONCURRENT_CALLS, thread_name_prefix="replica"), options=options)
+        server.add_generic_rpc_handlers((_Handlers(self, self._settings.token),))
+        is_unix = address.startswith("unix:")
+        port = server.add_insecure_port(address if is_unix else f"{address}:0")
+        server.start()
+        self._server = server
+        return address if is_unix else f"{address}:{port}"
+
+    def node_address(self) -> str:
+        """Of the machine it runs on, as its cluster knows it."""
+        import ray
+
+        return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    # -- what is asked of it
+
+    def load(self, request: wire.LoadRequest) -> wire.LoadReply:
+        """Hold a model, after a first forward pass. Others go on answering."""
+        from learnfleet.trainer.serving import load_served
+
+        device = "cuda" if self._settings.on_gpu else "cpu"
+
+        def loaded() -> ServedModel:
+            return load_served(request.folder, device, request.precision, request.channels_last)
+
+        try:
+            model = self._loading.submit(loaded).result()
+        except (LearnerError, CorruptCheckpoint, OSError, MemoryError, RuntimeError) as error:
+            return wire.LoadReply(error=f"{type(error).__name__}: {error}")
+        with self._lock:
+            self._models[request.key] = model
+        facts = model.facts
+        return wire.LoadReply("", facts.kind, facts.classes, facts.size, facts.output_shape, facts.bytes)
+
+    def unload(self, key: str) -> bytes:
+        """Forget a model. Batches that it computes are still answered. Returns an empty answer."""
+        with self._lock:
+            self._models.pop(key, None)
+        return b""
+
+    def infer(self, request: wire.InferRequest) -> wire.InferReply:
+        """Predict a batch. What cannot be read fails alone."""
+        with self._lock:
+            model = self._models.get(request.key)
+        if model is None:
+            return wire.InferReply(is_unknown=True)
+        prepared = self._prepared(model, request.inputs)
+        good = [item.tensor for item in prepared if item.tensor is not None]
+        began = time.perf_counter()
+        if good:
+            answers, infer_s = self._computing.submit(_computed, model, good, request.options).result()
+        else:
+            answers, infer_s = [], time.perf_counter() - began
+        found = iter(answers)
+        items = []
+        for item in prepared:
+            answer = _answered(next(found), model.facts.kind) if item.tensor is not None else Answered(error=item.error)
+            items.append(replace(answer, decode_s=item.decode_s, infer_s=infer_s, batch_size=len(good)))
+        return wire.InferReply(tuple(items))
+
+    def _prepared(self, model: ServedModel, inputs: Sequence[Input]) -> list[_Prepared]:
+        if len(inputs) == 1:
+            return [_prepare(model, inputs[0])]
+        return list(self._decoding.map(lambda item: _prepare(model, item), inputs))
+
+    def _use_threads(self) -> None:
+        from learnfleet.trainer.process import use_threads
+
+        use_threads(self._settings.threads)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """An input of the model, or what is wrong with it."""
+
+    tensor: Tensor | None
+    error: str
+    decode_s: float
+
+
+def _prepare(model: ServedModel, item: Input) -> _Prepared:
+    began = time.perf_counter()
+    tensor, error = None, ""
+    try:
+        if isinstance(item, PictureFile):
+            tensor = model.picture(item.content)
+        else:
+            tensor = model.tensor(item.dtype, item.shape, item.content)
+    except BadImage as bad:
+        error = f"is no picture that can be read: {bad.reason}"
+    except LearnerError as wrong:
+        error = str(wrong)
+    return _Prepared(tensor, error, time.perf_counter() - began)
+
+
+def _computed(
+    model: ServedModel, inputs: list[Tensor], options: InferOptions
+) -> tuple[list[PlainAnswer | LearnerError], float]:
+    """(answers, seconds that they took)."""
+    began = time.perf_counter()
+    answers = model.answer(
+        inputs,
+        options.thresh,
+        options.tta,
+        logits=Output.LOGITS in options.outputs,
+        embedding=Output.EMBEDDING in options.outputs,
+        activated=Output.ACTIVATED in options.outputs,
+    )
+    return answers, time.perf_counter() - began
+
+
+def _answered(answer: PlainAnswer | LearnerError, kind: LabelKind) -> Answered:
+    if isinstance(answer, LearnerError):
+        return Answered(error=str(answer))
+    arrays = {Output.LOGITS: answer.logits, Output.EMBEDDING: answer.embedding, Output.ACTIVATED: answer.activated}
+    return Answered(
+        kind=kind,
+        index=answer.index,
+        probabilities=answer.probabilities,
+        labels=answer.labels,
+        values=answer.values,
+        mask_png=answer.mask_png,
+        picture_png=answer.picture_png,
+        arrays={output: _array(numbers) for output, numbers in arrays.items() if numbers is not None},
+    )
+
+
+def _array(numbers: Numbers) -> Array:
+    return Array(numbers.shape, numbers.content)
+
+
+def _import_torch() -> None:
+    """So that it is there when the first model is to be loaded."""
+    import learnfleet.trainer.serving  # noqa: F401
+
+
+class _Handlers:
+    """The three calls, for those who know the token. A `grpc.GenericRpcHandler`."""
+
+    def __init__(self, replica: Replica, token: str) -> None:
+        self._token = token
+        self._methods: dict[str, Callable[[bytes], bytes]] = {
+            wire.LOAD: lambda content: replica.load(wire.LoadRequest.decode(content)).encode(),
+            wire.INFER: lambda content: replica.infer(wire.InferRequest.decode(content)).encode(),
+            wire.UNLOAD: lambda content: replica.unload(content.decode()),
+        }
+
+    def service(self, details: Any) -> Any:
+        import grpc
+
+        method = self._methods.get(details.method)
+        if method is None:
+            return None
+        said = dict(details.invocation_metadata).get(wire.TOKEN_KEY, "")
+        if not hmac.compare_digest(said.encode(), self._token.encode()):
+            return grpc.unary_unary_rpc_method_handler(_refuse)
+        return grpc.unary_unary_rpc_method_handler(lambda content, _: method(content))
+
+
+def _refuse(_: bytes, context: Any) -> bytes:
+    import grpc
+
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is another")
+    return b""

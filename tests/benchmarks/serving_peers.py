@@ -1,0 +1,180 @@
+"""The others that serve the same export: a loop in one process, LitServe, Ray Serve, each with its own batching.
+
+    python tests/benchmarks/serving_peers.py loop EXPORT PICTURES --seconds 6
+    python tests/benchmarks/serving_peers.py litserve EXPORT PORT
+    python tests/benchmarks/serving_peers.py ray-serve EXPORT PORT
+
+All decode as the export says, compute by its predictor in one thread of torch, and answer probabilities. A server says
+where it listens (`ready ADDRESS`) and ends with its standard input. Batches have at most eight pictures, which is the
+fastest size on the machines that this was made on, and wait 5 ms for company.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+_BATCH, _WAIT_S = 8, 0.005
+_SIZES = (1, 4, 8, 16, 32)
+
+
+def predictor_of(export: str, precision: str | None = None, channels_last: bool | None = None) -> Any:
+    import torch
+
+    from learnfleet.trainer import load_predictor
+
+    torch.set_num_threads(1)
+    return load_predictor(export, precision=precision, channels_last=channels_last)
+
+
+def answers(predictor: Any, pictures: list[bytes]) -> list[list[float]]:
+    pixels = [predictor.transform.pixels(content) for content in pictures]
+    return [list(answer.prediction.probabilities) for answer in predictor.answer(pixels)]
+
+
+# -- the loop
+
+
+def plain_loop(predictor: Any, turns: Iterator[bytes], size: int) -> Callable[[], None]:
+    """Decode a batch, compute it."""
+
+    def step() -> None:
+        answers(predictor, list(itertools.islice(turns, size)))
+
+    return step
+
+
+def ahead_loop(predictor: Any, turns: Iterator[bytes], size: int) -> Callable[[], None]:
+    """Threads decode the next batch while one is computed."""
+    pool = ThreadPoolExecutor(2)
+
+    def ahead() -> list[Future[Any]]:
+        return [pool.submit(predictor.transform.pixels, next(turns)) for _ in range(size)]
+
+    batches = [ahead()]
+
+    def step() -> None:
+        batches.append(ahead())
+        pixels = [future.result() for future in batches.pop(0)]
+        for answer in predictor.answer(pixels):
+            list(answer.prediction.probabilities)
+
+    return step
+
+
+def loop(args: argparse.Namespace) -> None:
+    """Pictures per second of every way to write the loop, and what one picture takes alone."""
+    pictures = [path.read_bytes() for path in sorted(Path(args.where).iterdir())]
+    channels_last = True if args.channels_last else None
+    predictor = predictor_of(args.export, args.precision, channels_last)
+    rates = {}
+    for make in (plain_loop, ahead_loop):
+        for size in _SIZES:
+            step = make(predictor, itertools.cycle(pictures), size)
+            step()
+            count, began = 0, time.perf_counter()
+            while time.perf_counter() - began < args.seconds:
+                step()
+                count += size
+            rates[f"{make.__name__} {size}"] = count / (time.perf_counter() - began)
+    took = []
+    for content in itertools.islice(itertools.cycle(pictures), 120):
+        began = time.perf_counter()
+        answers(predictor, [content])
+        took.append(time.perf_counter() - began)
+    json.dump({"rates": rates, "single_s": sorted(took)[len(took) // 2]}, sys.stdout)
+
+
+# -- servers
+
+
+def litserve(args: argparse.Namespace) -> None:
+    import litserve
+
+    class Api(litserve.LitAPI):
+        def setup(self, device: str) -> None:
+            self.predictor = predictor_of(args.export)
+
+        def decode_request(self, request: Any) -> Any:
+            return self.predictor.transform.pixels(request["content"].file.read())
+
+        def batch(self, inputs: Any) -> Any:
+            return inputs
+
+        def predict(self, x: Any) -> Any:
+            return [list(answer.prediction.probabilities) for answer in self.predictor.answer(x)]
+
+        def unbatch(self, output: Any) -> Any:
+            return output
+
+        def encode_response(self, output: Any) -> Any:
+            return {"probabilities": output}
+
+    server = litserve.LitServer(
+        Api(max_batch_size=_BATCH, batch_timeout=_WAIT_S), accelerator="cpu", devices=1, workers_per_device=1
+    )
+    threading.Thread(target=_tell_when_listening, args=(args.where,), daemon=True).start()
+    server.run(port=int(args.where), host="127.0.0.1", generate_client_file=False, log_level="error")
+
+
+def ray_serve(args: argparse.Namespace) -> None:
+    import ray
+    from ray import serve
+
+    @serve.deployment(max_ongoing_requests=64, ray_actor_options={"num_cpus": 0})
+    class Model:
+        def __init__(self) -> None:
+            self.predictor = predictor_of(args.export)
+
+        @serve.batch(max_batch_size=_BATCH, batch_wait_timeout_s=_WAIT_S)
+        async def ask(self, pictures: list[bytes]) -> list[list[float]]:
+            return answers(self.predictor, pictures)
+
+        async def __call__(self, request: Any) -> Any:
+            return {"probabilities": await self.ask(await request.body())}
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", namespace="serve")
+    serve.start(http_options={"host": "127.0.0.1", "port": int(args.where)})
+    serve.run(Model.bind(), name="bench", route_prefix="/")
+    print(f"ready {ray.get_runtime_context().gcs_address}", flush=True)
+    sys.stdin.read()
+    serve.shutdown()
+
+
+def _tell_when_listening(port: str) -> None:
+    import socket
+
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    print(f"ready 127.0.0.1:{port}", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("loop", "litserve", "ray-serve"))
+    parser.add_argument("export")
+    parser.add_argument("where")
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--precision")
+    parser.add_argument("--channels-last", action="store_true")
+    args = parser.parse_args()
+    {"loop": loop, "litserve": litserve, "ray-serve": ray_serve}[args.what](args)
+
+
+if __name__ == "__main__":
+    main()
