@@ -54,6 +54,11 @@ def tiny(photos: Path, scratch: Path, count: int) -> Path:
     return _written(photos, scratch / "tiny", count, write)
 
 
+def cifar10(scratch: Path) -> Path:
+    """A folder with `train` and `test` of ten class folders."""
+    return _unpacked(_SHARED / "cifar10_5k_1k.tar.gz", scratch) / "cifar10"
+
+
 def _unpacked(archive: Path, scratch: Path) -> Path:
     if not archive.exists():
         raise SystemExit(f"there is no {archive}: give a folder of photos, with train and val of class folders")

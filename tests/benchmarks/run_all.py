@@ -48,6 +48,8 @@ BENCHES = (
     Bench("watch_fanout", (), ("--rounds", "1")),
     Bench("queue_scale", (), ("--rounds", "1")),
     Bench("plan", (), ("--rounds", "3")),
+    Bench("serving", (), ("--seconds", "4")),
+    Bench("serving_accuracy"),
     Bench("client_import", (), ("--rounds", "7")),
     Bench("interpret", (), ("--rounds", "2", "--items", "100")),
 )

@@ -15,6 +15,7 @@ from support.exported_learners import learner_of, noise_and_masks
 
 from learnfleet.server.errors import DeadlineExceeded, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from learnfleet.server.inference.engine import Engine, EngineSettings
+from learnfleet.server.inference.plan import ReplicaSettings
 from learnfleet.server.inference.ports import (
     InferOptions,
     Output,
@@ -22,7 +23,7 @@ from learnfleet.server.inference.ports import (
     TensorInput,
 )
 from learnfleet.server.inference.references import Choice, References, Target
-from learnfleet.server.inference.replica import Replica, ReplicaSettings
+from learnfleet.server.inference.replica import Replica
 from learnfleet.server.inference.scaler import ScaleSettings
 from learnfleet.trainer import load_predictor
 from learnfleet.trainer.data_spec import LabelKind

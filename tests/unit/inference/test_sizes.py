@@ -74,8 +74,6 @@ def test_a_model_larger_than_the_memory_stays_alone() -> None:
 
 def test_a_queue_that_lasts_brings_one_replica_after_another() -> None:
     scaler = Scaler(ScaleSettings(least=0, most=3, patience_s=1))
-    assert not scaler.more(0, replicas=0, batches_waiting=0)
-    assert scaler.more(0, replicas=0, batches_waiting=0.1)  # the first comes at once
     assert not scaler.more(0, replicas=1, batches_waiting=5)
     assert not scaler.more(0.9, replicas=1, batches_waiting=5)
     assert scaler.more(1, replicas=1, batches_waiting=5)

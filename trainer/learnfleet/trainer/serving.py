@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_items import MultiCategory
 from learnfleet.trainer.predictor import Answer, Predictor, load_predictor
 
+ModelInput: TypeAlias = Tensor
 _DTYPES = {"uint8": torch.uint8, "float32": torch.float32}
 _CHANNELS = 3
 _ANY_SIZE = (224, 224)  # what a model is warmed up with that takes pictures of any size

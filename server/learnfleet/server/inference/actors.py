@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
 from typing import Any
 
-from learnfleet.server.inference.replica import Replica, ReplicaSettings
+from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.workers.protocol import WorkerDied
 
 _CONCURRENT_CALLS = 2
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ReplicaPlan:
-    """A replica to be started.
-
-    `cpus` and `gpus` are what Ray sets aside for it, fractions of a GPU too; 0 CPUs: it shares them with the jobs.
-    """
-
-    id: str
-    settings: ReplicaSettings
-    socket: str = ""  # "": TCP, on the machine that it comes to be on
-    cpus: float = 0.0
-    gpus: float = 0.0
-    timeout_s: float = 60.0  # for a place, and for coming up
 
 
 class Replicas:
@@ -40,6 +24,8 @@ class Replicas:
         """The address to dial. Raises TimeoutError where there is no room or it does not come up, and WorkerDied."""
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError
+
+        from learnfleet.server.inference.replica import Replica  # brings what decodes pictures
 
         actor_class = ray.remote(Replica).options(
             num_cpus=plan.cpus, num_gpus=plan.gpus, max_concurrency=_CONCURRENT_CALLS, max_restarts=0

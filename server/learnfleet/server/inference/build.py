@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from learnfleet.server.config import Config
-from learnfleet.server.inference.actors import ReplicaPlan
 from learnfleet.server.inference.engine import Engine, EngineSettings
 from learnfleet.server.inference.exports import LearnerExports
+from learnfleet.server.inference.plan import ReplicaPlan, ReplicaSettings
 from learnfleet.server.inference.references import References, Target
-from learnfleet.server.inference.replica import ReplicaSettings
 from learnfleet.server.inference.scaler import ScaleSettings
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.registry import ModelRegistry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -23,7 +22,7 @@ from learnfleet.server.inference.served import Served, ServedModels
 from learnfleet.server.inference.wire import InferReply, InferRequest
 
 _INFER_TIMEOUT_S = 120.0  # of a batch: a replica that takes longer hangs
-_TICK_S = 0.25
+_TICK_S = 0.5
 _NO_ROOM_PAUSE_S = 30.0  # after a replica did not come up
 
 _log = logging.getLogger(__name__)
@@ -237,9 +236,11 @@ class Engine:
 
     async def _tick(self) -> None:
         while True:
-            with contextlib.suppress(ServiceError):
+            try:
                 await self._holding.keep_pinned()
-            self._scale()
+                self._scale()
+            except Exception as error:  # a registry that is away must not end the care for all else
+                _log.warning("the replicas cannot be looked after now: %s", error)
             await asyncio.sleep(_TICK_S)
 
     def _scale(self) -> None:
@@ -254,7 +255,7 @@ class Engine:
 
     async def _grow(self) -> None:
         try:
-            await self._fleet.grow()
+            await (self._fleet.grow() if self._fleet.members or self._fleet.starting else self._fleet.any())
         except ServiceError as error:
             self._no_room_until = self._clock() + _NO_ROOM_PAUSE_S
             _log.warning("no further replica: %s", error)

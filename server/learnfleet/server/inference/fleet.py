@@ -81,6 +81,7 @@ class Fleet:
         self._calls = LongCalls("replicas", _CONCURRENT_STARTS)
         self._first: SharedCalls[Member] = SharedCalls()
         self._watching: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self.members: list[Member] = []
         self.starting = 0
 
@@ -92,6 +93,8 @@ class Fleet:
 
     async def grow(self) -> Member:
         """Start one more. Raises Unavailable."""
+        if self._is_closed:
+            raise Unavailable("the server shuts down")
         self.starting += 1
         replica_id, token = new_id(), secrets.token_hex(32)
         try:
@@ -143,6 +146,7 @@ class Fleet:
             _log.info("replica %s cannot be ended: it has ended, or ends with its cluster", member.id)
 
     async def close(self) -> None:
+        self._is_closed = True
         for task in self._watching:
             task.cancel()
         members, self.members = self.members, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import grpc
 
@@ -31,8 +32,9 @@ class ReplicaLink:
 
     async def until_lost(self) -> None:
         """Until its process is gone. One that only hangs is found by the time limits of calls."""
-        while (state := self._channel.get_state(try_to_connect=True)) not in _GONE:
-            await self._channel.wait_for_state_change(state)
+        with contextlib.suppress(grpc.aio.UsageError):  # it was closed here
+            while (state := self._channel.get_state(try_to_connect=True)) not in _GONE:
+                await self._channel.wait_for_state_change(state)
 
     async def load(self, request: wire.LoadRequest, timeout_s: float) -> wire.LoadReply:
         return wire.LoadReply.decode(await self._call(wire.LOAD, request.encode(), timeout_s))
@@ -51,4 +53,11 @@ class ReplicaLink:
             answer: bytes = await self._channel.unary_unary(method)(content, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise ReplicaLost(f"{error.code().name}: {error.details()}") from None
+        except grpc.aio.UsageError as error:
+            raise ReplicaLost(str(error)) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ReplicaLost("the connection was closed") from None  # by `close`: nobody cancelled the caller
         return answer

@@ -16,6 +16,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.inference import wire
+from learnfleet.server.inference.plan import ReplicaSettings
 from learnfleet.server.inference.ports import Answered, Array, InferOptions, Input, Output, PictureFile
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
@@ -24,21 +25,10 @@ from learnfleet.trainer.manifest import CorruptCheckpoint
 
 if TYPE_CHECKING:
     import grpc
-    from torch import Tensor
 
-    from learnfleet.trainer.serving import Numbers, PlainAnswer, ServedModel
+    from learnfleet.trainer.serving import ModelInput, Numbers, PlainAnswer, ServedModel
 
 _CONCURRENT_CALLS = 8  # more than the server sends at a time
-
-
-@dataclass(frozen=True)
-class ReplicaSettings:
-    """How a replica computes."""
-
-    token: str  # that callers must know
-    threads: int = 1  # of one forward pass
-    decoders: int = 2  # threads that decode pictures, beside those that compute
-    on_gpu: bool = False
 
 
 class Replica:
@@ -138,7 +128,7 @@ class Replica:
 class _Prepared:
     """An input of the model, or what is wrong with it."""
 
-    tensor: Tensor | None
+    tensor: ModelInput | None
     error: str
     decode_s: float
 
@@ -159,7 +149,7 @@ def _prepare(model: ServedModel, item: Input) -> _Prepared:
 
 
 def _computed(
-    model: ServedModel, inputs: list[Tensor], options: InferOptions
+    model: ServedModel, inputs: list[ModelInput], options: InferOptions
 ) -> tuple[list[PlainAnswer | LearnerError], float]:
     """(answers, seconds that they took)."""
     began = time.perf_counter()

@@ -26,13 +26,14 @@ class Scaler:
         self._queued_since: float | None = None
 
     def more(self, now: float, replicas: int, batches_waiting: float) -> bool:
-        """Whether another replica is to be started; `replicas` counts those that are coming up."""
+        """Whether another replica is to be started; `replicas` counts those that are coming up.
+
+        The first is started by who needs it.
+        """
         settings = self._settings
         if replicas < settings.least:
             return True
-        if replicas == 0:
-            return batches_waiting > 0
-        if batches_waiting <= _BATCHES_WAITING * replicas:
+        if replicas == 0 or batches_waiting <= _BATCHES_WAITING * replicas:
             self._queued_since = None
             return False
         if self._queued_since is None:

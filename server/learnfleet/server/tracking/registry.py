@@ -74,7 +74,8 @@ class ModelRegistry:
             if error.error_code not in _MISSING:
                 raise
             raise NotFound(f"models/{model_id}", _HINT) from None
-        return Registered(dict(found.aliases), dict(found.tags))
+        aliases = {alias: str(version) for alias, version in found.aliases.items()}
+        return Registered(aliases, dict(found.tags))
 
     def _ensure_model(self, model_id: str, job: Job) -> None:
         """Made with the first of its versions. What somebody has since written on its page stays."""

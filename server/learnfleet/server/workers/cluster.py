@@ -18,7 +18,7 @@ from pathlib import Path
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
-from learnfleet.server.inference.actors import ReplicaPlan
+from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
 from learnfleet.server.workers.protocol import RunRequest, WorkerStatus

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from learnfleet.server.domain import Group
 from learnfleet.server.errors import Unavailable
-from learnfleet.server.inference.actors import ReplicaPlan
+from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.explain_worker import Explained
 from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied, WorkerStatus

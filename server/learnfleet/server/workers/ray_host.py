@@ -20,7 +20,8 @@ from multiprocessing.managers import BaseManager
 from typing import Any
 
 from learnfleet.server.domain import Group
-from learnfleet.server.inference.actors import ReplicaPlan, Replicas
+from learnfleet.server.inference.actors import Replicas
+from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Node
 from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
