@@ -161,7 +161,7 @@ def test_a_bad_item_fails_alone(here: Here, exports: dict[str, Path]) -> None:
         found = (await engine.infer(MODEL, items, PLAIN)).items
         errors = [item.error for item in found]
         assert errors[0] == errors[2] == errors[6] == ""
-        assert "no picture that can be read" in errors[1]
+        assert "not a picture of a known format" in errors[1]
         assert "shape: is [3, 10, 32]; must be [3, 32, 32]" in errors[3]
         assert "content: has 3072 bytes; float32 [3, 32, 32] has 12288" in errors[4]
         assert "dtype: is int64" in errors[5]
@@ -195,6 +195,14 @@ def test_every_kind_of_label_is_told_in_its_own_fields(here: Here, exports: dict
         assert len(found.values) == (1 if kind == "float" else 0)
 
     with_engine(here, only(exports[kind]), check)
+
+
+def test_what_a_model_cannot_give_is_told_of_the_model(here: Here, exports: dict[str, Path]) -> None:
+    async def check(engine: Engine) -> None:
+        with pytest.raises(FailedPrecondition, match="embedding: this model is not made of a body"):
+            await engine.infer(MODEL, [picture()], InferOptions(outputs=frozenset({Output.EMBEDDING})))
+
+    with_engine(here, only(exports["mask"]), check)
 
 
 def test_a_model_that_does_not_load_is_told_with_the_reason(

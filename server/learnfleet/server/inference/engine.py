@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from learnfleet.server.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
+from learnfleet.server.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 from learnfleet.server.inference.fleet import Fleet, Member, Starter
 from learnfleet.server.inference.holding import Holding
 from learnfleet.server.inference.line import Full, Waiting
@@ -212,6 +212,8 @@ class Engine:
         if reply.is_unknown:
             member.memory.remove(key)
             served.line.put_back(batch)
+        elif reply.refused:
+            _fail(batch, FailedPrecondition(served.target.name, f"{served.target.name}: {reply.refused}"))
         else:
             self._tell(served, batch, reply)
         self._pump()

@@ -106,6 +106,9 @@ class Replica:
             answers, infer_s = self._computing.submit(_computed, model, good, request.options).result()
         else:
             answers, infer_s = [], time.perf_counter() - began
+        refused = [str(one) for one in answers if isinstance(one, LearnerError) and one.field == "embedding"]
+        if refused:
+            return wire.InferReply(refused=refused[0])
         found = iter(answers)
         items = []
         for item in prepared:
@@ -142,7 +145,7 @@ def _prepare(model: ServedModel, item: Input) -> _Prepared:
         else:
             tensor = model.tensor(item.dtype, item.shape, item.content)
     except BadImage as bad:
-        error = f"is no picture that can be read: {bad.reason}"
+        error = bad.reason
     except LearnerError as wrong:
         error = str(wrong)
     return _Prepared(tensor, error, time.perf_counter() - began)

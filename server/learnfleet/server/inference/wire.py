@@ -77,18 +77,19 @@ class InferRequest:
 
 @dataclass(frozen=True)
 class InferReply:
-    """One answer an input; `is_unknown`: the replica does not hold the model."""
+    """One answer an input; or that the replica does not hold the model; or why the model cannot do what was asked."""
 
     items: tuple[Answered, ...] = ()
     is_unknown: bool = False
+    refused: str = ""
 
     def encode(self) -> bytes:
-        return _packed([self.is_unknown, [_answer_to_list(item) for item in self.items]])
+        return _packed([self.is_unknown, self.refused, [_answer_to_list(item) for item in self.items]])
 
     @classmethod
     def decode(cls, content: bytes) -> InferReply:
-        is_unknown, items = _unpacked(content)
-        return cls(tuple(_answer_of(item) for item in items), is_unknown)
+        is_unknown, refused, items = _unpacked(content)
+        return cls(tuple(_answer_of(item) for item in items), is_unknown, refused)
 
 
 def _packed(value: Any) -> bytes:
