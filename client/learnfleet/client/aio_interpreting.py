@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 
 from learnfleet.client.aio_connection import AsyncConnection
 from learnfleet.client.aio_job import AsyncJob
-from learnfleet.client.asked_of_models import Data, Questions, compare_request, explain_request
+from learnfleet.client.asked_of_models import Data, Questions, compare_request, explain_request, preds_request
 from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.explanation import Explanation
 from learnfleet.client.found import Found
 from learnfleet.client.interpretation import Interpretation
 from learnfleet.client.interpreting import REPORT
-from learnfleet.client.results import JobInfo
+from learnfleet.client.predictions import Predictions
+from learnfleet.client.results import JobInfo, LearnerInfo
 from learnfleet.client.run_settings import RunSettings
 from learnfleet.v1 import interpretation_service_pb2 as pb
-from learnfleet.v1 import job_pb2
+from learnfleet.v1 import job_pb2, prediction_service_pb2, training_service_pb2
 
 
 class AsyncInterpreting:
@@ -42,6 +43,26 @@ class AsyncInterpreting:
         )
         queued = await self._connection.call(self._connection.interpretation.Interpret, asked.of(model))
         return await self._when_done(queued)
+
+    async def get_preds(
+        self,
+        model: str,
+        data: Data = None,
+        ds_type: DatasetType = DatasetType.Valid,
+        with_loss: bool = False,
+        n_batch: int | None = None,
+        tta: bool = False,
+    ) -> Predictions:
+        """[predictions, targets] of a data set in its order, by any model, and losses if asked for."""
+        request = preds_request(model, data, ds_type, with_loss, n_batch, tta)
+        service = self._connection.prediction
+        queued = await self._connection.call(service.GetPreds, request)
+        job = await AsyncJob(self._connection, JobInfo.from_proto(queued)).wait()
+        wanted = prediction_service_pb2.ReadPredictionsRequest(job=job.name)
+        rows = [row async for row in self._connection.read(service.ReadPredictions, wanted)]
+        asked = training_service_pb2.GetLearnerRequest(name=queued.learner)
+        learner = LearnerInfo.from_proto(await self._connection.call(self._connection.training.GetLearner, asked))
+        return Predictions.from_protos(rows, with_loss=with_loss, kind=learner.kind)
 
     async def compare(
         self,

@@ -13,7 +13,7 @@ from learnfleet.client.inputs import content_of
 from learnfleet.client.run_settings import RunSettings
 from learnfleet.client.subject import new_id
 from learnfleet.v1 import interpretation_service_pb2 as pb
-from learnfleet.v1 import job_pb2, learner_pb2
+from learnfleet.v1 import job_pb2, learner_pb2, prediction_service_pb2
 
 Data: TypeAlias = "DataBunch | DatasetPath | str | None"
 
@@ -92,6 +92,22 @@ def explain_request(model: str, item: object, method: str, class_name: str) -> p
         raise ValueError(f"method is {method!r}; must be one of {', '.join(METHODS)}")
     number = pb.ExplanationMethod.Value(f"EXPLANATION_METHOD_{method.upper()}")
     return pb.ExplainPredictionRequest(model=model, image=content_of(item), method=number, class_name=class_name)
+
+
+def preds_request(
+    model: str, data: Data, ds_type: DatasetType, with_loss: bool, n_batch: int | None, tta: bool
+) -> prediction_service_pb2.GetPredsRequest:
+    request = prediction_service_pb2.GetPredsRequest(
+        dataset=ds_type.to_proto(),
+        with_loss=with_loss,
+        n_batch=n_batch or 0,
+        request_id=new_id(),
+        data=data_to_proto(data),
+    )
+    setattr(request, "learner" if model.startswith("learners/") else "model", model)
+    if tta:
+        request.tta.SetInParent()
+    return request
 
 
 def data_to_proto(data: Data) -> learner_pb2.DataSpec | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from learnfleet.client.asked_of_models import Data, Questions, compare_request, explain_request
+from learnfleet.client.asked_of_models import Data, Questions, compare_request, explain_request, preds_request
 from learnfleet.client.connection import Connection
 from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.explanation import Explanation
 from learnfleet.client.found import Found
 from learnfleet.client.interpretation import Interpretation
 from learnfleet.client.job import Job
-from learnfleet.client.results import JobInfo
+from learnfleet.client.predictions import Predictions
+from learnfleet.client.results import JobInfo, LearnerInfo
 from learnfleet.client.run_settings import RunSettings
 from learnfleet.v1 import interpretation_service_pb2 as pb
-from learnfleet.v1 import job_pb2
+from learnfleet.v1 import job_pb2, prediction_service_pb2, training_service_pb2
 
 REPORT = "report.html"
 
@@ -51,6 +52,33 @@ class Interpreting:
             ds_type, tta, top_losses, min_confused, data, tuple(parts), tuple(slice_columns), metadata, void_class
         )
         return interpret(self._connection, asked, model, timeout)
+
+    def get_preds(
+        self,
+        model: str,
+        data: Data = None,
+        ds_type: DatasetType = DatasetType.Valid,
+        with_loss: bool = False,
+        n_batch: int | None = None,
+        tta: bool = False,
+        timeout: float | None = None,
+    ) -> Predictions:
+        """[predictions, targets] of a data set in its order, by any model, and losses if asked for.
+
+        Args:
+            data: other pictures than those it was trained with: a data bunch, or `datasets/d`.
+            n_batch: only so many batches.
+            tta: average over zoomed and mirrored variants.
+        """
+        request = preds_request(model, data, ds_type, with_loss, n_batch, tta)
+        service = self._connection.prediction
+        queued = self._connection.call(service.GetPreds, request)
+        job = Job(self._connection, JobInfo.from_proto(queued)).wait(timeout)
+        wanted = prediction_service_pb2.ReadPredictionsRequest(job=job.name)
+        rows = self._connection.read(service.ReadPredictions, wanted)
+        asked = training_service_pb2.GetLearnerRequest(name=queued.learner)
+        learner = LearnerInfo.from_proto(self._connection.call(self._connection.training.GetLearner, asked))
+        return Predictions.from_protos(rows, with_loss=with_loss, kind=learner.kind)
 
     def compare(
         self,

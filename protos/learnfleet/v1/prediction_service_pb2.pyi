@@ -229,7 +229,7 @@ class Timings(_message.Message):
     def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., infer: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., batch_size: _Optional[int] = ...) -> None: ...
 
 class GetPredsRequest(_message.Message):
-    __slots__ = ("learner", "dataset", "with_loss", "n_batch", "tta", "resources", "request_id")
+    __slots__ = ("learner", "dataset", "with_loss", "n_batch", "tta", "resources", "request_id", "model", "data")
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     WITH_LOSS_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +237,8 @@ class GetPredsRequest(_message.Message):
     TTA_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
     learner: str
     dataset: _learner_pb2.DatasetType
     with_loss: bool
@@ -244,7 +246,9 @@ class GetPredsRequest(_message.Message):
     tta: TestTimeAugmentation
     resources: _job_pb2.Resources
     request_id: str
-    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., with_loss: bool = ..., n_batch: _Optional[int] = ..., tta: _Optional[_Union[TestTimeAugmentation, _Mapping]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    model: str
+    data: _learner_pb2.DataSpec
+    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., with_loss: bool = ..., n_batch: _Optional[int] = ..., tta: _Optional[_Union[TestTimeAugmentation, _Mapping]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., model: _Optional[str] = ..., data: _Optional[_Union[_learner_pb2.DataSpec, _Mapping]] = ...) -> None: ...
 
 class TestTimeAugmentation(_message.Message):
     __slots__ = ("beta", "scale")

@@ -91,7 +91,7 @@ class PredictionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetPreds(self, request, context):
-        """Predicts a whole data set of a learner (fastai `get_preds`). Returns at once with the queued job.
+        """Predicts a whole data set (fastai `get_preds`) by a learner or a model version. Returns at once with the queued job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

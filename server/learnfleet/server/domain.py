@@ -127,6 +127,7 @@ class PredsWork:
     n_batch: int | None = None
     tta_beta: float | None = None  # None: no test-time augmentation
     tta_scale: float = 1.35
+    subject: Json | None = None  # what Examined.to_json gives; None: the learner as it is
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,13 @@ class ShowWork:
 # Work on a learner's state that leaves it as it is.
 ExamineWork: TypeAlias = InterpretWork | ValidateWork | PredsWork | ShowWork
 Work: TypeAlias = TrainWork | ExamineWork | ExportWork
+
+
+def subject_of(work: Work) -> Examined | None:
+    """What a job looks at. None: its learner as it is."""
+    if isinstance(work, InterpretWork | PredsWork) and work.subject is not None:
+        return Examined.from_json(work.subject)
+    return None
 
 
 @dataclass(frozen=True)

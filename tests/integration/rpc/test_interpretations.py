@@ -14,7 +14,7 @@ from support.rpc_server import RunningServer, refusal
 
 from learnfleet.client.interpretation import Interpretation
 from learnfleet.server import names
-from learnfleet.server.domain import Examined, InterpretWork
+from learnfleet.server.domain import Examined, InterpretWork, subject_of
 from learnfleet.server.errors import FieldViolation, InvalidArgument
 from learnfleet.server.rpc.ports import FoundModel
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
@@ -22,7 +22,7 @@ from learnfleet.trainer.export import export_from_checkpoint
 from learnfleet.trainer.report import write_report
 from learnfleet.trainer.spec import LearnerSpec
 from learnfleet.v1 import interpretation_service_pb2 as pb
-from learnfleet.v1 import job_pb2, learner_pb2, training_service_pb2
+from learnfleet.v1 import job_pb2, learner_pb2, prediction_service_pb2, training_service_pb2
 
 Make = Callable[..., training_service_pb2.TrainRequest]
 
@@ -85,6 +85,23 @@ def test_a_model_version_is_interpreted_by_its_learners_job_with_its_own_weights
     data = spec_of(subject).data
     assert (Path(data.path).name, data.classes) == ("pets", ("cat", "dog"))
     assert data.normalization.mean == (0.5, 0.4, 0.3)
+
+
+def test_predictions_of_a_model_version_are_a_job_on_its_own_weights(
+    server: RunningServer, exported: Path, other_pets: str
+) -> None:
+    request = prediction_service_pb2.GetPredsRequest(model="models/pets@newest", data=folder_of(other_pets))
+    job = server.prediction.GetPreds(request, timeout=20)
+    assert (job.kind, job.learner) == (job_pb2.JOB_KIND_GET_PREDS, "learners/pets")
+    work = server.store.get_job(names.parse_job(job.name)).work
+    subject = subject_of(work)
+    assert subject is not None
+    assert (subject.name, subject.export) == (MODEL, str(exported))
+    assert Path(LearnerSpec.from_json(subject.spec).data.path).name == "other"
+    request.learner = "learners/pets"
+    request.data.folder.path = "nowhere"
+    refused = refusal(lambda: server.prediction.GetPreds(request, timeout=20))
+    assert refused.fields == {"learner", "data.folder.path"}
 
 
 def test_other_data_replace_the_source_and_nothing_else(server: RunningServer, trained: str, other_pets: str) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import InterpretWork, JobKind, Resources, ShowWork
+from learnfleet.server.domain import JobKind, Resources, ShowWork
+from learnfleet.server.rpc.examining import Examining
 from learnfleet.server.rpc.explaining import explain
 from learnfleet.server.rpc.found_interpretations import FoundInterpretations
 from learnfleet.server.rpc.page import read_page
@@ -17,8 +18,8 @@ from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.read_interpretation import read_comparison, read_work
 from learnfleet.server.rpc.read_job import read_dataset, read_request_id, read_resources
-from learnfleet.server.rpc.reading import last_resources, require_trained
-from learnfleet.server.rpc.subjects import Subject, Subjects, parse_any
+from learnfleet.server.rpc.reading import last_resources
+from learnfleet.server.rpc.subjects import Subjects, parse_any
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
@@ -44,6 +45,10 @@ class InterpretationServicer:
         return Subjects(self.store, self.runtime, self.targets)
 
     @property
+    def _examining(self) -> Examining:
+        return Examining(self.store, self.queueing, self._subjects)
+
+    @property
     def _found(self) -> FoundInterpretations:
         return FoundInterpretations(self.config, self.store)
 
@@ -52,20 +57,8 @@ class InterpretationServicer:
     async def interpret(self, request: pb.InterpretRequest) -> job_pb2.Job:
         found = Violations()
         work = read_work(request, found)
-        subject = await self._subject(request, found)
-        return await self._put(request, subject, work, found, "interpret")
-
-    async def _subject(self, request: pb.InterpretRequest, found: Violations) -> Subject | None:
-        data = request.data if request.HasField("data") else None
-        if request.model:
-            found.check(not request.learner, "learner", "must be empty where a model is given")
-            known = found.attempt(lambda: names.parse_model(request.model, "model"))
-            return await self._subjects.of_model(request.model, data, found) if known else None
-        if not request.learner:
-            found.add("learner", "is empty; give `learners/{learner}`, or `models/...` as `model`")
-            return None
-        learner_id = found.attempt(lambda: names.parse_learner(request.learner, "learner"))
-        return await self._subjects.of_learner(learner_id, data, found) if learner_id else None
+        subject = await self._examining.subject(request, found)
+        return await self._examining.put(request, subject, JobKind.INTERPRET, work, found, "interpret")
 
     async def compare_versions(self, request: pb.CompareVersionsRequest) -> job_pb2.Job:
         found = Violations()
@@ -81,30 +74,7 @@ class InterpretationServicer:
         if subject is not None and subject.examined is not None:
             baseline = await self._subjects.against(request.baseline, subject.examined, found)
             work = dataclasses.replace(work, baseline=baseline.to_json() if baseline else None)
-        return await self._put(request, subject, work, found, "compare")
-
-    async def _put(
-        self,
-        request: pb.InterpretRequest | pb.CompareVersionsRequest,
-        subject: Subject | None,
-        work: InterpretWork,
-        found: Violations,
-        trained_for: str,
-    ) -> job_pb2.Job:
-        request_id = read_request_id(request.request_id, found)
-        default = Resources()
-        if subject is not None and not subject.is_new:
-            default = await asyncio.to_thread(last_resources, self.store, subject.learner.id)
-        capacity = await self.queueing.catalog.capacity()
-        resources = read_resources(request.resources, default, "resources", found, capacity)
-        found.raise_if_any()
-        assert subject is not None, "a subject that cannot be read is a violation"
-        if subject.examined is not None:
-            work = dataclasses.replace(work, subject=subject.examined.to_json())
-        if subject.examined is None or not subject.examined.export:
-            await asyncio.to_thread(require_trained, self.store, subject.learner, trained_for)
-        new = subject.learner if subject.is_new else None
-        return await self.queueing.put(request, subject.learner.id, JobKind.INTERPRET, work, resources, request_id, new)
+        return await self._examining.put(request, subject, JobKind.INTERPRET, work, found, "compare")
 
     async def show_batch(self, request: pb.ShowBatchRequest) -> job_pb2.Job:
         found = Violations()

@@ -13,10 +13,10 @@ from learnfleet.server.domain import JobKind, JobState, PredsWork
 from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from learnfleet.server.inference.ports import Inference, Input
 from learnfleet.server.rpc import deadlines, read_preds
+from learnfleet.server.rpc.examining import Examining
 from learnfleet.server.rpc.owners import Owners
 from learnfleet.server.rpc.prediction_batch import MAX_INPUTS, BatchPrediction
 from learnfleet.server.rpc.prediction_stream import PredictionStream, first_of
-from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.read_asked import read_asked
 from learnfleet.server.rpc.read_input import read_input
 from learnfleet.server.rpc.read_job import read_dataset
@@ -38,7 +38,7 @@ class PredictionServicer:
     config: Config
     store: Store
     inference: Inference
-    queueing: Queueing
+    examining: Examining
     files: ServerFiles
 
     async def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
@@ -104,7 +104,8 @@ class PredictionServicer:
             beta,
             scale or _DEFAULT_SCALE,
         )
-        return await self.queueing.examine(request, found, JobKind.GET_PREDS, work)
+        subject = await self.examining.subject(request, found)
+        return await self.examining.put(request, subject, JobKind.GET_PREDS, work, found)
 
     async def read_predictions(
         self, request: pb.ReadPredictionsRequest

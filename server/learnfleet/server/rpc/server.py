@@ -16,6 +16,7 @@ from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.inference.ports import Inference
 from learnfleet.server.installed import installed_version
 from learnfleet.server.rpc.datasets import DatasetServicer
+from learnfleet.server.rpc.examining import Examining
 from learnfleet.server.rpc.handlers import handlers_of
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
@@ -29,6 +30,7 @@ from learnfleet.server.rpc.prediction import PredictionServicer
 from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.server_files import ServerFiles
 from learnfleet.server.rpc.source_places import SourcePlaces
+from learnfleet.server.rpc.subjects import Subjects
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.training import TrainingServicer
 from learnfleet.server.rpc.watch import Watch
@@ -101,7 +103,13 @@ def build_server(
             _service(job_service_pb2, "JobService"),
         ),
         (
-            PredictionServicer(config, store, inference, queueing, ServerFiles(SourcePlaces(roots, store))),
+            PredictionServicer(
+                config,
+                store,
+                inference,
+                Examining(store, queueing, Subjects(store, runtime, targets)),
+                ServerFiles(SourcePlaces(roots, store)),
+            ),
             _service(prediction_service_pb2, "PredictionService"),
         ),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Examined, InterpretWork, Job, Json, TrainWork
+from learnfleet.server.domain import Examined, InterpretWork, Job, Json, PredsWork, TrainWork, subject_of
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.rows import work_to_json
 from learnfleet.server.workers.protocol import ExamineRun, RunRequest, StartState, TrainRun, state_token
@@ -36,14 +36,16 @@ def run_request(services: Services, job: Job) -> RunRequest:
 
 def is_of_export(job: Job) -> bool:
     """Whether the job looks at an exported model, whatever its learner has come to."""
-    work = job.work
-    return isinstance(work, InterpretWork) and work.subject is not None and bool(work.subject["export"])
+    subject = subject_of(job.work)
+    return subject is not None and bool(subject.export)
 
 
 def _run_of(job: Job) -> TrainRun | ExamineRun:
     if isinstance(job.work, TrainWork):
         return TrainRun(tuple(stage_to_json(stage) for stage in job.work.stages), job.work.checkpoint_policy)
     work = work_to_json(job.work)
+    if isinstance(job.work, PredsWork):
+        work["subject"] = None  # the worker builds what `_spec` says
     return ExamineRun({**work, **_asked(job, job.work)} if isinstance(job.work, InterpretWork) else work)
 
 
@@ -61,17 +63,16 @@ def _asked(job: Job, work: InterpretWork) -> Json:
 
 def _spec(services: Services, job: Job) -> Json:
     """What the workers build: the learner, or what is to be looked at instead."""
-    if isinstance(job.work, InterpretWork) and job.work.subject is not None:
-        return Examined.from_json(job.work.subject).spec
+    subject = subject_of(job.work)
+    if subject is not None:
+        return subject.spec
     return services.store.get_learner(job.learner_id).spec.to_json()
 
 
 def _start_state(services: Services, job: Job) -> StartState | None:
-    if is_of_export(job):
-        assert isinstance(job.work, InterpretWork)
-        assert job.work.subject is not None
-        folder = Examined.from_json(job.work.subject).export
-        return StartState(folder, f"export:{folder}")  # versions do not change
+    subject = subject_of(job.work)
+    if subject is not None and subject.export:
+        return StartState(subject.export, f"export:{subject.export}")  # versions do not change
     if job.start_checkpoint_id is None:
         return None
     found = services.store.get_checkpoint(job.learner_id, job.start_checkpoint_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from learnfleet.server.data.verify import changed_data
-from learnfleet.server.domain import Examined, InterpretWork, Job
+from learnfleet.server.domain import Job, subject_of
 from learnfleet.server.scheduling.following import RunFailed
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.workers.protocol import ErrorKind, RunError
@@ -20,7 +20,8 @@ def require_same_data(services: Services, job: Job) -> None:
 
 
 def looked_at(services: Services, job: Job) -> DataSpec:
-    """The data that a job is on: its learner's, unless it interprets others."""
-    if isinstance(job.work, InterpretWork) and job.work.subject is not None:
-        return LearnerSpec.from_json(Examined.from_json(job.work.subject).spec).data
+    """The data that a job is on: its learner's, unless it is on others."""
+    subject = subject_of(job.work)
+    if subject is not None:
+        return LearnerSpec.from_json(subject.spec).data
     return services.store.get_learner(job.learner_id).spec.data

@@ -191,6 +191,7 @@ def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
     if work["kind"] == "validate":
         return run_evaluate.run_validate(learner, context, **options)
     if work["kind"] == "get_preds":
+        options.pop("subject", None)  # is what has been built
         return run_evaluate.run_get_preds(learner, context, output_dir=folder / PREDICTIONS_DIR, **options)
     if work["kind"] == "show":
         return run_evaluate.run_show(learner, context, **options)
