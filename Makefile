@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.learnfleet-installed
 BENCH_STAMP := $(VENV)/.learnfleet-bench-installed
+# Tools that look at what is installed have an environment of their own, so that they don't change it.
+SUPPLY := .venv-supply
+SUPPLY_STAMP := $(SUPPLY)/.installed
 
 # Tests that watch no times, two at a time; what servers they have are their own.
 SIDE_BY_SIDE := tests/contract tests/golden tests/unit tests/integration tests/e2e/test_notebooks.py tests/e2e/test_tutorial.py
@@ -16,7 +19,8 @@ OUT ?= demo-results
 
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-slow test-faults lint format proto serve bench clean setup
+.PHONY: demo test test-slow test-faults lint format proto serve bench clean setup deploy-check lock sbom licences audit
+.PHONY: image-server image-worker-cpu image-worker-cuda
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -71,5 +75,30 @@ $(BENCH_STAMP): $(STAMP)
 bench: $(BENCH_STAMP)  ## the benchmarks, each a ratio measured side by side (about an hour); writes docs/benchmarks.md
 	$(BIN)/python tests/benchmarks/run_all.py
 
+deploy-check: $(STAMP)  ## render and check the Kubernetes overlays and Dockerfiles; needs kubectl or kustomize, no cluster
+	PYTHONPATH=deploy $(BIN)/python -m deploycheck
+
+# What an image's build runs, without a container: an environment from the lock with every hash checked, in build/.
+image-server image-worker-cpu image-worker-cuda: image-%:  ## what the build of that image installs, into build/image-*
+	rm -rf build/$@
+	PYTHON=$(PYTHON) deploy/images/make-venv.sh deploy/locks/$*.txt build/$@
+
+$(SUPPLY_STAMP): deploy/locks/supply.txt
+	@test -x $(SUPPLY)/bin/python || $(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+lock: $(STAMP) $(SUPPLY_STAMP)  ## write deploy/locks anew: the versions of .venv, with hashes (asks PyPI)
+	deploy/supply/lock.sh $(SUPPLY) $(VENV)
+
+sbom: $(SUPPLY_STAMP)  ## what the images hold, as CycloneDX in dist/sbom
+	deploy/supply/sbom.sh $(SUPPLY)
+
+licences: $(STAMP) $(SUPPLY_STAMP)  ## the licences of what the images hold; fails for one that is not allowed
+	deploy/supply/licences.sh $(SUPPLY) $(VENV)
+
+audit: $(SUPPLY_STAMP)  ## known vulnerabilities of what the images hold (asks PyPI; fails without it)
+	deploy/supply/audit.sh $(SUPPLY)
+
 clean:  ## remove the virtual environment and everything made here
-	rm -rf $(VENV) build dist demo-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(SUPPLY) build dist demo-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

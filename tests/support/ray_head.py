@@ -20,6 +20,7 @@ class Head:
     """A Ray head node in a process group of its own."""
 
     address: str
+    client_address: str  # for those that run no node of the cluster
     environment: dict[str, str]
 
 
@@ -49,16 +50,17 @@ def ray_head(folder: Path) -> Iterator[Head]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    port = _free_port()
+    port, client_port = _free_port(), _free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2"]
     command += ["--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false"]
+    command += [f"--ray-client-server-port={client_port}"]
     command += ["--object-store-memory=100000000"]
     with (folder / "ray.log").open("wb") as log:
         process = subprocess.Popen(
             command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        yield Head(f"127.0.0.1:{port}", environment)
+        yield Head(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client_port}", environment)
     finally:
         _end(psutil.Process(process.pid))
         process.wait()

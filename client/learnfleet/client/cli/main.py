@@ -10,7 +10,7 @@ import typer
 from learnfleet.client.cli import dataset, exits, interpret, jobs, learners, predict, train
 
 _GROUP = "learnfleet.commands"  # commands of parts that need more than the client
-_EXTRAS = {"serve": "server", "demo": "demo"}
+_EXTRAS = {"serve": "server,worker", "demo": "demo"}
 
 
 def build_app(wanted: str | None = None) -> typer.Typer:

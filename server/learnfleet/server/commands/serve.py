@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -117,6 +118,7 @@ def serve(
     _check_address(listen, insecure)
     _check_store(store, server_id)
     _check_replicas(replicas_min, replicas_max, replica_gpus, predict_precision)
+    _check_workers(ray_address)
     config = Config(
         data_dir=data_dir.resolve(),
         listen=listen,
@@ -197,6 +199,14 @@ def _check_replicas(least: int, most: int, gpus: float, precision: str | None) -
         )
     if precision not in (None, *_PRECISIONS):
         raise typer.BadParameter(f"must be one of {', '.join(_PRECISIONS)}", param_hint="--predict-precision")
+
+
+def _check_workers(ray_address: str | None) -> None:
+    """Look for torch without importing it."""
+    if ray_address is None and find_spec("torch") is None:
+        why = "is needed where PyTorch is not installed: a Ray of the server's own would have workers that cannot train"
+        how = "Name a cluster, or install what workers need: pip install 'learnfleet[worker]'"
+        raise typer.BadParameter(f"{why}. {how}", param_hint="--ray-address")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,101 @@
+"""What `make deploy-check` runs finds nothing in what is to be installed, and it agrees with the code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from deploycheck.__main__ import manifests_of, overlay_names
+from deploycheck.check import check
+from deploycheck.objects import Manifests, Obj, dig, items, name_of
+from deploycheck.render import renderer
+from learnfleet.server import app
+from learnfleet.server.commands.serve import serve
+from learnfleet.server.scheduling import scheduler
+from learnfleet.server.tracking import exporter
+from learnfleet.server.workers import host_process
+from learnfleet.v1 import job_service_pb2
+
+pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed")
+
+
+@pytest.fixture(scope="module", params=["cpu", "gpu", "ha", "kueue"])
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    return manifests_of(request.param)
+
+
+def test_every_overlay_is_looked_at() -> None:
+    assert overlay_names() == ["cpu", "gpu", "ha", "kueue"]
+
+
+def test_nothing_is_found(manifests: Manifests) -> None:
+    assert [str(each) for each in check(manifests)] == []
+
+
+def test_the_server_has_only_flags_that_there_are(manifests: Manifests) -> None:
+    known = {"--" + name.replace("_", "-") for name in inspect.signature(serve).parameters}
+    given = {each.split("=")[0] for each in _server(manifests)["args"] if each.startswith("--")}
+
+    assert given - known == set()
+
+
+def test_probes_ask_for_services_that_the_server_has(manifests: Manifests) -> None:
+    """`RpcServer.set_serving` tells of every service by its full name, and of all by the empty one."""
+    server = _server(manifests)
+    asked = {
+        dig(server, probe, "grpc", "service") or "" for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+    }
+
+    assert asked == {"", job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name}
+
+
+def test_there_is_time_to_stop_in_order(manifests: Manifests) -> None:
+    """The preStop pause, the grace of calls, jobs that save, MLflow that catches up, Ray that is left."""
+    needed_s = (
+        app._GRACE_S + scheduler._SHUTDOWN_S + scheduler._ABANDON_S + exporter._STOP_S + host_process._END_TIMEOUT_S
+    )
+    spec = dig(_deployment(manifests, "learnfleet-server"), "spec", "template", "spec")
+    pause_s = dig(_server(manifests), "lifecycle", "preStop", "sleep", "seconds")
+
+    assert spec["terminationGracePeriodSeconds"] >= pause_s + needed_s
+
+
+def test_variables_in_arguments_are_there(manifests: Manifests) -> None:
+    """Kubernetes leaves `$(NAME)` as it is where there is no NAME."""
+    settings = next(each for each in manifests.of("ConfigMap") if name_of(each).startswith("learnfleet-server"))
+    for deployment in manifests.of("Deployment"):
+        for container in items(dig(deployment, "spec", "template", "spec", "containers")):
+            there = {each["name"] for each in items(container.get("env"))} | set(settings["data"])
+            assert set(re.findall(r"\$\((\w+)\)", " ".join(container["args"]))) <= there
+
+
+def test_servers_and_workers_see_the_data_at_the_same_places(manifests: Manifests) -> None:
+    cluster = next(manifests.of("RayCluster"))
+    groups = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    boxes = [dig(group, "template", "spec")["containers"][0] for group in groups] + [_server(manifests)]
+    places = [
+        {each["name"]: each["mountPath"] for each in box["volumeMounts"] if each["name"] in ("data", "datasets")}
+        for box in boxes
+    ]
+
+    assert places == [{"data": "/var/lib/learnfleet", "datasets": "/datasets"}] * len(boxes)
+
+
+def test_only_several_servers_on_one_database_run_at_once(manifests: Manifests) -> None:
+    settings = next(each for each in manifests.of("ConfigMap") if name_of(each).startswith("learnfleet-server"))
+    deployment = _deployment(manifests, "learnfleet-server")
+    is_alone = settings["data"]["LEARNFLEET_STORE"].startswith("sqlite:")
+
+    assert dig(deployment, "spec", "strategy", "type") == ("Recreate" if is_alone else "RollingUpdate")
+    assert (dig(deployment, "spec", "replicas") == 1) == is_alone
+
+
+def _deployment(manifests: Manifests, name: str) -> Obj:
+    return next(each for each in manifests.of("Deployment") if name_of(each) == name)
+
+
+def _server(manifests: Manifests) -> dict[str, Any]:
+    return items(dig(_deployment(manifests, "learnfleet-server"), "spec", "template", "spec", "containers"))[0]
