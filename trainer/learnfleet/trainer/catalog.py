@@ -30,8 +30,8 @@ def available_catalog() -> dict[str, Any]:
         "transforms": available_transforms(),
         "versions": {
             "learnfleet": installed_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            "torch": str(torch.__version__),  # a class of torch's, which the control server does not have
+            "torchvision": str(torchvision.__version__),
             "timm": timm.__version__,
         },
     }

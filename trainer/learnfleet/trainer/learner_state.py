@@ -37,7 +37,7 @@ class Circumstances:
 
     @classmethod
     def of(cls, learner: Learner) -> Circumstances:
-        return cls(learner.world.size, torch.get_num_threads(), learner.device.type, torch.__version__)
+        return cls(learner.world.size, torch.get_num_threads(), learner.device.type, str(torch.__version__))
 
 
 def take_snapshot(
