@@ -113,6 +113,10 @@ def test_a_version_is_interpreted_compared_and_explained_without_its_learners_wo
     other = ImageDataBunch.from_folder("digits", valid="held_out", size=32)
     elsewhere = client.interpret("models/examined@newest", other)
     assert elsewhere.examples == sum(1 for _ in (pictures / "digits" / "held_out").rglob("*.png"))
+    same = client.compare(version, "learners/digits", examples=3).comparison
+    assert same is not None
+    assert (same.fixed, same.broken, same.p_value) == (0, 0, None)
+    assert same.both_right + same.both_wrong == found.examples
     why = client.explain(version, picture, class_name="8")
     assert (why.class_name, why.predicted, why.map.shape) == ("8", before.class_name, (32, 32))
     with pytest.raises(InvalidArgumentError, match="class_name"):

@@ -61,6 +61,11 @@ def checkpoint_name(learner_id: str, checkpoint_id: str) -> str:
     return f"learners/{learner_id}/checkpoints/{checkpoint_id}"
 
 
+def examined(name: str) -> tuple[str, str]:
+    """(model version, checkpoint) of what was examined: its name where it is such, else ""."""
+    return name if name.startswith("models/") else "", name if "/checkpoints/" in name else ""
+
+
 def interpretation_name(interpretation_id: str) -> str:
     return f"interpretations/{interpretation_id}"
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support.labelled_data import COLOURS, body_and_head, quiet
 from support.memory_data import a_learner
 
@@ -75,6 +76,15 @@ def test_f113_masks_give_pixels_and_iou(of_masks: Learner, tmp_path: Path) -> No
     assert np.vstack([row for row in found["intersection"] if row]) == pytest.approx(mean[~np.isnan(mean).any(axis=1)])
     assert sum(map(sum, found["confusion_matrix"])) == sum(row["support"] for row in found["class_report"])
     assert names(found) == ["confusion_matrix_normalized", "top_losses"]
+
+
+def test_f113_wrong_pixels_are_laid_over_the_worst_masks(of_masks: Learner, tmp_path: Path) -> None:
+    found, whole = interpreted(of_masks, tmp_path), of_masks.interpret()
+    with Image.open(tmp_path / found["top_losses"][0]["heat_map"]) as layer:
+        marked = int((np.asarray(layer)[..., 3] > 0).sum())
+    actual, given = whole.masks_of(int(whole.top_rows(1, largest=True)[1]))  # type: ignore[attr-defined]
+    void = found["classes"].index("Void")
+    assert 0 < marked == int(((actual != given) & (actual != void)).sum())
 
 
 def test_f114_numbers_give_losses_and_no_counts(of_numbers: Learner, tmp_path: Path) -> None:

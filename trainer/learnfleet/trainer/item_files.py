@@ -14,7 +14,9 @@ from learnfleet.trainer import dataset_items
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
 from learnfleet.trainer.interpret import Interpretation
+from learnfleet.trainer.interpret_masks import SegmentationInterpretation
 
+_WRONG = (255, 96, 0, 165)  # of pixels
 _OPAQUE = 0.7  # of a heat map, where it is hottest
 _FAST = 1  # level of compression: what a page of pictures takes to write matters more than its size
 
@@ -56,3 +58,16 @@ class ItemFiles:
             self._folder / f"heat_{index}.png", compress_level=_FAST
         )
         return f"heat_{index}.png"
+
+    def wrong_pixels(self, row: int) -> str:
+        """Of masks, as `heat_map`: pixels that are wrong, but for those that do not count. Empty for other kinds."""
+        found = self._found
+        if not isinstance(found, SegmentationInterpretation) or not self.picture(int(found.indices[row])):
+            return ""
+        actual, given = (mask.numpy() for mask in found.masks_of(row))
+        wrong = (actual != given) & (actual != (-1 if found.void_code is None else found.void_code))
+        layers = np.zeros((*wrong.shape, 4), np.uint8)
+        layers[wrong] = _WRONG
+        name = f"heat_{int(found.indices[row])}.png"
+        Image.fromarray(layers, "RGBA").save(self._folder / name, compress_level=_FAST)
+        return name

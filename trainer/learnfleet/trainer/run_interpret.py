@@ -153,6 +153,8 @@ def _top_losses(found: Interpretation, count: int, files: ItemFiles | None, with
         path = dataset_items.file_of(learn.data, found.ds_type, item.index)
         picture = files.picture(item.index) if files is not None else ""
         heat_map = files.heat_map(item.index, heat) if files is not None else ""
+        if files is not None and with_heat and not heat_map:
+            heat_map = files.wrong_pixels(row)
         listed.append({**_described(item), "path": path, "picture": picture, "heat_map": heat_map})
     return listed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from learnfleet.server import names
-from learnfleet.server.domain import Examined, InterpretWork, Job, Json
+from learnfleet.server.domain import InterpretWork, Job, Json
 from learnfleet.server.rpc.read_interpretation import PART_NUMBERS
 from learnfleet.server.rpc.write_data import label_kind_to_proto
 from learnfleet.server.rpc.write_job import timestamp
@@ -29,13 +29,14 @@ _MOST_PICTURE_BYTES = 16 * 2**20
 def summary_to_proto(job: Job, found: Json) -> pb.Interpretation:
     """What a list shows of it."""
     subject = job.work.subject if isinstance(job.work, InterpretWork) else None
-    examined = Examined.from_json(subject) if subject else None
-    checkpoint = job.start_checkpoint_id
+    model, checkpoint = names.examined(subject["name"] if subject else "")
+    if job.start_checkpoint_id:
+        checkpoint = names.checkpoint_name(job.learner_id, job.start_checkpoint_id)
     return pb.Interpretation(
         name=names.interpretation_name(job.id),
         learner=names.learner_name(job.learner_id),
-        checkpoint=names.checkpoint_name(job.learner_id, checkpoint) if checkpoint else "",
-        model=examined.name if examined and examined.name.startswith("models/") else "",
+        checkpoint=checkpoint,
+        model=model,
         job=names.job_name(job.id),
         examples=found["examples"],
         accuracy=found["accuracy"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import Examined, InterpretWork, Job, Json, PredsWork, TrainWork, subject_of
+from learnfleet.server.domain import InterpretWork, Job, Json, PredsWork, TrainWork, subject_of
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.rows import work_to_json
 from learnfleet.server.workers.protocol import ExamineRun, RunRequest, StartState, TrainRun, state_token
@@ -51,13 +51,10 @@ def _run_of(job: Job) -> TrainRun | ExamineRun:
 
 def _asked(job: Job, work: InterpretWork) -> Json:
     """What the worker is told of an interpretation beside its options: `about`, the names that its report shows."""
-    subject = Examined.from_json(work.subject) if work.subject else None
-    checkpoint = job.start_checkpoint_id
-    about = {
-        "learner": names.learner_name(job.learner_id),
-        "model": subject.name if subject and subject.export else "",
-        "checkpoint": names.checkpoint_name(job.learner_id, checkpoint) if checkpoint else "",
-    }
+    model, checkpoint = names.examined(work.subject["name"] if work.subject else "")
+    if job.start_checkpoint_id:
+        checkpoint = names.checkpoint_name(job.learner_id, job.start_checkpoint_id)
+    about = {"learner": names.learner_name(job.learner_id), "model": model, "checkpoint": checkpoint}
     return {"subject": None, "about": about}
 
 

@@ -73,6 +73,7 @@ class Gallery:
     actual: tuple[str, ...]
     predicted: tuple[str, ...]
     has_heat: bool
+    overlay: str  # what is laid over them
     note: str
 
 

@@ -25,6 +25,10 @@ from learnfleet.trainer.report.parts import (
 Json = dict[str, Any]
 
 _CONFUSED_AT_MOST = 100
+_OVERLAYS = {
+    "category": "Heat maps show where the score of the actual class comes from (Grad-CAM).",
+    "mask": "Orange are the pixels that are wrong, but for those that do not count.",
+}
 _TITLES = {
     "comparison": "Comparison",
     "confusion": "Confusion",
@@ -133,12 +137,13 @@ def _gallery(found: Json, pictures: PictureFiles) -> Gallery | None:
     names = found["kind"] == "category"
     note = f"The {count(len(items))} with the greatest loss of {count(found['examples'])}, greatest first."
     if any(item.heat for item in items):
-        note += " Heat maps show where the score of the actual class comes from (Grad-CAM)."
+        note += f" {_OVERLAYS.get(found['kind'], _OVERLAYS['category'])}"
     return Gallery(
         items,
         _distinct(item.actual for item in items) if names else (),
         _distinct(item.predicted for item in items) if names else (),
         any(item.heat for item in items),
+        "Wrong pixels" if found["kind"] == "mask" else "Heat maps",
         note,
     )
 
