@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 
 from learnfleet.client.connection import Connection
-from learnfleet.client.detached import Detached
+from learnfleet.client.detached import detaching
 from learnfleet.client.errors import DeadlineExceededError, JobCancelledError, JobFailedError
 from learnfleet.client.events import DataRead, Event
 from learnfleet.client.live import follow
@@ -152,12 +152,10 @@ class Job(JobFacts):
         """
         recorder = Recorder()
         events = self.watch(after_sequence)
-        try:
+        with detaching(self.name):
             for event in events if silent else follow(events):
                 recorder.take(event)
             self.refresh()
-        except KeyboardInterrupt:
-            raise Detached(self.name) from None
         self.check()
         return recorder
 
@@ -182,13 +180,11 @@ class Job(JobFacts):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         last = 0
-        try:
+        with detaching(self.name):
             while not self.refresh().info.is_final:
                 if deadline is not None and time.monotonic() > deadline:
                     raise DeadlineExceededError(f"{self.name} is still {self.state} after {timeout} s")
                 last = self._wait_for_end(last, deadline)
-        except KeyboardInterrupt:
-            raise Detached(self.name) from None
         return self.check()
 
     def _wait_for_end(self, after: int, deadline: float | None) -> int:
