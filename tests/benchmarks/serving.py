@@ -67,6 +67,15 @@ def made_pictures(scratch: Path, to: Path, count: int = 64) -> None:
         shutil.copyfile(path, to / f"{number:03}.jpg")
 
 
+def few(source: Path, to: Path, each: int = 8) -> None:
+    """So many photos of each class, to train on and to validate on."""
+    for folder in [folder for part in ("train", "val") for folder in sorted((source / part).iterdir())]:
+        target = to / folder.parent.name / folder.name
+        target.mkdir(parents=True)
+        for path in sorted(folder.iterdir())[:each]:
+            shutil.copyfile(path, target / path.name)
+
+
 def asked(bench: Bench, kind: str, address: str, clients: int, model: str = _MODEL) -> list[float]:
     """Seconds of each call of so many clients."""
     processes = min(clients, _MOST_PROCESSES)
@@ -139,9 +148,12 @@ def learnfleet(bench: Bench, learner: RemoteLearner, client: Client, address: st
     bench.export = next((bench.scratch / "data").glob("models/bench/1/spec.json")).parent
 
 
-def preds(bench: Bench, learner: RemoteLearner) -> None:
+def preds(bench: Bench, client: Client) -> None:
     """GetPreds on 1,000 pictures, the workers warm."""
-    learner.get_preds("train")
+    photos.copies(photos.real_photos(None, bench.scratch), bench.scratch / "many", 1000)
+    data = ImageDataBunch.from_folder("many", valid="val", size=224, bs=8)
+    learner = client.cnn_learner(data, "resnet18", pretrained=False)
+    learner.get_preds(n_batch=1)
     began = time.perf_counter()
     rows = len(learner.get_preds("train")[0])
     rate = rows / (time.perf_counter() - began)
@@ -165,7 +177,7 @@ def main() -> None:
 def run(bench: Bench, only: Sequence[str]) -> None:
     scratch = bench.scratch
     made_pictures(scratch, bench.pictures)
-    photos.copies(photos.real_photos(None, scratch), scratch / "few", 1000 if "preds" in only else 16)
+    few(photos.real_photos(None, scratch), scratch / "few")
     with contextlib.ExitStack() as held:
         options = ["--replicas-max", "1", "--cpu-slots", "1"]
         server = held.enter_context(local_server(scratch / "data", [scratch], scratch / "server.log", options=options))
@@ -176,7 +188,7 @@ def run(bench: Bench, only: Sequence[str]) -> None:
         if "learnfleet" in only:
             cases(bench, "learnfleet", "grpc", server.address)
         if "preds" in only:
-            preds(bench, learner)
+            preds(bench, client)
     if "bf16" in only:
         fast(bench)
     if "litserve" in only:
