@@ -48,8 +48,7 @@ BENCHES = (
     Bench("watch_fanout", (), ("--rounds", "1")),
     Bench("queue_scale", (), ("--rounds", "1")),
     Bench("plan", (), ("--rounds", "3")),
-    Bench("serving", (), ("--seconds", "4")),
-    Bench("serving_accuracy"),
+    Bench("serving", ("--only", "learnfleet"), ("--only", "learnfleet", "--seconds", "4")),
     Bench("client_import", (), ("--rounds", "7")),
     Bench("interpret", (), ("--rounds", "2", "--items", "100")),
 )
