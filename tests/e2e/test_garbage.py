@@ -37,6 +37,13 @@ EMPTY = {"ListDatasets", "ListJobs", "ListLearners", "ServerLive", "ServerReady"
 
 
 def call(server: LocalServer, method: object, content: bytes) -> grpc.StatusCode:
+    """The answer's code. While the workers start, the server asks to be asked again."""
+    while (code := call_once(server, method, content)) is grpc.StatusCode.UNAVAILABLE:
+        pass
+    return code
+
+
+def call_once(server: LocalServer, method: object, content: bytes) -> grpc.StatusCode:
     path = f"/{method.containing_service.full_name}/{method.name}"  # type: ignore[attr-defined]
     with grpc.insecure_channel(server.address) as channel:
         try:
