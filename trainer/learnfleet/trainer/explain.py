@@ -2,7 +2,8 @@
 
 Sources: Selvaraju et al., "Grad-CAM", 2017, arXiv:1610.02391; Sundararajan et al., "Axiomatic attribution for deep
 networks", 2017, arXiv:1703.01365; Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014,
-arXiv:1311.2901.
+arXiv:1311.2901. Of masks: Vinogradova et al., "Towards interpretable semantic segmentation via gradient-weighted class
+activation mapping", 2020, arXiv:2002.11434.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from captum.attr import IntegratedGradients, Occlusion
 from PIL import Image
 from torch import Tensor, nn
 
+from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.embeddings import body_of
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.grad_cam import grad_cam
 from learnfleet.trainer.inputs import as_source
@@ -32,6 +35,7 @@ _PATCHES = 7  # along a side, each half over the next
 _WARM, _COLD = (255, 112, 16), (40, 110, 255)  # what speaks for the class, and against it
 _OPAQUE = 0.8
 _CLASSES_SHOWN = 10
+_EXPLAINED = (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY, LabelKind.MASK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +56,15 @@ def explain(
 
     Args:
         source: a path, the bytes of a picture file, a PIL image, or uint8 pixels.
-        class_name: None: the predicted one; of several labels the likeliest.
+        class_name: a name, or an index as text where no class is named so. None: the predicted one; of several labels
+            the likeliest; of masks the one that covers most.
 
     Raises BadImage, or LearnerError naming what is wrong: `model`, `method` or `class_name`.
     """
     if method not in METHODS:
         raise LearnerError("method", f"{method!r} must be one of {', '.join(METHODS)}")
-    if predictor.kind not in (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY):
-        told = f"predicts {predictor.kind}; only scores of classes and labels are explained"
+    if predictor.kind not in _EXPLAINED:
+        told = f"predicts {predictor.kind}; only scores of classes, labels and masks are explained"
         raise LearnerError("model", told)
     pixels = predictor.transform.pixels(as_source(source))
     prediction = predictor.predict_pixels(pixels)
@@ -67,19 +72,50 @@ def explain(
     stats = (predictor.transform.mean, predictor.transform.std)
     x = normalized(pixels.unsqueeze(0), stats).to(predictor.device).requires_grad_()
     black = normalized(torch.zeros_like(pixels).unsqueeze(0), stats).to(predictor.device)
-    found = METHODS[method](predictor.model, x, black, target)
+    found = METHODS[method](_Scores(predictor, prediction, target).eval(), x, black, target)
     return Explanation(
         found,
         _overlay(pixels, found),
         predictor.classes[target],
         float(prediction.probabilities[target]),
-        prediction.class_name,
+        _named(predictor, prediction),
     )
+
+
+def _named(predictor: Predictor, prediction: Prediction) -> str:
+    """What is predicted: of masks the class that covers most."""
+    if predictor.kind is LabelKind.MASK:
+        return predictor.classes[int(np.argmax(prediction.probabilities))]
+    return prediction.class_name
+
+
+class _Scores(nn.Module):
+    """A model in its own precision, with one score a class and picture: of masks the mean over the pixels that it gives
+    the class, or over all where it gives it none.
+    """
+
+    def __init__(self, predictor: Predictor, prediction: Prediction, target: int) -> None:
+        super().__init__()
+        self.model, self._precision = predictor.model, predictor.precision
+        self.layer = body_of(predictor.model)
+        self._pixels: Tensor | None = None
+        if predictor.kind is LabelKind.MASK:
+            chosen = prediction.prediction[0] == target
+            self._pixels = (chosen if chosen.any() else torch.ones_like(chosen)).float().to(predictor.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw scores [N, C]."""
+        raw: Tensor = as_arguments(self._precision.run(self.model, x))[0].float()
+        if self._pixels is None:
+            return raw
+        return (raw * self._pixels).sum(dim=(2, 3)) / self._pixels.sum()
 
 
 def _target(predictor: Predictor, prediction: Prediction, class_name: str | None) -> int:
     if class_name is None:
         return int(np.argmax(prediction.probabilities))
+    if class_name not in predictor.classes and class_name.isdecimal() and int(class_name) < len(predictor.classes):
+        return int(class_name)
     if class_name not in predictor.classes:
         shown = ", ".join(predictor.classes[:_CLASSES_SHOWN])
         more = f" and {len(predictor.classes) - _CLASSES_SHOWN} more" if len(predictor.classes) > _CLASSES_SHOWN else ""
@@ -87,9 +123,9 @@ def _target(predictor: Predictor, prediction: Prediction, class_name: str | None
     return predictor.classes.index(class_name)
 
 
-def _by_grad_cam(model: nn.Module, x: Tensor, black: Tensor, target: int) -> Map:
+def _by_grad_cam(model: _Scores, x: Tensor, black: Tensor, target: int) -> Map:
     try:
-        heat = grad_cam(model, x, torch.tensor([target]))
+        heat = grad_cam(model, x, torch.tensor([target]), model.layer)
     except LearnerError as error:
         raise LearnerError("method", f"{error.message}; take integrated_gradients or occlusion") from error
     size = (int(x.shape[2]), int(x.shape[3]))
@@ -97,13 +133,13 @@ def _by_grad_cam(model: nn.Module, x: Tensor, black: Tensor, target: int) -> Map
     return _as_map(large[0, 0])
 
 
-def _by_integrated_gradients(model: nn.Module, x: Tensor, black: Tensor, target: int) -> Map:
+def _by_integrated_gradients(model: _Scores, x: Tensor, black: Tensor, target: int) -> Map:
     asked = IntegratedGradients(model)
     found = asked.attribute(x, black, target=target, n_steps=_STEPS, internal_batch_size=_AT_A_TIME)
     return _as_map(found[0].sum(dim=0))
 
 
-def _by_occlusion(model: nn.Module, x: Tensor, black: Tensor, target: int) -> Map:
+def _by_occlusion(model: _Scores, x: Tensor, black: Tensor, target: int) -> Map:
     patch = tuple(max(1, side // _PATCHES) for side in x.shape[2:])
     stride = tuple(max(1, side // 2) for side in patch)
     with torch.no_grad():
@@ -113,7 +149,7 @@ def _by_occlusion(model: nn.Module, x: Tensor, black: Tensor, target: int) -> Ma
     return _as_map(found[0].mean(dim=0))
 
 
-METHODS: dict[str, Callable[[nn.Module, Tensor, Tensor, int], Map]] = {
+METHODS: dict[str, Callable[[_Scores, Tensor, Tensor, int], Map]] = {
     "grad_cam": _by_grad_cam,
     "integrated_gradients": _by_integrated_gradients,
     "occlusion": _by_occlusion,
