@@ -50,8 +50,8 @@ def calibration_of_classes(probabilities: Tensor, actual: Tensor, bins: int = BI
         actual: class indices [N].
     """
     rows, actual = _both_columns(probabilities.double()), actual.long()
-    hot = torch.zeros_like(rows).scatter_(1, actual.unsqueeze(1), 1.0)
-    brier = float((rows - hot).square().sum(dim=1).mean())
+    of_actual = rows.gather(1, actual.unsqueeze(1)).squeeze(1)
+    brier = float((rows.square().sum(dim=1) - 2 * of_actual + 1).mean())  # with no matrix of zeros and ones
     logits = rows.clamp_min(_TINY).log()
 
     confidence, given = rows.max(dim=1)
