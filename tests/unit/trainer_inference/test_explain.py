@@ -38,7 +38,7 @@ def photo() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module", params=["resnet18", "timm/efficientnet_b0"])
+@pytest.fixture(scope="module", params=["resnet18", pytest.param("timm/efficientnet_b0", marks=pytest.mark.slow)])
 def of_classes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     root = tmp_path_factory.mktemp("classes")
     learner = cnn_learner(category_data(root / "data", size=SIZE), request.param, pretrained=False, silent=True)
