@@ -20,6 +20,7 @@ from learnfleet.trainer.pixels import normalized
 from learnfleet.trainer.predictor import Predictor
 
 SIZE = 64
+SLOW = [name for name in METHODS if name != "grad_cam"]  # of masks
 
 
 def exported(learner: Learner, root: Path) -> Predictor:
@@ -93,7 +94,7 @@ def test_occlusion_is_how_far_the_score_falls_where_a_patch_is_covered(of_classe
     assert len(np.unique(found.map[:4, :4])) == 1  # of one patch
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["grad_cam", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_masks_are_explained_a_class_at_a_time(of_masks: Predictor, photo: bytes, method: str) -> None:
     one, other = (explain(of_masks, photo, method, name) for name in ("sky", "house"))
     assert one.map.shape == other.map.shape == (SIZE, SIZE)
