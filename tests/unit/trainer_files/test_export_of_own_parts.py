@@ -182,12 +182,16 @@ def test_f121_an_export_holds_tensors_and_text_only(root: Path, tmp_path: Path) 
     learner = learner_of("category", root, tmp_path)
     folder = learner.export()
     assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "card.json",
+        "example_output.json",
+        "input_example.png",
         "manifest.json",
         "model.safetensors",
-        "model_card.md",
+        "signature.json",
         "spec.json",
     }
     assert load_file(folder / "model.safetensors").keys() == learner.model.state_dict().keys()
-    card = (folder / "model_card.md").read_text()
+    card = (folder / "README.md").read_text()
     assert "squeezenet1_1, 3 classes" in card
     assert "Says which class a picture is of." in card

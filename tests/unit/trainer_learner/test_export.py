@@ -126,7 +126,7 @@ def test_an_export_describes_itself_and_names_no_local_path(trained: Trained, ex
     assert (content.classes, content.learner.architecture) == (CLASSES, "squeezenet1_1")
     assert content.metrics == trained.metrics
     assert content.eval_transform == trained.learner.eval_transform_json()
-    texts = "".join((export / name).read_text() for name in ("spec.json", "model_card.md", "manifest.json"))
+    texts = "".join((export / name).read_text() for name in ("spec.json", "README.md", "card.json", "manifest.json"))
     assert str(folder) not in texts
 
 

@@ -1,31 +1,40 @@
 """Exports: a self-describing folder from which a model can be used anywhere. Imports no torch.
 
-model.safetensors   weights
-spec.json           how the model is built, its classes, how a picture becomes its input, what it reached
-model_card.md       the same for people
-manifest.json       SHA-256 and size of each
+model.safetensors    weights
+spec.json            how the model is built, its classes, how a picture becomes its input, what it reached
+signature.json       what goes in and what comes out, as MLflow has it
+card.json, README.md the model card, for programs and for people
+manifest.json        SHA-256 and size of each
+
+What needs torch to be made is added by export_parts.py: an example, and the model as ONNX. docs/exports.md says all of
+it. A folder of an earlier format is read as long as `_READABLE` has it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from learnfleet.trainer import manifest
-from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.export_signature import SIGNATURE_FILE, signature
+from learnfleet.trainer.model_card import Facts, ModelCard, card_files
 from learnfleet.trainer.spec import Json, LearnerSpec, WeightsSpec
 
 SPEC_FILE = "spec.json"
-CARD_FILE = "model_card.md"
-FORMAT_VERSION = 1
+EXAMPLE_FILE, ANSWER_FILE, ONNX_FILE = "input_example.png", "example_output.json", "model.onnx"  # see export_parts.py
+FORMAT_VERSION = 2
+# 1 had no signature, and its card for people alone (model_card.md).
+_READABLE = (1, FORMAT_VERSION)
+_VERSIONS_OF = ("learnfleet", "torch", "torchvision", "timm", "safetensors", "pillow")
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class ExportSpec:
     eval_transform: Json
     metrics: dict[str, float]
     learnfleet_version: str
+    versions: dict[str, str] = field(default_factory=dict)  # of the libraries where it was made
+    format_version: int = FORMAT_VERSION
 
 
 def export_from_checkpoint(
@@ -46,18 +57,21 @@ def export_from_checkpoint(
     classes: Sequence[str],
     eval_transform: Json,
     metrics: Mapping[str, float],
+    facts: Facts = Facts(),  # noqa: B008  # frozen
 ) -> Path:
     """Make an export of a checkpoint (or of a `Learner.save`), verified first. Returns `out`, replaced if it exists.
+
+    Args:
+        facts: for the card.
 
     Raises CorruptCheckpoint.
     """
     source = manifest.verify(checkpoint)
     temporary = manifest.temporary_for(out)
     try:
-        _link(checkpoint / manifest.MODEL_FILE, temporary / manifest.MODEL_FILE)
-        content = ExportSpec(_portable(spec), tuple(classes), eval_transform, dict(metrics), installed_version())
-        manifest.write_synced(temporary / SPEC_FILE, json.dumps(_to_json(content), indent=1).encode())
-        manifest.write_synced(temporary / CARD_FILE, model_card(content, source).encode())
+        link(checkpoint / manifest.MODEL_FILE, temporary / manifest.MODEL_FILE)
+        for name, written in _files(_described(spec, classes, eval_transform, metrics), source, facts).items():
+            manifest.write_synced(temporary / name, written)
         manifest.write_manifest(
             temporary, job_id=source.job_id, attempt=source.attempt, step=source.step, epoch=source.epoch
         )
@@ -68,7 +82,44 @@ def export_from_checkpoint(
     return out
 
 
-def _link(source: Path, target: Path) -> None:
+def _described(
+    spec: LearnerSpec, classes: Sequence[str], eval_transform: Json, metrics: Mapping[str, float]
+) -> ExportSpec:
+    versions = {name: found for name in _VERSIONS_OF if (found := _version_of(name)) is not None}
+    return ExportSpec(_portable(spec), tuple(classes), eval_transform, dict(metrics), installed_version(), versions)
+
+
+def _files(content: ExportSpec, source: manifest.CheckpointInfo, facts: Facts) -> dict[str, bytes]:
+    """What stands beside the weights, by name."""
+    texts = {SPEC_FILE: _to_json(content), SIGNATURE_FILE: signature(content.learner.data.labels)}
+    return {
+        **{name: json.dumps(value, indent=1).encode() for name, value in texts.items()},
+        **card_files(_card(content, source, facts)),
+    }
+
+
+def _card(content: ExportSpec, source: manifest.CheckpointInfo, facts: Facts) -> ModelCard:
+    learner, transform = content.learner, content.eval_transform
+    return ModelCard(
+        architecture=learner.architecture,
+        kind=learner.data.labels,
+        classes=content.classes,
+        size=tuple(transform["size"]),
+        resize_method=transform["resize_method"],
+        mean=tuple(transform["mean"]),
+        std=tuple(transform["std"]),
+        precision=learner.precision,
+        weights_sha256=source.model_sha256,
+        learnfleet_version=content.learnfleet_version,
+        job=source.job_id,
+        epochs=source.epoch,
+        steps=source.step,
+        metrics={name: value for name, value in content.metrics.items() if math.isfinite(value)},
+        facts=facts,
+    )
+
+
+def link(source: Path, target: Path) -> None:
     """The same bytes under another name: a hard link where the file system has them, else a copy."""
     try:
         os.link(source, target)
@@ -90,6 +141,7 @@ def _to_json(content: ExportSpec) -> Json:
     return {
         "format_version": FORMAT_VERSION,
         "learnfleet_version": content.learnfleet_version,
+        "versions": content.versions,
         "learner": content.learner.to_json(),
         "classes": list(content.classes),
         "eval_transform": content.eval_transform,
@@ -104,65 +156,34 @@ def read_export(folder: Path) -> ExportSpec:
         value = json.loads((folder / SPEC_FILE).read_bytes())
     except (OSError, ValueError) as error:
         raise LearnerError("export", f"{folder} is not an export: {SPEC_FILE} cannot be read ({error})") from error
-    if value.get("format_version") != FORMAT_VERSION:
-        raise LearnerError("export", f"{folder} is of format {value.get('format_version')}, not {FORMAT_VERSION}")
+    format_version = value.get("format_version")
+    if format_version not in _READABLE:
+        raise LearnerError(
+            "export",
+            f"{folder} is of format {format_version}, and this learnfleet reads {' and '.join(map(str, _READABLE))}:"
+            " take one that is at least as new as the one that wrote it",
+        )
     return ExportSpec(
         LearnerSpec.from_json(value["learner"]),
         tuple(value["classes"]),
         value["eval_transform"],
         value["metrics"],
         value["learnfleet_version"],
+        value.get("versions", {}),
+        format_version,
     )
-
-
-_PREDICTS = {
-    LabelKind.CATEGORY: ("Says which class a picture is of.", "Classes"),
-    LabelKind.MULTI_CATEGORY: ("Says which labels a picture has, none or several.", "Labels"),
-    LabelKind.FLOAT: ("Says numbers of a picture.", "Values"),
-    LabelKind.MASK: ("Says which class each pixel of a picture is of.", "Classes"),
-    LabelKind.POINTS: ("Says where points of a picture are.", "Places"),
-    LabelKind.IMAGE: ("Makes another picture of a picture.", "Channels"),
-    LabelKind.BOXES: ("Says where things of a picture are.", "Classes"),
-    LabelKind.NONE: ("Was trained on pictures without labels.", "Outputs"),
-}
-
-
-def model_card(content: ExportSpec, source: manifest.CheckpointInfo) -> str:
-    """What the model is, for people."""
-    spec = content.learner
-    size = " x ".join(str(side) for side in spec.data.size) or "any number of"
-    metrics = "\n".join(f"| {name} | {value:.6f} |" for name, value in content.metrics.items())
-    what, outputs = _PREDICTS[spec.data.labels]
-    return f"""# {spec.architecture}, {len(content.classes)} {outputs.lower()}
-
-{what} Made by learnfleet {content.learnfleet_version} in job {source.job_id}, after {source.epoch} epochs
-({source.step} optimiser steps).
-
-- {outputs}: {", ".join(content.classes)}
-- Input: RGB pictures, {size} pixels ({spec.data.resize_method})
-- Weights: `{manifest.MODEL_FILE}`, SHA-256 {source.model_sha256}
-
-| on the validation set | |
-|---|---|
-{metrics}
-
-Use it in Python:
-
-```python
-from learnfleet.trainer import load_predictor
-
-predictor = load_predictor("path/to/this/folder")
-print(predictor.predict("picture.jpg"))
-```
-"""
 
 
 def installed_version() -> str:
     """Of this distribution; "0+unknown" in a bare checkout."""
+    return _version_of("learnfleet") or "0+unknown"
+
+
+def _version_of(distribution: str) -> str | None:
     try:
-        return version("learnfleet")
+        return version(distribution)
     except PackageNotFoundError:
-        return "0+unknown"
+        return None
 
 
 def eval_transform_json(data: object) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.learner_files import SAVED_BY_HAND, make_room
 from learnfleet.trainer.losses import available_losses
 from learnfleet.trainer.metrics import describe_metric
+from learnfleet.trainer.model_card import DataFacts, Facts
 from learnfleet.trainer.opt_funcs import OPT_FUNCS
 from learnfleet.trainer.spec import Component, LearnerSpec, OptimizerSpec
 from learnfleet.trainer.spec_of_learner import describe_loss
@@ -26,22 +27,31 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def export(learner: Learner, out: Path) -> Path:
+def export(learner: Learner, out: Path, *, onnx: bool = False) -> Path:
     """Write an export at `out`. Every rank must call. Raises LearnerError listing the parts without a name."""
     spec, transform = exported_spec(learner), learner.eval_transform_json()
     assert transform is not None, "own_parts has looked"
+    facts = Facts(DataFacts(train_items=_items(learner, "train_ds"), valid_items=_items(learner, "valid_ds")))
 
     def write() -> None:
+        from learnfleet.trainer import export_parts  # it builds learners
+
         make_room(out, "path")
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as scratch:
             snapshot = learner_state.take_snapshot(learner, with_opt=False)
             source = Path(scratch) / "checkpoint"
             checkpoint.write(snapshot, source, job_id=SAVED_BY_HAND, attempt=0)
             metrics = learner_state.last_metrics(learner)
-            exports.export_from_checkpoint(source, out, spec, learner.data.classes, transform, metrics)
+            exports.export_from_checkpoint(source, out, spec, learner.data.classes, transform, metrics, facts)
+        export_parts.complete(out, onnx=onnx)
 
     learner.world.on_main(write)
     return out
+
+
+def _items(learner: Learner, part: str) -> int | None:
+    dataset = getattr(learner.data, part, None)
+    return len(dataset) if isinstance(dataset, Sized) else None
 
 
 def exported_spec(learner: Learner) -> LearnerSpec:

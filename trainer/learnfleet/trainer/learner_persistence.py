@@ -84,18 +84,19 @@ class LearnerPersistence(LearnerCore):
         )
         return self.whole
 
-    def export(self, file: Path | str = "export", destroy: bool = False) -> Path:
+    def export(self, file: Path | str = "export", destroy: bool = False, onnx: bool = False) -> Path:
         """Write the folder `path/<file>`, from which `load_learner` makes a learner without data. Returns it.
 
-        It holds weights, classes, transforms, normalisation, and loss, metrics and optimiser by their names. Every
-        rank must call; rank 0 writes.
+        It holds weights, classes, transforms, normalisation, and loss, metrics and optimiser by their names, with a
+        model card; docs/exports.md says all of it. Every rank must call; rank 0 writes.
 
         Args:
             destroy: afterwards, `destroy` this learner.
+            onnx: the model as ONNX, too (learnfleet[onnx]), which takes some seconds; the card says what became of it.
 
         Raises LearnerError listing the parts of the learner that no name leads to.
         """
-        out = learner_export.export(self.whole, self.path / file)
+        out = learner_export.export(self.whole, self.path / file, onnx=onnx)
         if destroy:
             self.destroy()
         return out

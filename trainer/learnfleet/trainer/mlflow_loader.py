@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from learnfleet.trainer.images import BadImage
 if TYPE_CHECKING:
     from learnfleet.trainer.predictor import Prediction, Predictor
 
+_BATCH = 32
 _NOT_BASE64 = "text that is not base64 of a picture"
 
 
@@ -31,16 +32,27 @@ class PyfuncModel:
         A DataFrame gives a DataFrame with the same index, anything else a list of dicts.
 
         Args:
-            params: `top_k` limits `probabilities` to the most probable classes.
+            params: `top_k` limits `probabilities` to so many of the most probable classes (0: all); `tta` averages
+                over zoomed and mirrored variants, as `Learner.TTA`.
         """
-        top_k = int((params or {}).get("top_k", len(self._predictor.classes)))
-        rows = [self._row(value, top_k) for value in _pictures_in(model_input)]
+        asked = dict(params or {})
+        top_k = int(asked.get("top_k") or len(self._predictor.classes))
+        answers = self._answers(_pictures_in(model_input), tta=bool(asked.get("tta", False)))
+        rows = [self._row(answer, top_k) for answer in answers]
         if hasattr(model_input, "iloc"):
-            return type(model_input.iloc[:, :0])(rows, index=model_input.index)
+            # As objects: pandas would make NaN of what is None, and JSON has none of those.
+            return type(model_input.iloc[:, :0])(rows, index=model_input.index, dtype=object)
         return rows
 
-    def _row(self, value: bytes | BadImage, top_k: int) -> dict[str, Any]:
-        answer = value if isinstance(value, BadImage) else self._predictor.predict_bytes([value])[0]
+    def _answers(self, values: Sequence[bytes | BadImage], *, tta: bool) -> Iterator[Prediction | BadImage]:
+        """One a value, in their order, of batches."""
+        for first in range(0, len(values), _BATCH):
+            batch = values[first : first + _BATCH]
+            files = [value for value in batch if not isinstance(value, BadImage)]
+            found = iter(self._predictor.predict_sources(files, tta=tta))
+            yield from (value if isinstance(value, BadImage) else next(found) for value in batch)
+
+    def _row(self, answer: Prediction | BadImage, top_k: int) -> dict[str, Any]:
         if isinstance(answer, BadImage):
             return {"class_name": None, "index": None, "probability": None, "probabilities": {}, "error": answer.reason}
         has_class = answer.index >= 0

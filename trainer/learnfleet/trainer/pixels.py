@@ -32,13 +32,13 @@ def normalized(pixels: Tensor, stats: Stats, out: Tensor | None = None) -> Tenso
     Args:
         out: where it is to be written; None: a new tensor.
     """
-    scale, shift = (part.to(pixels.device) for part in _line(stats))
+    scale, shift = (part.to(pixels.device) for part in normalizing(stats))
     out = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device) if out is None else out
     return torch.mul(pixels, scale, out=out).add_(shift)
 
 
 @functools.lru_cache(maxsize=64)
-def _line(stats: Stats) -> tuple[Tensor, Tensor]:
+def normalizing(stats: Stats) -> tuple[Tensor, Tensor]:
     """Normalising as a multiplication and an addition: float32 [3, 1, 1] each."""
     mean, std = (torch.tensor(part, dtype=torch.float64).view(-1, 1, 1) for part in stats)
     return (1 / (std * (_LEVELS - 1))).float(), (-mean / std).float()
