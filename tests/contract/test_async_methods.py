@@ -6,10 +6,12 @@ import inspect
 
 from learnfleet.client.aio import AsyncClient, AsyncJob, AsyncLearner
 from learnfleet.client.aio_datasets import AsyncDatasets
+from learnfleet.client.aio_models import AsyncModels
 from learnfleet.client.client import Client
 from learnfleet.client.datasets import Datasets
 from learnfleet.client.job import Job
 from learnfleet.client.learner import RemoteLearner
+from learnfleet.client.registry import Models
 
 WAITING = {"wait", "timeout"}  # is awaited, and ended by asyncio.timeout
 SHOWN = {"figsize"}  # pictures of a notebook
@@ -22,6 +24,7 @@ NOT_THERE = {
     },
     "Client": {},
     "Datasets": {},
+    "Models": {},
     "RemoteLearner": {"done": "blocks"},
 }
 
@@ -36,7 +39,13 @@ def methods(kind: type) -> dict[str, set[str]]:
 
 
 def test_every_method_and_argument_of_the_plain_client_is_there_or_there_is_a_reason() -> None:
-    pairs = ((RemoteLearner, AsyncLearner), (Job, AsyncJob), (Client, AsyncClient), (Datasets, AsyncDatasets))
+    pairs: list[tuple[type, type]] = [
+        (RemoteLearner, AsyncLearner),
+        (Job, AsyncJob),
+        (Client, AsyncClient),
+        (Datasets, AsyncDatasets),
+        (Models, AsyncModels),
+    ]
     for plain, ours in pairs:
         reasons, there = NOT_THERE[plain.__name__], methods(ours)
         missing = {name for name in methods(plain) if name not in there}

@@ -14,6 +14,7 @@ from learnfleet.v1 import (
     dataset_service_pb2,
     interpretation_service_pb2,
     job_service_pb2,
+    model_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
 )
@@ -23,6 +24,7 @@ MODULES = (
     inference_pb2,
     interpretation_service_pb2,
     job_service_pb2,
+    model_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
 )
@@ -33,7 +35,16 @@ METHODS = [
     for method in service.methods
 ]
 # Requests that have nothing to say, or need not.
-EMPTY = {"ListDatasets", "ListJobs", "ListLearners", "ServerLive", "ServerReady", "ServerMetadata", "ModelReady"}
+EMPTY = {
+    "ListDatasets",
+    "ListJobs",
+    "ListLearners",
+    "ListModels",
+    "ServerLive",
+    "ServerReady",
+    "ServerMetadata",
+    "ModelReady",
+}
 
 
 def call(server: LocalServer, method: object, content: bytes) -> grpc.StatusCode:
@@ -48,13 +59,13 @@ def call_once(server: LocalServer, method: object, content: bytes) -> grpc.Statu
     with grpc.insecure_channel(server.address) as channel:
         try:
             if method.client_streaming and method.server_streaming:  # type: ignore[attr-defined]
-                list(channel.stream_stream(path)(iter([content]), timeout=20))
+                list(channel.stream_stream(path)(iter([content]), timeout=60))
             elif method.client_streaming:  # type: ignore[attr-defined]
-                channel.stream_unary(path)(iter([content]), timeout=20)
+                channel.stream_unary(path)(iter([content]), timeout=60)
             elif method.server_streaming:  # type: ignore[attr-defined]
-                list(channel.unary_stream(path)(content, timeout=20))
+                list(channel.unary_stream(path)(content, timeout=60))
             else:
-                channel.unary_unary(path)(content, timeout=20)
+                channel.unary_unary(path)(content, timeout=60)
         except grpc.RpcError as error:
             return error.code()
     return grpc.StatusCode.OK

@@ -10,7 +10,15 @@ import pytest
 from PIL import Image
 from support.mlflow_server import until
 
-from learnfleet.client import Client, ImageDataBunch, InvalidArgumentError, NotFoundError, RemoteLearner
+from learnfleet.client import (
+    Client,
+    ImageDataBunch,
+    InvalidArgumentError,
+    ModelVersion,
+    NotFoundError,
+    Prediction,
+    RemoteLearner,
+)
 from learnfleet.client.results import TrackingRun
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -94,6 +102,30 @@ def test_an_export_is_a_model_version_that_answers_as_the_learner_does(
         answer = client.predict(name, picture)
         assert answer.class_name == by_learner.class_name
         assert answer.probabilities == pytest.approx(by_learner.probabilities, abs=1e-6)
+    check_onnx_and_aliases(client, version, picture, by_learner)
+
+
+def check_onnx_and_aliases(client: Client, version: ModelVersion, picture: Path, by_learner: Prediction) -> None:
+    """The version's ONNX, made by a worker, answers as the learner; the registry says what the job said."""
+    import mlflow.artifacts
+    import onnxruntime
+
+    from learnfleet.trainer import load_predictor
+    from learnfleet.trainer.model_card import read_card
+
+    assert version.onnx is not None
+    assert version.onnx.not_made == ""
+    found = client.models.version("models/digits@champion")
+    assert (found.name, found.onnx) == (version.name, version.onnx)
+    uri = f"{client.job(found.job).wait_tracked(timeout=60).tracking_uri}"
+    mlflow.set_tracking_uri(uri)
+    export = Path(mlflow.artifacts.download_artifacts(found.mlflow_uri)) / "data" / "export"
+    card = read_card(export)
+    assert card.facts.data.train_items
+    assert card.facts.learner == "learners/digits"
+    pixels = load_predictor(export).transform.pixels(picture).unsqueeze(0).numpy()
+    session = onnxruntime.InferenceSession(export / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"pixels": pixels})[1][0].tolist() == pytest.approx(by_learner.probabilities, abs=1e-3)
 
 
 def test_a_version_is_interpreted_compared_and_explained_without_its_learners_workers_losing_their_state(
@@ -151,8 +183,9 @@ def test_mlflow_holds_params_metrics_at_their_steps_pictures_the_checkpoint_and_
 def test_a_model_version_links_its_run_and_says_what_it_is(client: Client, learn: RemoteLearner) -> None:
     from mlflow.tracking import MlflowClient
 
-    first = learn.export("linked", aliases=["champion"])
-    second = learn.export("linked", aliases=["champion"])
+    first = learn.export("linked", aliases=["champion"], onnx=False)
+    second = learn.export("linked", aliases=["champion"], onnx=False)
+    assert second.onnx is None
     run = learn.last_fit_job.wait_tracked(timeout=60)
     mlflow = MlflowClient(run.tracking_uri)
     champion = mlflow.get_model_version_by_alias("linked", "champion")

@@ -152,6 +152,9 @@ class FakeCluster:
             return Capacity(slots[0], slots[1], elastic=False, nodes=self.nodes)
         return Capacity(self.cpu_slots, self.gpu_slots, elastic=False)
 
+    def complete_export(self, folder: Path, *, onnx: bool) -> None:
+        self.wait()
+
     def start_group(self, group: Group, nodes: Sequence[str] = ()) -> FakeGroup:
         self.wait()
         if self.refuses > 0:

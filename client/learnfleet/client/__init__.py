@@ -59,11 +59,13 @@ if TYPE_CHECKING:
     from learnfleet.client.interpretation import Interpretation as Interpretation
     from learnfleet.client.job import Job as Job
     from learnfleet.client.learner import RemoteLearner as RemoteLearner
+    from learnfleet.client.model_values import Model as Model
+    from learnfleet.client.model_values import ModelVersion as ModelVersion
+    from learnfleet.client.model_values import OnnxModel as OnnxModel
     from learnfleet.client.placement import Placement as Placement
     from learnfleet.client.predictions import Predictions as Predictions
     from learnfleet.client.results import JobInfo as JobInfo
     from learnfleet.client.results import LearnerInfo as LearnerInfo
-    from learnfleet.client.results import ModelVersion as ModelVersion
     from learnfleet.client.run_settings import KeepBest as KeepBest
     from learnfleet.client.run_settings import RunSettings as RunSettings
     from learnfleet.client.specs import LearnerSpec as LearnerSpec

@@ -32,6 +32,7 @@ from learnfleet.v1 import job_service_pb2
 
 if TYPE_CHECKING:
     from learnfleet.client.aio_datasets import AsyncDatasets
+    from learnfleet.client.aio_models import AsyncModels
 
 
 class AsyncClient(LearnerMaker[AsyncLearner], AsyncInterpreting):
@@ -58,6 +59,13 @@ class AsyncClient(LearnerMaker[AsyncLearner], AsyncInterpreting):
         from learnfleet.client.aio_datasets import AsyncDatasets
 
         return AsyncDatasets(self._connection)
+
+    @property
+    def models(self) -> AsyncModels:
+        """Model versions on the server: `list`, `get`, `versions`, `version`, `set_alias`, `delete_alias`."""
+        from learnfleet.client.aio_models import AsyncModels
+
+        return AsyncModels(self._connection)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -142,11 +142,12 @@ class AsyncLearner(AsyncTraining):
         await self.connection.call(self.connection.training.Purge, pb.PurgeRequest(learner=self.require_name()))
         return self
 
-    async def export(self, name: str = "", aliases: Sequence[str] = ()) -> ModelVersion:
+    async def export(self, name: str = "", aliases: Sequence[str] = (), onnx: bool = True) -> ModelVersion:
         """Make a version of model `name` (default: the learner's own name) in the registry, and wait for it."""
         await self.come_to_be()
-        queued = await self.connection.call(self.connection.training.Export, self.export_request(name, aliases))
-        return ModelVersion.from_name((await self._done(queued)).result.model_version)
+        queued = await self.connection.call(self.connection.training.Export, self.export_request(name, aliases, onnx))
+        result = (await self._done(queued)).result
+        return ModelVersion.from_name(result.model_version, result.onnx)
 
     # --- jobs
 

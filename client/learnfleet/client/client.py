@@ -23,6 +23,7 @@ from learnfleet.v1 import job_service_pb2
 
 if TYPE_CHECKING:
     from learnfleet.client.datasets import Datasets
+    from learnfleet.client.registry import Models
 
 DEFAULT_ADDRESS = "127.0.0.1:8470"
 ADDRESS_VARIABLE = "LEARNFLEET_ADDRESS"
@@ -59,6 +60,13 @@ class Client(LearnerMaker[RemoteLearner], Interpreting):
         from learnfleet.client.datasets import Datasets  # with it come tarfile and hashlib
 
         return Datasets(self._connection)
+
+    @property
+    def models(self) -> Models:
+        """Model versions on the server: `list`, `get`, `versions`, `version`, `set_alias`, `delete_alias`."""
+        from learnfleet.client.registry import Models
+
+        return Models(self._connection)
 
     def close(self) -> None:
         self._connection.close()

@@ -15,6 +15,7 @@ from learnfleet.v1 import (
     dataset_service_pb2_grpc,
     interpretation_service_pb2_grpc,
     job_service_pb2_grpc,
+    model_service_pb2_grpc,
     prediction_service_pb2_grpc,
     training_service_pb2_grpc,
 )
@@ -44,6 +45,7 @@ class Services:
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.interpretation = interpretation_service_pb2_grpc.InterpretationServiceStub(channel)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        self.models = model_service_pb2_grpc.ModelServiceStub(channel)
         self.streams = OpenStreams()
 
 

@@ -203,17 +203,21 @@ class RemoteLearner(Examining):
         """
         self.connection.call(self.connection.training.DeleteLearner, pb.DeleteLearnerRequest(name=self.require_name()))
 
-    def export(self, name: str = "", aliases: Sequence[str] = (), timeout: float | None = None) -> ModelVersion:
+    def export(
+        self, name: str = "", aliases: Sequence[str] = (), timeout: float | None = None, onnx: bool = True
+    ) -> ModelVersion:
         """Make a version of model `name` (default: the learner's own name) in the registry, and wait for it.
 
         It answers `predict` as `models/{name}@newest`, and as `load_learner(learn.path, name)`.
 
         Args:
             aliases: further ones that are moved to this version.
+            onnx: the model as ONNX, too. Where there is none the version's `onnx` says why.
         """
         self.come_to_be()
-        queued = self.connection.call(self.connection.training.Export, self.export_request(name, aliases))
-        return ModelVersion.from_name(self.done(queued, timeout).result.model_version)
+        queued = self.connection.call(self.connection.training.Export, self.export_request(name, aliases, onnx))
+        result = self.done(queued, timeout).result
+        return ModelVersion.from_name(result.model_version, result.onnx)
 
     def __repr__(self) -> str:
         return f"RemoteLearner({self.name or 'not on the server yet'})"

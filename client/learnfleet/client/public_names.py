@@ -58,6 +58,7 @@ _MODULES = {
     "learner": ["RemoteLearner"],
     "loaded": ["LoadedLearner"],
     "lr_rules": ["minimum", "slide", "steep", "valley"],
+    "model_values": ["Model", "ModelVersion", "OnnxModel"],
     "phases": [
         "TrainingPhase",
         "annealing_cos",
@@ -69,7 +70,7 @@ _MODULES = {
     "placement": ["Placement"],
     "predictions": ["Predictions"],
     "recorder": ["Recorder"],
-    "results": ["JobInfo", "LearnerInfo", "ModelVersion"],
+    "results": ["JobInfo", "LearnerInfo"],
     "run_settings": ["KeepBest", "RunSettings"],
     "specs": ["LearnerSpec", "NormType"],
     "stage_specs": ["Fit", "FitOneCycle", "FreezeTo"],

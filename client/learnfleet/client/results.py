@@ -9,6 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from learnfleet.client import cards
 from learnfleet.client.dataset_paths import DatasetPath
+from learnfleet.client.model_values import ModelVersion as ModelVersion
+from learnfleet.client.model_values import OnnxModel
 from learnfleet.client.values import LrFinding as LrFinding
 from learnfleet.client.values import Prediction as Prediction
 from learnfleet.client.values import label_kind as label_kind
@@ -67,6 +69,7 @@ class JobResult:
     pictures: tuple[str, ...] = ()  # jobs/{job}/pictures/{picture}
     lr_findings: tuple[LrFinding, ...] = ()  # of the `lr_find` stages, in their order
     kept_checkpoints: tuple[str, ...] = ()  # by keep_best and keep_every: learners/{learner}/checkpoints/{checkpoint}
+    onnx: OnnxModel | None = None  # what became of ONNX, where an export was asked for it
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def _result(message: job_pb2.JobResult) -> JobResult:
         tuple(message.pictures),
         tuple(LrFinding.from_proto(finding) for finding in message.lr_findings),
         tuple(message.kept_checkpoints),
+        OnnxModel.from_proto(message.onnx) if message.HasField("onnx") else None,
     )
 
 
@@ -204,23 +208,3 @@ class LearnerInfo:
             "at work": self.active_job,
         }
         return cards.card(self.name, facts)
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """An export in the model registry."""
-
-    name: str  # models/{model}/versions/{version}
-    model: str
-    version: str
-
-    @classmethod
-    def from_name(cls, name: str) -> ModelVersion:
-        _, model, _, version = name.split("/")
-        return cls(name, model, version)
-
-    def __str__(self) -> str:
-        return self.name
-
-    def _repr_html_(self) -> str:
-        return cards.card(self.name, {"model": self.model, "version": self.version})

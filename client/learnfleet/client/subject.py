@@ -231,9 +231,11 @@ class Subject:
             request_id=new_id(),
         )
 
-    def export_request(self, name: str, aliases: Iterable[str]) -> pb.ExportRequest:
+    def export_request(self, name: str, aliases: Iterable[str], onnx: bool) -> pb.ExportRequest:
         every = dict.fromkeys([*aliases, NEWEST])
-        return pb.ExportRequest(learner=self.require_name(), model_id=name, aliases=every, request_id=new_id())
+        return pb.ExportRequest(
+            learner=self.require_name(), model_id=name, aliases=every, request_id=new_id(), onnx=onnx
+        )
 
 
 def new_id() -> str:

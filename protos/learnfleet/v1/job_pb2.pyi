@@ -349,7 +349,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., batch: _Optional[int] = ..., batches: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures", "kept_checkpoints")
+    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures", "kept_checkpoints", "onnx")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +367,7 @@ class JobResult(_message.Message):
     LR_FINDINGS_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
     KEPT_CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    ONNX_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.ScalarMap[str, float]
     checkpoint: _learner_pb2.Checkpoint
     interpretation: str
@@ -377,7 +378,8 @@ class JobResult(_message.Message):
     lr_findings: _containers.RepeatedCompositeFieldContainer[LrFinding]
     pictures: _containers.RepeatedScalarFieldContainer[str]
     kept_checkpoints: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ..., kept_checkpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+    onnx: OnnxModel
+    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ..., kept_checkpoints: _Optional[_Iterable[str]] = ..., onnx: _Optional[_Union[OnnxModel, _Mapping]] = ...) -> None: ...
 
 class LrFinding(_message.Message):
     __slots__ = ("stage", "lrs", "losses", "suggestions")
@@ -397,6 +399,16 @@ class LrFinding(_message.Message):
     losses: _containers.RepeatedScalarFieldContainer[float]
     suggestions: _containers.ScalarMap[str, float]
     def __init__(self, stage: _Optional[int] = ..., lrs: _Optional[_Iterable[float]] = ..., losses: _Optional[_Iterable[float]] = ..., suggestions: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class OnnxModel(_message.Message):
+    __slots__ = ("opset", "max_abs_difference", "not_made")
+    OPSET_FIELD_NUMBER: _ClassVar[int]
+    MAX_ABS_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    NOT_MADE_FIELD_NUMBER: _ClassVar[int]
+    opset: int
+    max_abs_difference: float
+    not_made: str
+    def __init__(self, opset: _Optional[int] = ..., max_abs_difference: _Optional[float] = ..., not_made: _Optional[str] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("name", "media_type", "content")

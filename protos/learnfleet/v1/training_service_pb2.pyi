@@ -111,13 +111,15 @@ class ValidateRequest(_message.Message):
     def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., metrics: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExportRequest(_message.Message):
-    __slots__ = ("learner", "model_id", "aliases", "request_id")
+    __slots__ = ("learner", "model_id", "aliases", "request_id", "onnx")
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ONNX_FIELD_NUMBER: _ClassVar[int]
     learner: str
     model_id: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
-    def __init__(self, learner: _Optional[str] = ..., model_id: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    onnx: bool
+    def __init__(self, learner: _Optional[str] = ..., model_id: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., onnx: bool = ...) -> None: ...

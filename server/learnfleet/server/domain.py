@@ -108,6 +108,7 @@ class ExportWork:
 
     model_id: str
     aliases: tuple[str, ...] = ()
+    onnx: bool = True  # the model as ONNX, too, where it can be had
 
 
 @dataclass(frozen=True)

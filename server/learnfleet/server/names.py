@@ -16,7 +16,9 @@ _PICTURE = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,99})"
 _ALPHABET = string.ascii_lowercase + string.digits
 
 ID_RULE = "lower-case letters, digits and '-', starting and ending with a letter or digit, 1 to 63 characters"
-ALIAS_RULE = "letters, digits, '-' and '_', starting with a letter, 1 to 63 characters"
+ALIAS_RULE = (
+    "letters, digits, '-' and '_', starting with a letter, 1 to 63 characters, and not `latest` or a number after `v`"
+)
 MODEL_ID_RULE = "letters, digits, '-', '_' and '.', starting with a letter or digit, 1 to 63 characters"
 
 
@@ -46,7 +48,9 @@ def is_model_id(value: str) -> bool:
 
 
 def is_alias(value: str) -> bool:
-    return re.fullmatch(_ALIAS, value) is not None
+    """MLflow has meanings of its own for `latest` and `v2`."""
+    is_reserved = value.lower() == "latest" or re.fullmatch(r"[vV]\d+", value) is not None
+    return re.fullmatch(_ALIAS, value) is not None and not is_reserved
 
 
 def job_name(job_id: str) -> str:
@@ -120,6 +124,15 @@ def parse_dataset_version(name: str, field: str = "name") -> tuple[str, int | No
     form = "datasets/{dataset} or datasets/{dataset}/versions/{version}"
     dataset, version = _parse(rf"datasets/({_ID})(?:/versions/([1-9][0-9]{{0,8}}))?", name, field, form)
     return dataset, int(version) if version else None
+
+
+def model_name(model_id: str) -> str:
+    return f"models/{model_id}"
+
+
+def parse_model_name(name: str, field: str = "name") -> str:
+    """The id in `models/{model}`."""
+    return _parse(rf"models/({_MODEL_ID})", name, field, "models/{model}")[0]
 
 
 def parse_model(name: str, field: str = "model") -> ModelRef:

@@ -73,7 +73,7 @@ interpretation.plot_top_losses(4, figsize=(5, 5))
 interpretation.plot_confusion_matrix(figsize=(5, 5))
 
 # To use it elsewhere
-learn.export("both-ways")
+learn.export("both-ways", onnx=False)
 told["load_learner"] = str(load_learner(learn.path, "both-ways").predict(picture)[0])
 
 Path(os.environ["LEARNFLEET_TOLD"]).write_text(json.dumps(told))

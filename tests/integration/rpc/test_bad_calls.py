@@ -29,8 +29,8 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
         (
             "training",
             "Export",
-            training_service_pb2.ExportRequest(learner="x", aliases=["ok", "1"], request_id="x"),
-            {"learner", "aliases[1]", "request_id"},
+            training_service_pb2.ExportRequest(learner="x", aliases=["ok", "1", "v2", "Latest"], request_id="x"),
+            {"learner", "aliases[1]", "aliases[2]", "aliases[3]", "request_id"},
         ),
         (
             "interpretation",

@@ -46,6 +46,13 @@ def test_help_does_not_load_the_server() -> None:
     assert done.stdout.strip().endswith("[]")
 
 
+@pytest.mark.parametrize("verb", ["list", "show", "alias", "unalias"])
+def test_models_have_verbs_of_their_own(verb: str) -> None:
+    done = run("model", verb, "--help")
+    assert done.returncode == 0
+    assert verb in done.stdout
+
+
 @pytest.mark.parametrize("verb", ["upload", "register", "list", "show", "delete"])
 def test_data_sets_have_verbs_of_their_own(verb: str) -> None:
     done = run("dataset", verb, "--help")

@@ -266,7 +266,8 @@ def export(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """An EXPORT job `one` that waits for its registry."""
     registry = StuckRegistry()
     fleet.scheduler.registry = registry  # type: ignore[assignment]
-    monkeypatch.setattr("learnfleet.server.scheduling.export.make_export", lambda *_: None)
+    for name in ("make_export", "facts_of"):
+        monkeypatch.setattr(f"learnfleet.server.scheduling.export.{name}", lambda *_: None)
     learner = Learner("one", LearnerSpec(DataSpec("/data"), "resnet18"), NOW, NOW, checkpoint_id="c")
     job = Job("one", "one", JobKind.EXPORT, ExportWork("m", ()), Resources(), JobState.QUEUED, "", NOW, NOW)
     fleet.store.create_job(job, learner=learner, fingerprint="f")

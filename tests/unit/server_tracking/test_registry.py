@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
 from pathlib import Path
 
+import pytest
+from support.exported_models import export_job, register
+from support.golden_exports import FORMATS, golden_export
+from support.pickles import pickles_in
 from support.tracked_jobs import NOW, run_job
 from support.tracking import Tracking
 
-from learnfleet.server.domain import Checkpoint, ExportWork, Job, JobKind, JobState, Resources
+from learnfleet.server.domain import Checkpoint
+from learnfleet.server.errors import FailedPrecondition, NotFound
+from learnfleet.server.names import ModelRef
 from learnfleet.server.tracking.registry import ModelRegistry
+from learnfleet.trainer.manifest import verify
 
 
 def trained(tracking: Tracking, learner_id: str) -> None:
     """A learner whose one job has come to a checkpoint of its name."""
     run_job(tracking.store, learner_id)
-    checkpoint = Checkpoint(learner_id, learner_id, "/nowhere", 20, 2, "a1b2", "o", 1, datetime.now(UTC))
-    tracking.store.put_checkpoint(checkpoint)
+    tracking.store.put_checkpoint(Checkpoint(learner_id, learner_id, "/nowhere", 20, 2, "a1b2", "o", 1, NOW))
 
 
-def export_job(tracking: Tracking, job_id: str, learner_id: str, *aliases: str) -> Job:
-    work = ExportWork("pets", aliases)
-    job = Job(job_id, learner_id, JobKind.EXPORT, work, Resources(), JobState.QUEUED, "", NOW, NOW)
-    tracking.store.create_job(job, learner=None, fingerprint=job_id)
-    return tracking.store.transition(job_id, JobState.STARTING, attempt=1, start_checkpoint_id=learner_id)
-
-
-def register(tracking: Tracking, job: Job, folder: Path) -> str:
-    assert isinstance(job.work, ExportWork)
-    folder.mkdir(exist_ok=True)
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return ModelRegistry(tracking.config, tracking.store).register(job, folder, job.work)
-
-
-def test_an_export_is_one_version_however_often_it_is_tried_and_its_page_leads_to_its_run(
-    tracking: Tracking, tmp_path: Path
-) -> None:
+def test_an_export_is_one_version_however_often_it_is_tried_and_its_page_leads_to_its_run(tracking: Tracking) -> None:
     trained(tracking, "cats")
-    job = export_job(tracking, "export-1", "cats", "champion")
-    assert [register(tracking, job, tmp_path / "export") for _ in range(2)] == ["1", "1"]
+    job = export_job(tracking.store, "export-1", "cats", "champion")
+    assert [register(tracking.config, tracking.store, job) for _ in range(2)] == ["1", "1"]
     version = tracking.mlflow.real.get_model_version("pets", "1")
     assert version.run_id == tracking.run_of("jobs/export-1").info.run_id
     assert version.tags["learnfleet.checkpoint"] == "learners/cats/checkpoints/cats"
@@ -46,16 +36,51 @@ def test_an_export_is_one_version_however_often_it_is_tried_and_its_page_leads_t
     assert "epoch 2, step 20" in version.description
 
 
-def test_an_alias_moves_to_the_newer_version_and_what_was_written_on_the_models_page_stays(
-    tracking: Tracking, tmp_path: Path
+def test_a_versions_tags_say_what_it_reached_and_how_near_onnx_is(tracking: Tracking) -> None:
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats"))
+    tags = tracking.mlflow.real.get_model_version("pets", "1").tags
+    assert 0 <= float(tags["learnfleet.onnx_max_abs_difference"]) < 1e-4
+    assert int(tags["learnfleet.onnx_opset"]) >= 17
+    assert set(json.loads(tags["learnfleet.metrics"])) == {"train_loss", "valid_loss", "accuracy"}
+    assert tracking.mlflow.real.get_registered_model("pets").tags["learnfleet.tenant"] == "default"
+
+
+@pytest.mark.parametrize("format_version", FORMATS)
+def test_what_mlflow_has_is_the_export_byte_for_byte_and_holds_no_pickle(
+    tracking: Tracking, format_version: int
 ) -> None:
-    trained(tracking, "cats")
-    register(tracking, export_job(tracking, "export-1", "cats", "champion", "first"), tmp_path / "export")
+    export = golden_export(format_version)
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats"), export)
+    assert pickles_in(tracking.config.artifact_root) == []
+    folder, name = ModelRegistry(tracking.config, tracking.store).resolve(ModelRef("pets", "1"))
+    assert name == "models/pets/versions/1"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in export.iterdir()
+    }
+    verify(folder)
+
+
+def test_an_alias_moves_to_the_newer_version_and_what_was_written_on_the_models_page_stays(tracking: Tracking) -> None:
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats", "champion", "first"))
     mlflow = tracking.mlflow.real
     mlflow.update_registered_model("pets", "what they said of it")
-    register(tracking, export_job(tracking, "export-2", "cats", "champion"), tmp_path / "export")
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-2", "cats", "champion"))
     assert {alias: str(number) for alias, number in mlflow.get_registered_model("pets").aliases.items()} == {
         "champion": "2",
         "first": "1",
     }
     assert mlflow.get_registered_model("pets").description == "what they said of it"
+
+
+def test_a_models_name_belongs_to_the_tenant_that_was_first(tracking: Tracking, tmp_path: Path) -> None:
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats", tenant="red"))
+    theirs = export_job(tracking.store, "export-2", "dogs", tenant="blue")
+    with pytest.raises(FailedPrecondition, match="models/pets is taken by another tenant; give another model_id"):
+        register(tracking.config, tracking.store, theirs)
+
+
+def test_a_version_that_does_not_exist_is_not_found(tracking: Tracking) -> None:
+    registry = ModelRegistry(tracking.config, tracking.store)
+    for ref in (ModelRef("pets", "1"), ModelRef("pets", alias="champion")):
+        with pytest.raises(NotFound, match="export a learner to make it"):
+            registry.resolve(ref)

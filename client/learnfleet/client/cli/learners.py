@@ -70,10 +70,16 @@ def export(
     learner: LearnerName,
     model: Annotated[str, typer.Option(help="Name of the model. Default: that of the learner.")] = "",
     alias: Annotated[list[str] | None, typer.Option(help="Alias for the new version; repeatable.")] = None,
+    onnx: Annotated[bool, typer.Option(help="Make the model as ONNX, too.")] = True,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Make a model version of a learner's present state."""
     with reported(), connect(server) as client:
-        version = client.learner(learner).export(model, alias or [])
-        emit(version) if as_json else typer.echo(version.name)
+        version = client.learner(learner).export(model, alias or [], onnx=onnx)
+        if as_json:
+            emit(version)
+            return
+        typer.echo(version.name)
+        if version.onnx is not None:
+            typer.echo(f"ONNX: {version.onnx}")

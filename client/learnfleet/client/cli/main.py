@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from learnfleet.client.cli import dataset, exits, interpret, jobs, learners, predict, train
+from learnfleet.client.cli import dataset, exits, interpret, jobs, learners, model, predict, train
 
 _GROUP = "learnfleet.commands"  # commands of parts that need more than the client
 _EXTRAS = {"serve": "server,worker", "demo": "demo"}
@@ -40,6 +40,7 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     app.command()(learners.load)
     app.command()(learners.export)
     app.add_typer(dataset.app, name="dataset")
+    app.add_typer(model.app, name="model")
     found = {point.name: point for point in entry_points(group=_GROUP)}
     for name in sorted({*_EXTRAS, *found}):
         _add(app, name, found.get(name), is_wanted=name == wanted)

@@ -13,6 +13,7 @@ from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.store.base import Store
 from learnfleet.trainer import manifest
 from learnfleet.trainer.export import export_from_checkpoint
+from learnfleet.trainer.model_card import Facts
 
 
 class LearnerExports:
@@ -38,11 +39,11 @@ class LearnerExports:
         return names.checkpoint_name(learner_id, checkpoint.id), folder
 
 
-def make_export(checkpoint: Checkpoint, folder: Path, store: Store) -> Path:
+def make_export(checkpoint: Checkpoint, folder: Path, store: Store, facts: Facts = Facts()) -> Path:  # noqa: B008
     """An export of a checkpoint, with the metrics of the job that made it where that is known."""
     source = Path(checkpoint.path)
     state = json.loads((source / manifest.STATE_FILE).read_text())
     learner = store.get_learner(checkpoint.learner_id)
     metrics = (state.get("job") or {}).get("metrics") or {}
     known = {name: value for name, value in metrics.items() if value is not None}
-    return export_from_checkpoint(source, folder, learner.spec, state["classes"], state["eval_transform"], known)
+    return export_from_checkpoint(source, folder, learner.spec, state["classes"], state["eval_transform"], known, facts)

@@ -22,6 +22,7 @@ from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
 from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
+from learnfleet.server.rpc.models import ModelServicer
 from learnfleet.server.rpc.oip.servicer import InferenceServicer
 from learnfleet.server.rpc.oip.unsupported import unsupported_handlers
 from learnfleet.server.rpc.owners import Owners
@@ -39,6 +40,7 @@ from learnfleet.v1 import (
     dataset_service_pb2,
     interpretation_service_pb2,
     job_service_pb2,
+    model_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
 )
@@ -116,6 +118,7 @@ def build_server(
             InterpretationServicer(config, store, runtime, queueing, targets),
             _service(interpretation_service_pb2, "InterpretationService"),
         ),
+        (ModelServicer(config, store), _service(model_service_pb2, "ModelService")),
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
     owners, serving = Owners(store), Serving()

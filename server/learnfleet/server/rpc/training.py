@@ -172,5 +172,5 @@ class TrainingServicer:
         learner = await asyncio.to_thread(self.store.get_learner, learner_id)
         await asyncio.to_thread(require_trained, self.store, learner, "export")
         resources = await asyncio.to_thread(last_resources, self.store, learner_id)
-        work = ExportWork(model_id, tuple(request.aliases))
+        work = ExportWork(model_id, tuple(request.aliases), request.onnx if request.HasField("onnx") else True)
         return await self.queueing.put(request, learner_id, JobKind.EXPORT, work, resources, request_id)

@@ -25,6 +25,7 @@ from learnfleet.server.rpc.ports import Placed
 from learnfleet.server.rpc.write_data import bad_image_policy_to_proto
 from learnfleet.server.rpc.write_spec import learner_spec_to_proto, stage_to_proto
 from learnfleet.server.text import utf8
+from learnfleet.trainer.model_card import OnnxFacts
 from learnfleet.v1 import job_pb2 as pb
 from learnfleet.v1 import learner_pb2
 
@@ -164,7 +165,12 @@ def _result_to_proto(job: Job, result: Json, checkpoint: Checkpoint | None) -> p
         kept_checkpoints=[
             names.checkpoint_name(job.learner_id, kept) for kept in result.get("kept_checkpoint_ids") or ()
         ],
+        onnx=onnx_to_proto(OnnxFacts.from_json(result["onnx"])) if result.get("onnx") else None,
     )
+
+
+def onnx_to_proto(onnx: OnnxFacts) -> pb.OnnxModel:
+    return pb.OnnxModel(opset=onnx.opset, max_abs_difference=onnx.max_abs_difference, not_made=onnx.reason)
 
 
 def _finding_to_proto(finding: Json) -> pb.LrFinding:

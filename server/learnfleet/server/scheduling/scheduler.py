@@ -261,7 +261,7 @@ class Scheduler:
     def _launch(self, job: JobBrief, standing: float) -> None:
         controller: JobController | ExportController
         if job.kind is JobKind.EXPORT:
-            controller = ExportController(self.services, self.registry, job.id)
+            controller = ExportController(self.services, self.registry, self.cluster, job.id)
         else:
             controller = JobController(self.services, job.id)
         thread = threading.Thread(target=self._control, args=(job, controller), name=f"job-{job.id}", daemon=True)

@@ -194,7 +194,7 @@ def work_from_json(value: Json) -> Work:
         # Sequences of works are tuples; JSON knows lists alone.
         plain: Json = {name: tuple(item) if isinstance(item, list) else item for name, item in fields.items()}
         return _PLAIN_WORK[kind](**plain)
-    return ExportWork(fields["model_id"], tuple(fields["aliases"]))
+    return ExportWork(fields["model_id"], tuple(fields["aliases"]), fields.get("onnx", False))
 
 
 def event_row(job_id: str, sequence: int, event: NewEvent) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def job_params(job: Job, spec: LearnerSpec) -> list[Param]:
             params |= dict(_flat(f"stages.{index}.", stage_to_json(stage)))
         params |= dict(_flat("checkpoints.", job.work.checkpoint_policy.to_json()))
     elif isinstance(job.work, ExportWork):
-        params |= {"model": job.work.model_id, "aliases": ", ".join(job.work.aliases)}
+        params |= {"model": job.work.model_id, "aliases": ", ".join(job.work.aliases), "onnx": job.work.onnx}
     else:
         work = {key: value for key, value in work_to_json(job.work).items() if key != "kind"}
         for model in ("subject", "baseline"):  # their specifications may list a million pictures

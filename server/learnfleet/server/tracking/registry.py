@@ -13,18 +13,19 @@ from threading import Lock
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import ExportWork, Job
-from learnfleet.server.errors import NotFound
+from learnfleet.server.errors import FailedPrecondition, NotFound
 from learnfleet.server.names import ModelRef
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.mlflow_client import mlflow_client
+from learnfleet.server.tracking.mlflow_model import DATA, card_of, write_mlflow_model
+from learnfleet.server.tracking.models import owner_of, told
 from learnfleet.server.tracking.params import made_of
 from learnfleet.server.tracking.runs import JOB_TAG, LEARNER_TAG, Runs
+from learnfleet.server.tracking.version_tags import CHECKPOINT_TAG, SHA256_TAG, TENANT_TAG, card_tags
 from learnfleet.trainer import manifest
 
-_LOADER = "learnfleet.trainer.mlflow_loader"
-_MODEL, _DATA = "model", "export"
-_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_HINT = "Export a learner to make it"
+_MODEL = "model"
+_HINT = "export a learner to make it"
 
 _log = logging.getLogger(__name__)
 
@@ -66,14 +67,8 @@ class ModelRegistry:
 
     def registered(self, model_id: str) -> Registered:
         """Raises NotFound."""
-        from mlflow.exceptions import MlflowException
-
-        try:
+        with told(names.model_name(model_id), hint=_HINT):
             found = mlflow_client(self._config).get_registered_model(model_id)
-        except MlflowException as error:
-            if error.error_code not in _MISSING:
-                raise
-            raise NotFound(f"models/{model_id}", _HINT) from None
         aliases = {alias: str(version) for alias, version in found.aliases.items()}
         return Registered(aliases, dict(found.tags))
 
@@ -81,36 +76,40 @@ class ModelRegistry:
         """Made with the first of its versions. What somebody has since written on its page stays."""
         from mlflow.exceptions import MlflowException
 
-        spec = self._store.get_learner(job.learner_id).spec
+        client, spec = mlflow_client(self._config), self._store.get_learner(job.learner_id).spec
         tags = {LEARNER_TAG: f"learners/{job.learner_id}", "learnfleet.architecture": spec.architecture}
         note = f"Exports of learnfleet learners; the first was of `learners/{job.learner_id}`."
         try:
-            mlflow_client(self._config).create_registered_model(model_id, tags, note)
+            client.create_registered_model(model_id, {**tags, TENANT_TAG: job.tenant}, note)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            self._claim(model_id, job.tenant)
+
+    def _claim(self, model_id: str, tenant: str) -> None:
+        """Raises FailedPrecondition for a model of another tenant. One that is nobody's becomes this one's."""
+        client = mlflow_client(self._config)
+        tags = client.get_registered_model(model_id).tags
+        if owner_of(tags, self._store) not in (None, tenant):
+            name = names.model_name(model_id)
+            raise FailedPrecondition(name, f"{name} is taken by another tenant; give another model_id")
+        if TENANT_TAG not in tags:
+            client.set_registered_model_tag(model_id, TENANT_TAG, tenant)
 
     def _version_of(self, job: Job, model_id: str) -> str | None:
         found = mlflow_client(self._config).search_model_versions(f"name = '{model_id}'")
         return next((str(item.version) for item in found if item.tags.get(JOB_TAG) == f"jobs/{job.id}"), None)
 
     def _create(self, job: Job, export: Path, model_id: str) -> str:
-        import mlflow.pyfunc
-
         client = mlflow_client(self._config)
         run_id = self._runs.of_job(job)
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(export, Path(folder) / _DATA)
             model = Path(folder) / _MODEL
-            mlflow.pyfunc.save_model(
-                str(model),
-                loader_module=_LOADER,
-                data_path=str(Path(folder) / _DATA),
-                pip_requirements=["learnfleet[trainer]"],
-            )
+            write_mlflow_model(export, model)
             client.log_artifacts(run_id, str(model), _MODEL)
         source = f"{client.get_run(run_id).info.artifact_uri}/{_MODEL}"
         tags, note = self._described(job)
+        tags |= card_tags(card_of(export))
         return str(client.create_model_version(model_id, source, run_id, tags=tags, description=note).version)
 
     def _described(self, job: Job) -> tuple[dict[str, str], str]:
@@ -121,7 +120,7 @@ class ModelRegistry:
         if job.start_checkpoint_id is not None:
             name = names.checkpoint_name(learner.id, job.start_checkpoint_id)
             checkpoint = self._store.get_checkpoint(learner.id, job.start_checkpoint_id)
-            tags |= {"learnfleet.checkpoint": name, "learnfleet.model_sha256": checkpoint.model_sha256}
+            tags |= {CHECKPOINT_TAG: name, SHA256_TAG: checkpoint.model_sha256}
             lines.append(f"State `{name}`: epoch {checkpoint.epoch}, step {checkpoint.step}.")
             lines += [f"- {metric}: {value:.6g}" for metric, value in self._metrics_of(checkpoint.id).items()]
         return tags, "\n".join(lines)
@@ -135,19 +134,13 @@ class ModelRegistry:
         return {name: value for name, value in (result.get("metrics") or {}).items() if value is not None}
 
     def resolve(self, ref: ModelRef) -> tuple[Path, str]:
-        """(export folder, `models/{model}/versions/{version}`). Raises NotFound."""
-        from mlflow.exceptions import MlflowException
-
+        """(export folder, `models/{model}/versions/{version}`). Raises NotFound, Unavailable."""
         client = mlflow_client(self._config)
-        try:
+        with told(str(ref), hint=_HINT):
             if ref.alias is not None:
                 found = client.get_model_version_by_alias(ref.model, ref.alias)
             else:
                 found = client.get_model_version(ref.model, ref.version or "")
-        except MlflowException as error:
-            if error.error_code not in _MISSING:
-                raise
-            raise NotFound(str(ref), _HINT) from None
         name = str(ModelRef(ref.model, str(found.version)))
         return self._fetch(ref.model, str(found.version), str(found.source)), name
 
@@ -159,7 +152,7 @@ class ModelRegistry:
                 from mlflow.artifacts import download_artifacts
 
                 with tempfile.TemporaryDirectory() as temporary:
-                    found = download_artifacts(artifact_uri=f"{source}/data/{_DATA}", dst_path=temporary)
+                    found = download_artifacts(artifact_uri=f"{source}/data/{DATA}", dst_path=temporary)
                     manifest.verify(Path(found))
                     target = manifest.temporary_for(folder)
                     shutil.copytree(found, target, dirs_exist_ok=True)

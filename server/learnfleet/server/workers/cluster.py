@@ -21,8 +21,10 @@ from learnfleet.server.errors import Unavailable
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
-from learnfleet.server.workers.protocol import RunRequest, WorkerStatus
+from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_host import RaySettings
+from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.model_card import OnnxFacts
 
 _TOKEN_FILE = "ray-token"
 _OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of size goes through it
@@ -152,6 +154,23 @@ class RayCluster:
         nodes = self.wait().nodes()
         cpus, gpus = sum(node.cpu_slots for node in nodes), sum(node.gpu_slots for node in nodes)
         return Capacity(cpus, gpus, elastic=not self.is_local, nodes=nodes)
+
+    def complete_export(self, folder: Path, *, onnx: bool) -> OnnxFacts | None:
+        """Have a worker add an example and, if it is wanted, ONNX (trainer/export_parts.py). Blocks for seconds.
+
+        Where that kills the worker, it is done without ONNX. Raises LearnerError, Unavailable, WorkerDied.
+        """
+        host = self.wait()
+        try:
+            answer = host.complete_export(str(folder), onnx, "")
+        except WorkerDied as error:
+            if isinstance(error, HostLost) or not onnx:
+                raise
+            why_not = f"{error}; it may need more memory than there was"
+            answer = host.complete_export(str(folder), False, why_not)
+        if isinstance(answer, LearnerError):
+            raise answer
+        return answer
 
     def start_group(self, group: Group, nodes: Sequence[str] = ()) -> HostedGroup:
         """Start workers, each on its node where they are named. Blocks for seconds.

@@ -20,6 +20,7 @@ from learnfleet.server.workers.protocol import ErrorKind, RunRequest, WorkerDied
 from learnfleet.server.workers.ray_host import HostManager, RayHost, RaySettings
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.model_card import OnnxFacts
 
 _END_TIMEOUT_S = 15.0
 _NOTICE_S = 1.0  # a process's sockets close before its end is seen
@@ -122,6 +123,9 @@ class SafeHost:
 
     def body(self, architecture: str, cut: int | None) -> BodyInfo | LearnerError | None:
         return self._ask(self._host.body, architecture, cut)
+
+    def complete_export(self, folder: str, onnx: bool, why_not: str) -> OnnxFacts | LearnerError | None:
+        return self._ask(self._host.complete_export, folder, onnx, why_not)
 
     def start_group(self, group: Group, nodes: Sequence[str], detached: bool) -> tuple[str, ...]:
         return self._ask(self._host.start_group, group, nodes, detached)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.managers import BaseManager
+from pathlib import Path
 from typing import Any
 
 from learnfleet.server.domain import Group
@@ -29,9 +30,11 @@ from learnfleet.server.workers.nodes import living_nodes
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.model_card import OnnxFacts
 
 _EXPLAIN_TIMEOUT_S = 50.0  # less than callers wait for an answer
 _DESCRIBE_TIMEOUT_S = 40.0  # less than callers wait for an answer
+_COMPLETE_TIMEOUT_S = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +107,26 @@ class RayHost:
         except RayError:  # whatever its code does wrong is told by the job that needs it
             _log.warning("%s cannot be described", architecture, exc_info=True)
             return None
+
+    def complete_export(self, folder: str, onnx: bool, why_not: str) -> OnnxFacts | LearnerError | None:
+        """Have a process of its own add to an export what needs torch: what became of ONNX; the user's error.
+
+        Raises WorkerDied when it dies or takes too long, RuntimeError for what else goes wrong in it.
+        """
+        import ray
+        from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+
+        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(_complete_export)  # its memory is given back
+        asked = task.remote(folder, onnx, why_not)
+        try:
+            return ray.get(asked, timeout=_COMPLETE_TIMEOUT_S)
+        except GetTimeoutError:
+            ray.cancel(asked, force=True)
+            raise WorkerDied(f"the export was not complete after {_COMPLETE_TIMEOUT_S:g} s") from None
+        except (WorkerCrashedError, OutOfMemoryError) as error:
+            raise WorkerDied("the process that completed the export died") from error
+        except RayTaskError as error:  # of a class that the server has not
+            raise RuntimeError(f"the export was not completed: {error.cause!r}") from None
 
     def start_group(self, group: Group, nodes: Sequence[str], detached: bool) -> tuple[str, ...]:
         """The node of each worker. Raises WorkerDied, PlaceLost."""
@@ -188,6 +211,16 @@ def _describe_body(architecture: str, cut: int | None) -> BodyInfo | LearnerErro
 
     try:
         return describe_body(architecture, cut)
+    except LearnerError as error:
+        return error
+
+
+def _complete_export(folder: str, onnx: bool, why_not: str) -> OnnxFacts | LearnerError | None:
+    """Runs in a worker process."""
+    from learnfleet.trainer.export_parts import complete
+
+    try:
+        return complete(Path(folder), onnx=onnx, why_not=why_not)
     except LearnerError as error:
         return error
 
