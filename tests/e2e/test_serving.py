@@ -95,3 +95,10 @@ def test_the_open_inference_protocol_answers_for_the_version(
     )
     answer = stub.ModelInfer(zeros, timeout=60)
     assert np.frombuffer(answer.raw_output_contents[0], "<f4").sum() == pytest.approx(1, rel=1e-3)
+
+
+def test_a_version_predicts_a_data_set_as_its_learner_does(client: Client, version: str) -> None:
+    preds, targets = client.get_preds(version)
+    own, own_targets = client.learner("learners/served").get_preds()
+    assert np.allclose(preds.numpy(), own.numpy(), rtol=1e-3, atol=1e-6)
+    assert targets.tolist() == own_targets.tolist()

@@ -116,7 +116,7 @@ def _answer(predictor: Predictor, item: Input, options: InferOptions) -> Answere
     decoded = time.perf_counter()
     if pixels is None:
         assert isinstance(item, TensorInput)
-        return Answered(error=f"has the shape {list(item.shape)}; this model sees {predictor.transform.size}")
+        return Answered(error=f"shape: is {list(item.shape)}; must be [3, *{predictor.transform.size}]")
     said = predictor.predict_pixels(pixels, options.thresh, options.tta)
     is_multi = said.kind is LabelKind.MULTI_CATEGORY
     return Answered(

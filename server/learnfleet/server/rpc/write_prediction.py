@@ -14,6 +14,7 @@ from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.v1 import prediction_service_pb2 as pb
 
 _MAX_ERROR_BYTES = 800
+_TENSOR_FIELDS = {"dtype": "type", "shape": "shape", "content": "content"}  # in the message, by what replicas call them
 
 
 def result_to_proto(answered: Answered, asked: AnyInput, model: ModelInfo, top_k: int) -> pb.ItemResult:
@@ -44,6 +45,9 @@ def blamed(answered: Answered, asked: AnyInput) -> tuple[str, str]:
     """The field of an item with an error, and what is told of it."""
     if isinstance(asked, PictureFile):
         return "image", f"is no picture that can be read: {answered.error}"
+    name, _, why = answered.error.partition(": ")
+    if why and name in _TENSOR_FIELDS:
+        return f"tensor.{_TENSOR_FIELDS[name]}", why
     return "tensor", f"cannot be predicted: {answered.error}"
 
 
