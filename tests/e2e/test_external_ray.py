@@ -35,8 +35,11 @@ def test_workers_on_another_ray_are_taken_over_by_the_next_server(head: Head, tm
             again = client.job(job.name)
             events = list(again.watch(after_sequence=seen))
             again.wait()
+            picture = next((pictures / "digits").rglob("*.png")).read_bytes()
+            answer = client.predict(learn.name, picture)  # by a replica that is spoken to over TCP
     finally:
         stop_server(second)
+    assert sum(answer.probabilities) == pytest.approx(1, abs=1e-5)
     assert again.attempt == 1
     assert [event.sequence for event in events] == list(range(seen + 1, seen + 1 + len(events)))
     assert [event.payload.epoch for event in events if event.kind == "epoch_finished"] == list(range(1, EPOCHS))

@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 from PIL import Image
 from support.notebook_data import class_folders_in, photos_in, scenes_in, weights_file
 
+from learnfleet.client import Client
 from learnfleet.server.commands.local_server import LocalServer
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
@@ -252,7 +253,11 @@ def test_the_service_notebook_runs_against_a_server(
 ) -> None:
     class_folders_in(pictures / "notebook-digits")
     settings = {"LEARNFLEET_PICTURES": "notebook-digits", "LEARNFLEET_ADDRESS": server.address}
-    notebook = executed("06_service", kernel, tmp_path, **settings)
+    with Client.connect(server.address) as client:
+        before = {learner.name for learner in client.learners()}
+        notebook = executed("06_service", kernel, tmp_path, **settings)
+        (made,) = (learner for learner in client.learners() if learner.name not in before)
+    assert made.epochs_trained == 5  # the one that has looked at the data is gone
     shows_what_it_is_to_show("06_service", notebook)
     (fit,) = (cell for cell in notebook.cells if cell.source.startswith("learn.fit_one_cycle("))
     (shown,) = (output.data["text/html"] for output in fit.outputs if output.output_type == "display_data")

@@ -14,6 +14,7 @@ from learnfleet.client import (
     DatasetType,
     ImageDataBunch,
     InvalidArgumentError,
+    NotFoundError,
     RemoteLearner,
     get_transforms,
     imagenet_stats,
@@ -153,6 +154,9 @@ def test_a_class_for_every_pixel(client: Client, pictures: Path) -> None:
     assert found.plot_intersect_cm().content[:4] == b"\x89PNG"
     assert learner.purge().info().warm is False
     version = learner.export("squares", onnx=False)
+    learner.delete()
+    with pytest.raises(NotFoundError):
+        learner.info()
     exported = client.predict(version.name, root / "images" / "0.png")
     assert exported.mask_png == prediction.mask_png
 
