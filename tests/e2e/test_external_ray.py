@@ -16,6 +16,7 @@ from learnfleet.server.commands.local_server import start_server, stop_server
 EPOCHS = 6
 
 
+@pytest.mark.slow
 def test_workers_on_another_ray_are_taken_over_by_the_next_server(head: Head, tmp_path: Path, pictures: Path) -> None:
     options = ("--ray-address", head.address)
     log = tmp_path / "server.log"

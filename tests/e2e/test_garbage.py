@@ -37,6 +37,7 @@ METHODS = [
 # Requests that have nothing to say, or need not.
 EMPTY = {
     "ListDatasets",
+    "ListInterpretations",
     "ListJobs",
     "ListLearners",
     "ListModels",

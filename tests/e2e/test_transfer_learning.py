@@ -15,6 +15,7 @@ WEIGHTS = "tf_efficientnet_lite0_in1k_timm.pth"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the photos and weights of ../shared, which are not published")
+@pytest.mark.slow
 def test_a_frozen_body_and_a_new_head_tell_ants_from_bees_within_three_epochs(client: Client, pictures: Path) -> None:
     with tarfile.open(SHARED / "data" / "hymenoptera.tar") as archive:
         archive.extractall(pictures, filter="data")

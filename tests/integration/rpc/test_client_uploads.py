@@ -108,8 +108,9 @@ def test_an_upload_of_the_asyncio_client_goes_on_after_a_break_and_after_its_tas
 
 
 UPLOAD = """
-import sys
+import signal, sys
 from learnfleet.client import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background are started with it ignored
 with Client.connect(sys.argv[1]) as client:
     print(client.datasets.upload(sys.argv[2], "large", wait=False).version.name)
 """

@@ -239,3 +239,11 @@ def test_an_expression_that_takes_for_ever_is_told_and_not_waited_for(tmp_path: 
     a_class_folder(tmp_path / "b", 2)
     quick = DataSpec(str(tmp_path), source="names", pattern="/(a|b)[^/]*/[^/]*$", valid_pct=0.25, size=(16, 16), bs=1)
     assert check_folder_within(quick, timeout_s=60.0) == []
+
+
+def test_the_example_picture_of_an_export_in_the_folder_is_no_class(tmp_path: Path) -> None:
+    for name in ("ant", "bee", "export"):
+        a_class_folder(tmp_path / name, 2)
+    for name in ("manifest.json", "model.safetensors"):
+        (tmp_path / "export" / name).touch()
+    assert listing(tmp_path, valid_pct=0.5).classes == ("ant", "bee")

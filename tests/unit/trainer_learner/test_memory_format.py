@@ -80,6 +80,7 @@ def _losses_on_ranks(rank: int, folder: Path) -> list[list[float]]:
     return found
 
 
+@pytest.mark.slow
 def test_compiled_on_two_ranks_trains_to_the_same_losses_up_to_rounding(tmp_path: Path) -> None:
     (compiled, plain), second = run_ranks([_losses_on_ranks], tmp_path)["_losses_on_ranks"]
     assert [compiled, plain] == second

@@ -14,6 +14,7 @@ from learnfleet.trainer.data_spec import DataSpec
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.files import RefusedFile, resolve_beneath
 from learnfleet.trainer.listing import FolderListing, Found, Ignored, NoPictures, Refused, assemble
+from learnfleet.trainer.manifest import MANIFEST_FILE, MODEL_FILE
 
 _READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
 _READ_TOO = (".jp2", ".j2k")
@@ -123,9 +124,13 @@ class FolderScan:
         return sum(self._ignored.values()) - self._ignored["hidden"] + len(self._refused)
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        """Real folders and readable pictures, by name."""
+        """Real folders and readable pictures, by name. None of an export or saved state: its example is no data."""
         with os.scandir(folder) as entries:
-            return [entry for entry in sorted(entries, key=lambda entry: entry.name) if self._admits(entry)]
+            found = sorted(entries, key=lambda entry: entry.name)
+        if {MANIFEST_FILE, MODEL_FILE} <= {entry.name for entry in found}:
+            self._ignored["other_files"] += len(found)
+            return []
+        return [entry for entry in found if self._admits(entry)]
 
     def _admits(self, entry: os.DirEntry[str]) -> bool:
         reason = self._reason_to_ignore(entry)
