@@ -1,0 +1,117 @@
+"""Which models the engine's replicas hold, and how many replicas there are: aliases, splits, memory, scaling."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from support.engine_lab import MODEL, PLAIN, TIMEOUT_S, Exports, Here, only, picture, until, with_engine
+
+from learnfleet.server.inference.engine import Engine
+from learnfleet.server.inference.references import Choice, Target
+from learnfleet.server.inference.scaler import ScaleSettings
+
+
+def test_an_alias_that_moves_answers_by_its_old_version_until_the_new_one_is_warm(
+    here: Here, exports: dict[str, Path]
+) -> None:
+    first, second = (
+        Target("models/m/versions/1", str(exports["category"])),
+        Target("models/m/versions/2", str(exports["mask"])),
+    )
+    means = Exports({"models/m@best": Choice(first, keeps_old=True)})
+
+    async def check(engine: Engine) -> None:
+        async def used() -> str:
+            return (await engine.infer("models/m@best", [picture()], PLAIN)).model.name
+
+        assert await used() == first.name
+        means.choices["models/m@best"] = Choice(second, keeps_old=True)
+        assert not await engine.is_ready("models/m@best")
+        seen = [await used()]
+        while seen[-1] != second.name:
+            seen.append(await used())
+        assert seen[0] == first.name
+        assert await engine.is_ready("models/m@best")
+
+    with_engine(here, means, check)
+
+
+def test_a_split_sends_its_share_of_the_calls_to_the_other_version(here: Here, exports: dict[str, Path]) -> None:
+    main, canary = (
+        Target("models/m/versions/1", str(exports["category"])),
+        Target("models/m/versions/2", str(exports["mask"])),
+    )
+    means = Exports({"models/m@best": Choice(main, canary, 0.1, keeps_old=True)}, chance=0.05)
+
+    async def check(engine: Engine) -> None:
+        async def used() -> str:
+            return (await engine.infer("models/m@best", [picture()], PLAIN)).model.name
+
+        assert await used() == main.name  # the canary is not warm yet
+        while await used() == main.name:
+            pass
+        means.chance = 0.15
+        assert await used() == main.name
+
+    with_engine(here, means, check)
+
+
+def test_memory_holds_the_models_asked_last_and_those_that_are_pinned(here: Here, exports: dict[str, Path]) -> None:
+    kinds = ("category", "multi_category", "float")
+    means = Exports({f"models/{kind}@a": Choice(Target(kind, str(exports[kind]))) for kind in kinds})
+
+    async def check(engine: Engine) -> None:
+        await engine.load("models/category@a", pin=True)
+        size = (await engine.loaded())[0].bytes
+        assert size > 1_000_000
+        for kind in kinds[1:]:
+            await engine.load(f"models/{kind}@a")
+        found = {model.name: model.pinned for model in await engine.loaded()}
+        assert found == {"category": True, "float": False}
+        await engine.unload("models/category@a")
+        assert [model.name for model in await engine.loaded()] == ["float"]
+        assert not await engine.is_ready("models/category@a")
+        assert not await engine.is_ready("models/nobody@a")
+
+    with_engine(here, means, check, cache_bytes=8_000_000)
+
+
+def test_a_pinned_model_comes_back_after_its_replica_died(here: Here, exports: dict[str, Path]) -> None:
+    async def check(engine: Engine) -> None:
+        await engine.load(MODEL, pin=True)
+        await asyncio.to_thread(here.kill)
+        await until(lambda: here.started == 2)
+        while not await engine.is_ready(MODEL):
+            await engine.describe(MODEL)
+
+    with_engine(here, only(exports["category"]), check)
+
+
+def test_a_queue_brings_a_second_replica_and_idleness_ends_them(here: Here, exports: dict[str, Path]) -> None:
+    async def check(engine: Engine) -> None:
+        item = picture()
+        calls = [asyncio.create_task(engine.infer(MODEL, [item], PLAIN)) for _ in range(200)]
+        while here.started < 2:
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            calls = [call for call in calls if not call.done()]
+            calls += [asyncio.create_task(engine.infer(MODEL, [item], PLAIN)) for _ in range(200 - len(calls))]
+        await asyncio.gather(*calls)
+        await until(lambda: not here.replicas)
+        assert (await engine.infer(MODEL, [picture()], PLAIN)).items[0].error == ""
+
+    scale = ScaleSettings(0, 2, patience_s=0.0, idle_s=0.5)
+    with_engine(here, only(exports["category"]), check, scale=scale, max_batch=2)
+
+
+def test_strangers_are_refused_by_a_replica(here: Here) -> None:
+    import grpc
+
+    from learnfleet.server.inference import wire
+
+    address = here.start("r", "the token")
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(wire.LOAD)(b"", metadata=((wire.TOKEN_KEY, "another"),), timeout=TIMEOUT_S)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    here.kill()
