@@ -38,7 +38,7 @@ class DataDirInUse(RuntimeError):
     """Another server works in the data directory."""
 
 
-async def serve(config: Config, port_file: Path | None = None) -> None:
+async def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then stop in order.
 
     Raises DataDirInUse, StoreUnavailable, RuntimeError for an address in use.
@@ -58,7 +58,7 @@ async def serve(config: Config, port_file: Path | None = None) -> None:
         )
         await rpc.grpc.start()
         await rpc.set_serving(True)
-        _announce(config, rpc, runtime, port_file)
+        _announce(config, rpc, runtime)
         stop = _on_signals(loop)
         runtime.start()
         if config.replicas_min:
@@ -117,7 +117,7 @@ async def _warm_up(catalog: WorkerCatalog) -> None:
         return
 
 
-def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, port_file: Path | None) -> None:
+def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime) -> None:
     address = f"{config.listen.rsplit(':', 1)[0]}:{rpc.port}"
     roots = ", ".join(str(root) for root in config.data_roots) or "none"
     lines = [
@@ -130,10 +130,10 @@ def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, port_file:
         lines.append(f"server {config.server_id} of those on {make_url(config.store_url).render_as_string()}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
-    if port_file is not None:
-        temporary = port_file.with_suffix(".tmp")
+    if config.port_file is not None:
+        temporary = config.port_file.with_suffix(".tmp")
         temporary.write_text(address)
-        temporary.replace(port_file)
+        temporary.replace(config.port_file)
 
 
 @contextlib.contextmanager

@@ -1,52 +1,178 @@
-"""The control server's settings."""
+"""The control server's settings.
+
+**To add one**, add a field here. Its flag (`--tls-cert`), variable (`LEARNFLEET_TLS_CERT`), key in the file (`cert` in
+`[tls]`), help, bounds, place in `learnfleet config show` and row in docs/config.md are made of it:
+
+    tls_cert: Path | None = setting("tls", None, "Certificate chain, PEM. Read again when it changes.")
+
+The first argument is the file's table; a name that no other field has makes a new one (its fields stand together). A
+field is a str, bool, int, float or Path, one of these or None, or a tuple of any number of one of them; anything else
+says how it is read from a string (`read=`, see settings/readers.py). What settings mean for each other is checked in
+settings/checks.py. Then write docs/config.md anew: `python -m learnfleet.server.settings.page docs/config.md`. A
+variable that begins with LEARNFLEET_ and is no setting is an error unless settings/environment.py has it in OTHERS.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from learnfleet.server.settings.readers import (
+    read_address,
+    read_quota,
+    read_root,
+    read_server_id,
+    read_store,
+    read_weight,
+    write_quota,
+    write_weight,
+)
+from learnfleet.server.settings.setting import setting
+
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one control server. Every field has a flag of `learnfleet serve` of the same name."""
+    """Settings of one control server. `settings.merge` makes one of file, environment and flags, and checks it."""
 
-    data_dir: Path  # store, checkpoints, exports, local MLflow: everything that must survive
-    listen: str = "127.0.0.1:8470"  # host:port; port 0 picks a free one
-    data_roots: tuple[Path | str, ...] = ()  # folders, here or by URL (s3://...), that clients may name paths beneath
-    ray_address: str | None = None  # None: a local Ray that lives and dies with the server
-    ray_namespace: str = "learnfleet"
-    mlflow_uri: str | None = None  # None: SQLite and artifacts in the data directory
-    cpu_slots: int | None = None  # CPU workers the local Ray offers; None: the machine's cores
-    idle_timeout_s: float = 600.0  # how long a learner's workers stay warm
-    max_restarts: int = 3  # of one job after lost workers and faults of the server, where the job does not say
-    store: str | None = None  # database URL, `postgresql://...`; None: SQLite in the data directory
-    server_id: str = ""  # names this server among those of one database; "": made up
-    lease_s: float = 3.0  # a server that has not shown for so long has lost the scheduling to another
-    hang_timeout_s: float = 300.0  # workers that make no progress for so long are started anew
-    min_run_s: float = 30.0  # a job that has run for less is not made to give way
-    preemption: bool = True  # whether jobs of greater priority take the slots of others
-    quotas: tuple[tuple[str, int, int], ...] = ()  # (tenant, most CPU slots, most GPU slots); "*": those not named
-    weights: tuple[tuple[str, float], ...] = ()  # (tenant, weight in the fair share), 1 where not named
-    max_queued: int = 20_000  # jobs of one tenant that have not ended
-    max_message_mb: int = 32  # MiB; one message in either direction
-    upload_max_bytes: int = 200 * 2**30  # one upload
-    max_open_uploads: int = 100  # of one tenant, that are not complete
-    system_metrics_every_s: float = 10.0  # 0: none
-    mlflow_checkpoint_max_mb: float = 2000.0  # larger ones are named there and not sent; 0: none is
+    data_dir: Path = setting(
+        "server",
+        Path(".learnfleet"),
+        "Store, checkpoints, exports, local MLflow: everything that must survive.",
+        unset=lambda: Path(".learnfleet").resolve(),
+    )
+    data_roots: tuple[Path | str, ...] = setting(
+        "server",
+        (),
+        "Folders that clients may name paths beneath, or URLs (s3://bucket/folder) for data sets.",
+        flag="data-root",
+        metavar="PATH|URL",
+        read=read_root,
+        unset=lambda: (Path.cwd(),),
+        unset_text="the current folder",
+    )
+    listen: str = setting(
+        "server", "127.0.0.1:8470", "Address; port 0 picks a free one.", metavar="HOST:PORT", read=read_address
+    )
+    insecure: bool = setting("server", False, "Listen on other than loopback addresses without TLS or authentication.")
+    port_file: Path | None = setting("server", None, "File to write the address to, once the server listens.")
+    server_id: str = setting(
+        "server",
+        "",
+        "Name among the servers of one database; one that is started again under its own need not wait for its lease.",
+        read=read_server_id,
+        unset_text="made up",
+    )
+    store: str | None = setting(
+        "server",
+        None,
+        "Database URL, postgresql://...; its password is best left to PGPASSWORD.",
+        metavar="URL",
+        read=read_store,
+        unset_text="SQLite in the data directory",
+    )
+    lease_s: float = setting(
+        "server", 3.0, "Of several servers another takes over when this one has not shown for so long.", least=0.5
+    )
 
-    replicas_min: int = 0  # processes that predict: those kept ready; 0: the first comes with the first question
-    replicas_max: int = 2  # as many come while a queue lasts
-    replica_idle_s: float = 600.0  # one that had nothing to do for so long ends, down to `replicas_min`
-    replica_threads: int = 1  # of one forward pass
-    replica_cpus: float = 0.0  # that Ray sets aside for each; 0: they share the CPUs with the jobs
-    replica_gpus: float = 0.0  # a fraction below 1 shares a GPU; 0: they compute on the CPU
-    max_batch: int = 32  # pictures that are computed together at most
-    batch_delay_s: float = 0.0  # that a batch waits to be filled while a replica is free
-    max_waiting: int = 1024  # pictures that wait for one model
-    model_cache_mb: int = 4096  # models in each replica's memory; those asked last stay
-    alias_ttl_s: float = 5.0  # for so long an alias means what it meant
-    predict_precision: str | None = None  # fp32, bf16 or fp16; None: as each model was trained
-    predict_channels_last: bool | None = None  # None: as each model was trained
+    ray_address: str | None = setting(
+        "ray", None, "Ray cluster to join.", unset_text="a local one that ends with the server"
+    )
+    ray_namespace: str = setting("ray", "learnfleet", "Ray namespace of the workers.")
+    cpu_slots: int | None = setting(
+        "ray", None, "CPU workers the local Ray has room for.", least=1, unset_text="the cores"
+    )
+
+    mlflow_uri: str | None = setting(
+        "mlflow", None, "MLflow tracking URI.", metavar="URL", unset_text="SQLite and files in the data directory"
+    )
+    mlflow_checkpoint_max_mb: float = setting(
+        "mlflow", 2000.0, "Larger checkpoints are named in MLflow and not sent; 0: none is.", least=0
+    )
+
+    idle_timeout_s: float = setting("scheduling", 600.0, "How long a learner's workers stay warm.", least=0)
+    max_restarts: int = setting(
+        "scheduling",
+        3,
+        "Restarts of a job after lost workers or faults of the server, where the job does not say.",
+        least=0,
+    )
+    hang_timeout_s: float = setting(
+        "scheduling", 300.0, "Workers that make no progress for so long are started anew.", least=1
+    )
+    min_run_s: float = setting("scheduling", 30.0, "A job that has run for less is not made to give way.", least=0)
+    preemption: bool = setting("scheduling", True, "Jobs of greater priority take the slots of others.")
+    quotas: tuple[tuple[str, int, int], ...] = setting(
+        "scheduling",
+        (),
+        "Most slots of a tenant; '*' for each that is not named.",
+        flag="quota",
+        metavar="TENANT=CPUS[:GPUS]",
+        read=read_quota,
+        write=write_quota,
+    )
+    weights: tuple[tuple[str, float], ...] = setting(
+        "scheduling",
+        (),
+        "Weight of a tenant in the fair share; 1 where not named.",
+        flag="weight",
+        metavar="TENANT=WEIGHT",
+        read=read_weight,
+        write=write_weight,
+    )
+    max_queued: int = setting("scheduling", 20_000, "Jobs of one tenant that have not ended.", least=1)
+    system_metrics_every_s: float = setting(
+        "scheduling", 10.0, "How often workers measure CPU, memory and GPU; 0: never.", least=0
+    )
+
+    max_message_mb: int = setting(
+        "limits",
+        32,
+        "Greatest message in either direction, in MiB. Clients of larger ones must be told, too.",
+        least=4,
+        most=1024,
+    )
+    upload_max_bytes: int = setting("limits", 200 * 2**30, "Greatest upload.", least=1)
+    max_open_uploads: int = setting("limits", 100, "Uploads of one tenant that are not complete.", least=1)
+
+    replicas_min: int = setting(
+        "predictions",
+        0,
+        "Predicting processes that are kept ready; 0: the first comes with the first question.",
+        least=0,
+    )
+    replicas_max: int = setting("predictions", 2, "As many come while a queue lasts.", least=1)
+    replica_idle_s: float = setting(
+        "predictions",
+        600.0,
+        "A predicting process with nothing to do for so long ends, down to --replicas-min.",
+        least=1,
+    )
+    replica_threads: int = setting("predictions", 1, "CPU threads of one forward pass.", least=1)
+    replica_cpus: float = setting(
+        "predictions", 0.0, "CPUs that Ray sets aside for each; 0: they share those of the jobs.", least=0
+    )
+    replica_gpus: float = setting(
+        "predictions", 0.0, "GPUs of each, a fraction below 1 shares one; 0: they compute on the CPU.", least=0
+    )
+    max_batch: int = setting("predictions", 32, "Pictures that are computed together at most.", least=1)
+    batch_delay_s: float = setting(
+        "predictions", 0.0, "How long a batch waits to be filled while a process is free.", least=0, most=10
+    )
+    max_waiting: int = setting("predictions", 1024, "Pictures that wait for one model.", least=1)
+    model_cache_mb: int = setting(
+        "predictions", 4096, "Models in each process's memory, in MiB; those asked last stay.", least=1
+    )
+    alias_ttl_s: float = setting("predictions", 5.0, "How long an alias means what it meant.", least=0)
+    predict_precision: str | None = setting(
+        "predictions",
+        None,
+        "Number format of predictions.",
+        choices=("fp32", "bf16", "fp16"),
+        unset_text="as each model was trained",
+    )
+    predict_channels_last: bool | None = setting(
+        "predictions", None, "Memory format of predictions.", unset_text="as each model was trained"
+    )
 
     @property
     def store_url(self) -> str:

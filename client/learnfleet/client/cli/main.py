@@ -10,7 +10,7 @@ import typer
 from learnfleet.client.cli import dataset, exits, interpret, jobs, learners, model, predict, train
 
 _GROUP = "learnfleet.commands"  # commands of parts that need more than the client
-_EXTRAS = {"serve": "server,worker", "demo": "demo"}
+_EXTRAS = {"serve": "server,worker", "config": "server", "demo": "demo"}
 
 
 def build_app(wanted: str | None = None) -> typer.Typer:
@@ -51,7 +51,11 @@ def _add(app: typer.Typer, name: str, point: EntryPoint | None, *, is_wanted: bo
     extra = _EXTRAS.get(name, name)
     if is_wanted and point is not None:
         try:
-            app.command(name)(point.load())
+            command = point.load()
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name)
+            else:
+                app.command(name)(command)
             return
         except ImportError as error:
             app.command(name, context_settings={"ignore_unknown_options": True})(_missing(name, extra, str(error)))

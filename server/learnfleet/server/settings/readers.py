@@ -1,0 +1,67 @@
+"""Values of settings that are more than text or a number. Each is read and written as one string."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from learnfleet.server.data.roots import local_path, remote_folder
+
+_QUOTA = re.compile(r"([^=]+)=(\d{1,9})(?::(\d{1,9}))?")
+_WEIGHT = re.compile(r"([^=]+)=(\d{1,6}(?:\.\d{1,6})?)")
+_STORES = ("postgresql://", "sqlite:///")
+_SERVER_ID = re.compile(r"[A-Za-z0-9._-]{0,63}")
+
+
+def read_address(value: str) -> str:
+    """`host:port`. Raises ValueError."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port[:6]) > 65_535:
+        raise ValueError(f"'{value}' must be host:port, the port from 0 to 65535")
+    return value
+
+
+def read_root(value: str) -> Path | str:
+    """A folder, or a URL of one on another storage. Raises ValueError."""
+    if not value:
+        raise ValueError("must be a folder or a URL, not empty")
+    return value if remote_folder(value) else Path(local_path(value)).expanduser()
+
+
+def read_store(value: str) -> str:
+    """A database's URL. Raises ValueError."""
+    if not value.startswith(_STORES):
+        raise ValueError(f"must begin with {' or '.join(_STORES)}")
+    return value
+
+
+def read_server_id(value: str) -> str:
+    """Raises ValueError."""
+    if not _SERVER_ID.fullmatch(value):
+        raise ValueError("must be at most 63 letters, digits, '.', '_' and '-'")
+    return value
+
+
+def read_quota(value: str) -> tuple[str, int, int]:
+    """(tenant, CPU slots, GPU slots) of `vision=8` (no GPUs) or `vision=8:2`. Raises ValueError."""
+    match = _QUOTA.fullmatch(value)
+    if match is None:
+        raise ValueError(f"'{value}' must be TENANT=CPU_SLOTS or TENANT=CPU_SLOTS:GPU_SLOTS")
+    return match[1], int(match[2]), int(match[3] or 0)
+
+
+def write_quota(value: tuple[str, int, int]) -> str:
+    tenant, cpus, gpus = value
+    return f"{tenant}={cpus}:{gpus}" if gpus else f"{tenant}={cpus}"
+
+
+def read_weight(value: str) -> tuple[str, float]:
+    """(tenant, weight) of `vision=2.5`. Raises ValueError."""
+    match = _WEIGHT.fullmatch(value)
+    if match is None or not float(match[2]):
+        raise ValueError(f"'{value}' must be TENANT=WEIGHT, the weight greater than 0")
+    return match[1], float(match[2])
+
+
+def write_weight(value: tuple[str, float]) -> str:
+    return f"{value[0]}={value[1]:.6g}"
