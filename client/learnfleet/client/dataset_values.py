@@ -9,6 +9,7 @@ from html import escape
 
 from learnfleet.client.cards import card, size, table
 from learnfleet.client.dataset_paths import DatasetPath
+from learnfleet.client.times import time_of
 from learnfleet.v1 import dataset_service_pb2 as pb
 
 _MOST_ROWS = 60
@@ -113,7 +114,7 @@ class DatasetVersion:
             files=message.files,
             size_bytes=message.size_bytes,
             summary=DatasetSummary.from_proto(message.summary) if message.HasField("summary") else None,
-            create_time=message.create_time.ToDatetime(),
+            create_time=time_of(message.create_time),
         )
 
     def __truediv__(self, path: str) -> DatasetPath:
@@ -145,7 +146,7 @@ class Dataset:
     @classmethod
     def from_proto(cls, message: pb.Dataset) -> Dataset:
         versions = tuple(DatasetVersion.from_proto(version) for version in message.versions)
-        return cls(message.name, versions, message.create_time.ToDatetime(), message.update_time.ToDatetime())
+        return cls(message.name, versions, time_of(message.create_time), time_of(message.update_time))
 
     @property
     def version(self) -> DatasetVersion:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from datetime import datetime
 
 from learnfleet.client import cards
+from learnfleet.client.times import time_of
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import model_service_pb2 as pb
 
@@ -49,8 +48,8 @@ class Model:
             message.name,
             message.description,
             dict(message.aliases),
-            _time(message.create_time),
-            _time(message.update_time),
+            time_of(message.create_time),
+            time_of(message.update_time),
             message.tenant,
         )
 
@@ -100,7 +99,7 @@ class ModelVersion:
             message.model_sha256,
             dict(message.metrics),
             OnnxModel.from_proto(message.onnx) if message.HasField("onnx") else None,
-            _time(message.create_time),
+            time_of(message.create_time),
             message.mlflow_uri,
         )
 
@@ -117,8 +116,3 @@ class ModelVersion:
             "ONNX": self.onnx,
         }
         return cards.card(self.name, facts)
-
-
-def _time(message: Timestamp) -> datetime:
-    found: datetime = message.ToDatetime(tzinfo=UTC)
-    return found

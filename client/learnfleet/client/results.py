@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from datetime import datetime
 
 from learnfleet.client import cards
 from learnfleet.client.dataset_paths import DatasetPath
 from learnfleet.client.model_values import ModelVersion as ModelVersion
 from learnfleet.client.model_values import OnnxModel
+from learnfleet.client.times import time_of as time_of
 from learnfleet.client.values import LrFinding as LrFinding
 from learnfleet.client.values import Prediction as Prediction
 from learnfleet.client.values import label_kind as label_kind
@@ -128,12 +127,6 @@ class JobInfo:
             epoch=message.progress.epoch,
             epochs=message.progress.epochs,
         )
-
-
-def time_of(message: Timestamp) -> datetime:
-    """With its time zone, UTC."""
-    found: datetime = message.ToDatetime(tzinfo=UTC)
-    return found
 
 
 def state_name(number: int) -> str:

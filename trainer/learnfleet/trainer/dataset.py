@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.dataset_views import Inputs, Targets
 from learnfleet.trainer.listing import Boxes, Item, Label
 
 
@@ -45,6 +46,14 @@ class ImageDataset:
     def c(self) -> int:
         """Classes, or numbers an item."""
         return len(self.classes)
+
+    @property
+    def x(self) -> Inputs:
+        return Inputs(self.items)
+
+    @property
+    def y(self) -> Targets:
+        return Targets(self.items, self.classes, self.kind)
 
     def path(self, index: int) -> Path:
         return self.items[index].path
