@@ -14,6 +14,7 @@ from support.postgres import PostgresServer
 from learnfleet.server.data.values import DatasetState, DatasetVersion, Upload
 from learnfleet.server.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
 from learnfleet.server.store.base import Page, Store
+from learnfleet.server.store.datasets import ByteQuota
 from learnfleet.server.store.sql import SqlStore
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -201,3 +202,37 @@ def test_uploads_that_nothing_came_of_are_stale(store: Store) -> None:
     store.begin_upload(an_upload("new"))
     store.advance_upload("new", 1, None)
     assert [upload.id for upload in store.stale_uploads(NOW + timedelta(seconds=1))] == ["old"]
+
+
+def test_a_quota_counts_what_lies_beneath_its_folder_and_what_is_on_its_way(store: Store) -> None:
+    quota = ByteQuota(1000, "/data/")
+    store.add_version(a_version("a", path="/elsewhere/a", size_bytes=5000), US, "", quota)  # registered where it lies
+    store.add_version(a_version("b", size_bytes=600), US, "", quota)
+    store.add_version(a_version("c", "dogs", size_bytes=1000), THEM, "", quota)
+    store.begin_upload(an_upload(size_bytes=400), quota=quota)
+
+    with pytest.raises(ResourceExhausted, match="has 600 bytes of data sets here and 400 on their way; 1 more"):
+        store.begin_upload(an_upload("u2", size_bytes=1), quota=quota)
+    with pytest.raises(ResourceExhausted):
+        store.add_version(a_version("d", size_bytes=1), US, "", quota)
+    assert store.begin_upload(an_upload(size_bytes=400), quota=quota).id == "u1"  # one that goes on asks for no more
+    with pytest.raises(ResourceExhausted):  # its upload is not counted besides it, but all else is
+        store.add_version(a_version("d", request_id="u1", size_bytes=401), US, "", quota)
+    store.add_version(a_version("d", request_id="u1", size_bytes=400), US, "", quota)
+    store.delete_upload("u1")
+    store.delete_dataset("pets", US)
+    store.begin_upload(an_upload("u3", size_bytes=1000), quota=quota)
+
+
+def test_uploads_that_begin_at_once_share_the_quota(store: Store) -> None:
+    quota = ByteQuota(3000, "/data/")
+
+    def begins(number: int) -> bool:
+        try:
+            store.begin_upload(an_upload(f"u{number}", size_bytes=1000), quota=quota)
+        except ResourceExhausted:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(begins, range(16))) == 3

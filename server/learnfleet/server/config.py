@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from learnfleet.server.settings.readers import (
+    is_loopback,
     read_address,
     read_quota,
     read_root,
@@ -28,6 +29,8 @@ from learnfleet.server.settings.readers import (
     write_weight,
 )
 from learnfleet.server.settings.setting import setting
+
+_CONNECTION_AGE_S = 3600.0  # where other machines are among the clients
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,43 @@ class Config:
         least=4,
         most=1024,
     )
+    max_concurrent_streams: int = setting(
+        "limits", 1000, "Calls at a time on one connection; further ones wait in the client.", least=1, most=100_000
+    )
+    call_default_s: float = setting(
+        "limits", 300.0, "How long a call with one answer may take where its caller sets no deadline.", least=0.1
+    )
+    call_max_s: float = setting("limits", 3600.0, "The latest deadline that such a call may have.", least=0.1)
+    stream_silence_s: float = setting(
+        "limits", 60.0, "A caller that streams requests and sends none for so long is given up.", least=0.1
+    )
+    keepalive_s: float = setting(
+        "limits", 60.0, "A client that has been silent for so long is asked whether it is there.", least=1
+    )
+    keepalive_timeout_s: float = setting(
+        "limits", 20.0, "A client that does not answer that in time is cut off.", least=1
+    )
+    min_ping_s: float = setting(
+        "limits", 10.0, "Clients that ask more often than this whether the server is there are cut off.", least=0.1
+    )
+    max_connection_age_s: float | None = setting(
+        "limits",
+        None,
+        "A connection that is so old takes no more calls, so that its client looks for servers anew; 0: however old.",
+        least=0,
+        unset_text="0 on a loopback address, 3,600 on others",
+    )
+    max_connection_age_grace_s: float = setting(
+        "limits",
+        300.0,
+        "Calls on such a connection have so long to end; then they are cut off, and can resume.",
+        least=1,
+    )
     upload_max_bytes: int = setting("limits", 200 * 2**30, "Greatest upload.", least=1)
     max_open_uploads: int = setting("limits", 100, "Uploads of one tenant that are not complete.", least=1)
+    tenant_max_bytes: int = setting(
+        "limits", 2**40, "Of one tenant's data sets that were uploaded or copied here, with its open uploads.", least=1
+    )
 
     replicas_min: int = setting(
         "predictions",
@@ -186,6 +224,13 @@ class Config:
     @property
     def tracking_uri(self) -> str:
         return self.mlflow_uri or f"sqlite:///{self.data_dir / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def connection_age_s(self) -> float:
+        """Connections end at this age; 0: at none. Clients of other machines must come to know of other servers."""
+        if self.max_connection_age_s is None:
+            return 0.0 if is_loopback(self.listen) else _CONNECTION_AGE_S
+        return self.max_connection_age_s
 
     @property
     def artifact_root(self) -> Path:

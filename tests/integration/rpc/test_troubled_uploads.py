@@ -28,7 +28,7 @@ from support.uploads import (
 )
 
 from learnfleet.server.data import library
-from learnfleet.server.rpc import datasets, handlers
+from learnfleet.server.rpc import datasets
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.v1 import dataset_service_pb2 as pb
 
@@ -86,24 +86,6 @@ def test_an_answer_that_is_asked_for_again_while_it_is_worked_out_is_the_same(
     go_on.set()
     assert again.result(60).versions[0].name == "datasets/pets/versions/1"
     assert left_in(server) == []
-
-
-def test_a_sender_that_falls_silent_is_given_up_and_may_go_on(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(handlers, "_SILENCE_S", 0.5)
-    header, go_on = a_header(CONTENT), threading.Event()
-
-    def messages() -> Iterator[pb.CreateDatasetRequest]:
-        yield header
-        yield from chunks(CONTENT, 0, 3000)
-        go_on.wait(60)
-
-    told = refusal(lambda: server.datasets.CreateDataset(messages()))
-    go_on.set()
-    assert told.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    send(server, header, *chunks(CONTENT, 3000))
-    assert files_of(server) == pets()
 
 
 def test_uploads_that_nothing_came_of_for_a_week_are_thrown_away(

@@ -12,9 +12,9 @@ from learnfleet.server.app import DataDirInUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.config import Config
 from learnfleet.server.errors import StoreUnavailable
-from learnfleet.server.settings.checks import is_loopback
 from learnfleet.server.settings.flags import takes_settings
 from learnfleet.server.settings.merge import Merged
+from learnfleet.server.settings.readers import is_loopback
 
 
 @takes_settings

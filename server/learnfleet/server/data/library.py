@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from learnfleet.server.data.values import DatasetState, DatasetVersion, Upload
 from learnfleet.server.domain import Json
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.failpoints import fp
-from learnfleet.server.store.datasets import DatasetStore
+from learnfleet.server.store.datasets import ByteQuota, DatasetStore
 
 _MAX_FILES = 1_000_000
 _ABANDONED_S = 86_400.0  # another server of the same data directory may be at work on what is younger
@@ -48,6 +49,8 @@ class DatasetLibrary:
 
     def __init__(self, config: Config, store: DatasetStore) -> None:
         self._store, self._places = store, DatasetPlaces(config.data_dir.resolve())
+        # With the separator: what lies in a folder of a longer name is not beneath this one.
+        self.quota = ByteQuota(config.tenant_max_bytes, f"{self._places.datasets}{os.sep}")
         self._limits = Limits(config.upload_max_bytes, _MAX_FILES)
         self._summaries = SummaryQueue(self._keep_summary)
 
@@ -163,7 +166,7 @@ class DatasetLibrary:
             created_at=datetime.now(UTC),
             request_id=origin.request_id,
         )
-        version = self._store.add_version(wanted, origin.tenant, origin.fingerprint)
+        version = self._store.add_version(wanted, origin.tenant, origin.fingerprint, self.quota)
         if version.summary is None:
             self._summaries.put(self._order(version))
         return version

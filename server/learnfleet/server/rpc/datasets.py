@@ -72,7 +72,7 @@ class DatasetServicer:
             )
         for stale in self.store.stale_uploads(datetime.now(UTC) - UPLOAD_LIFE):
             self.library.forget_upload(stale.id)
-        there = self.store.begin_upload(upload, self.config.max_open_uploads)
+        there = self.store.begin_upload(upload, self.config.max_open_uploads, self.library.quota)
         check_room(self._place(upload.id), upload.size_bytes - there.received_bytes)
         return replace(there, sha256=there.sha256 or upload.sha256)
 

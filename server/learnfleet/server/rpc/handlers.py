@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, NoReturn
 
 import grpc
@@ -19,11 +19,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from learnfleet.server.errors import DeadlineExceeded, FieldViolation, InvalidArgument, ServiceError
 from learnfleet.server.rpc import deadlines, tenants
+from learnfleet.server.rpc.limits import CallLimits
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
 
 _log = logging.getLogger(__name__)
-
-_SILENCE_S = 60.0  # after which a client that streams requests is given up
 
 Unary = Callable[[Any], Awaitable[Message]]
 Incoming = Callable[[AsyncGenerator[Any, None]], Awaitable[Message]]
@@ -36,41 +35,51 @@ async def _anything(request: Message) -> None:
     """No request is refused before its servicer sees it."""
 
 
-def handlers_of(servicer: object, service: ServiceDescriptor, check: Check = _anything) -> grpc.GenericRpcHandler:
+_DEFAULTS = CallLimits()
+
+
+def handlers_of(
+    servicer: object, service: ServiceDescriptor, check: Check = _anything, limits: CallLimits = _DEFAULTS
+) -> grpc.GenericRpcHandler:
     """Handlers for every RPC of `service`: `GetJob` is `await servicer.get_job(request)`, streams are generators.
 
     Of a client stream the servicer gets a generator of requests. What it raises is its caller's answer, and need not be
-    caught: garbage in mid-stream, or silence for a minute.
+    caught: garbage in mid-stream, or silence for too long.
 
     `check` sees each request (but those of client streams) before the servicer does, and raises what is wrong with it.
+    A call with one request and one answer is given up after the time that `limits` say, and then has a deadline.
 
     Raises TypeError if the servicer lacks a method: an RPC that is published must be there.
     """
-    handlers = {method.name: _handler(servicer, method, check) for method in service.methods}
+    handlers = {method.name: _handler(servicer, method, check, limits) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(servicer: object, method: MethodDescriptor, check: Check) -> grpc.RpcMethodHandler:
+def _handler(servicer: object, method: MethodDescriptor, check: Check, limits: CallLimits) -> grpc.RpcMethodHandler:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
     call = getattr(servicer, name, None)
     if call is None:
         raise TypeError(f"{type(servicer).__name__} has no method {name} for {method.full_name}")
     if method.client_streaming:
         if method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(_both(call, method), None, _serialize)
-        return grpc.stream_unary_rpc_method_handler(_incoming(call, method), None, _serialize)
+            return grpc.stream_stream_rpc_method_handler(_both(call, method, limits), None, _serialize)
+        return grpc.stream_unary_rpc_method_handler(_incoming(call, method, limits), None, _serialize)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_stream(call, method, check), None, _serialize)
-    return grpc.unary_unary_rpc_method_handler(_unary(call, method, check), None, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(call, method, check, limits), None, _serialize)
 
 
-def _unary(call: Unary, method: MethodDescriptor, check: Check) -> Callable[..., Awaitable[Message]]:
+def _unary(
+    call: Unary, method: MethodDescriptor, check: Check, limits: CallLimits
+) -> Callable[..., Awaitable[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> Message:
         try:
-            _enter(context)
+            most_s = limits.of_call(context.time_remaining())
+            _enter(context, most_s)
             request = _parse(content, method)
-            await check(request)
-            return await call(request)
+            async with _in_time(most_s):
+                await check(request)
+                return await call(request)
         except Exception as error:
             await _abort(error, method, context)
 
@@ -80,7 +89,7 @@ def _unary(call: Unary, method: MethodDescriptor, check: Check) -> Callable[...,
 def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable[..., AsyncIterator[Message | bytes]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message | bytes]:
         try:
-            _enter(context)
+            _enter(context, context.time_remaining())
             request = _parse(content, method)
             await check(request)
             # Closed at once when the caller goes away, not when it happens to be collected.
@@ -93,11 +102,11 @@ def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable
     return handle
 
 
-def _incoming(call: Incoming, method: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
+def _incoming(call: Incoming, method: MethodDescriptor, limits: CallLimits) -> Callable[..., Awaitable[Message]]:
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Message:
         try:
-            _enter(context)
-            async with aclosing(_messages(contents, method)) as messages:
+            _enter(context, context.time_remaining())
+            async with aclosing(_messages(contents, method, limits)) as messages:
                 return await call(messages)
         except Exception as error:
             await _abort(error, method, context)
@@ -105,11 +114,11 @@ def _incoming(call: Incoming, method: MethodDescriptor) -> Callable[..., Awaitab
     return handle
 
 
-def _both(call: Both, method: MethodDescriptor) -> Callable[..., AsyncIterator[Message]]:
+def _both(call: Both, method: MethodDescriptor, limits: CallLimits) -> Callable[..., AsyncIterator[Message]]:
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
         try:
-            _enter(context)
-            async with aclosing(_messages(contents, method)) as requests, aclosing(call(requests)) as answers:
+            _enter(context, context.time_remaining())
+            async with aclosing(_messages(contents, method, limits)) as requests, aclosing(call(requests)) as answers:
                 async for answer in answers:
                     yield answer
         except Exception as error:
@@ -118,22 +127,37 @@ def _both(call: Both, method: MethodDescriptor) -> Callable[..., AsyncIterator[M
     return handle
 
 
-def _enter(context: grpc.aio.ServicerContext) -> None:
-    """Whose call it is, and how long they wait."""
+def _enter(context: grpc.aio.ServicerContext, remaining_s: float | None) -> None:
+    """Whose call it is, and how long it may take."""
     tenants.enter(context.invocation_metadata())
-    deadlines.enter(context.time_remaining())
+    deadlines.enter(remaining_s)
 
 
-async def _messages(contents: AsyncIterator[bytes], method: MethodDescriptor) -> AsyncGenerator[Message, None]:
+@asynccontextmanager
+async def _in_time(most_s: float) -> AsyncIterator[None]:
+    """Raises DeadlineExceeded after so long."""
+    try:
+        async with asyncio.timeout(most_s) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        told = f"not done within {most_s:g} s, and a call gets no more here; what was begun may still be done"
+        raise DeadlineExceeded(told) from error
+
+
+async def _messages(
+    contents: AsyncIterator[bytes], method: MethodDescriptor, limits: CallLimits
+) -> AsyncGenerator[Message, None]:
     reading = aiter(contents)
     while True:
         try:
-            async with asyncio.timeout(_SILENCE_S):
+            async with asyncio.timeout(limits.silence_s):
                 content = await anext(reading)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise DeadlineExceeded(f"nothing came for {_SILENCE_S:g} s; begin again where it stopped") from None
+            raise DeadlineExceeded(f"nothing came for {limits.silence_s:g} s; begin again where it stopped") from None
         yield _parse(content, method)
 
 

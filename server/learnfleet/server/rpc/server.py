@@ -22,6 +22,7 @@ from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
 from learnfleet.server.rpc.job_logs import JobLogs
 from learnfleet.server.rpc.jobs import JobServicer
+from learnfleet.server.rpc.limits import CallLimits, channel_options
 from learnfleet.server.rpc.models import ModelServicer
 from learnfleet.server.rpc.oip.servicer import InferenceServicer
 from learnfleet.server.rpc.oip.unsupported import unsupported_handlers
@@ -43,16 +44,6 @@ from learnfleet.v1 import (
     model_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
-)
-
-_OPTIONS = (
-    # Of one connection; further calls on it would wait in the client without a word. An open watch takes about 20 KiB.
-    ("grpc.max_concurrent_streams", 1000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    ("grpc.http2.max_ping_strikes", 2),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.so_reuseport", 0),  # two servers on one port would share its calls without a word
 )
 
 
@@ -92,7 +83,7 @@ def build_server(
     inference: Inference,
 ) -> RpcServer:
     """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
-    server = grpc.aio.server(options=(*_OPTIONS, *_message_limits(config.max_message_mb * 2**20)))
+    server, limits = grpc.aio.server(options=channel_options(config)), CallLimits.of(config)
     queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
     library = DatasetLibrary(config, store)
     servicers: list[tuple[object, ServiceDescriptor]] = [
@@ -122,21 +113,18 @@ def build_server(
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
     owners, serving = Owners(store), Serving()
-    server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check) for each in servicers))
+    server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check, limits) for each in servicers))
     foreign = InferenceServicer(inference, owners, installed_version(), lambda: serving.on)
     protocol = _service(inference_pb2, "GRPCInferenceService")
     # It looks after owners itself: what is another's is not ready there, and no error.
-    server.add_generic_rpc_handlers((handlers_of(foreign, protocol), unsupported_handlers(protocol.full_name)))
+    oip = handlers_of(foreign, protocol, limits=limits)
+    server.add_generic_rpc_handlers((oip, unsupported_handlers(protocol.full_name)))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*(service.full_name for _, service in servicers), protocol.full_name)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = server.add_insecure_port(config.listen)
     return RpcServer(server, health_servicer, names, port, library, serving)
-
-
-def _message_limits(most: int) -> tuple[tuple[str, int], ...]:
-    return (("grpc.max_receive_message_length", most), ("grpc.max_send_message_length", most))
 
 
 def _service(module: object, name: str) -> ServiceDescriptor:

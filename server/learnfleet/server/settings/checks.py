@@ -5,10 +5,10 @@ A check is a function of the whole configuration that yields (field, what is wro
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 
 from learnfleet.server.config import Config
+from learnfleet.server.settings.readers import is_loopback
 
 Found = Iterator[tuple[str, str]]
 
@@ -19,19 +19,15 @@ def contradictions(config: Config) -> Found:
         yield from check(config)
 
 
-def is_loopback(listen: str) -> bool:
-    """Whether only this machine can reach a `host:port`."""
-    host = listen.rpartition(":")[0]
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _listen(config: Config) -> Found:
     if not is_loopback(config.listen) and not config.insecure:
         why = f"'{config.listen}' is not a loopback address, and there is neither TLS nor authentication yet"
         yield "listen", f"{why}; add --insecure if everyone who can reach it may use it"
+
+
+def _calls(config: Config) -> Found:
+    if config.call_default_s > config.call_max_s:
+        yield "call_default_s", f"must be at most --call-max-s, {config.call_max_s:g}, not {config.call_default_s:g}"
 
 
 def _replicas(config: Config) -> Found:
@@ -41,4 +37,4 @@ def _replicas(config: Config) -> Found:
         yield "replica_gpus", f"must be a fraction below 1 or a whole number, not {config.replica_gpus:g}"
 
 
-_CHECKS: tuple[Callable[[Config], Found], ...] = (_listen, _replicas)
+_CHECKS: tuple[Callable[[Config], Found], ...] = (_listen, _calls, _replicas)

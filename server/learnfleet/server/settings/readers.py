@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 
@@ -19,6 +20,15 @@ def read_address(value: str) -> str:
     if not host or not port.isdecimal() or int(port[:6]) > 65_535:
         raise ValueError(f"'{value}' must be host:port, the port from 0 to 65535")
     return value
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach a `host:port`."""
+    host = listen.rpartition(":")[0]
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def read_root(value: str) -> Path | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import datetime
 
 from learnfleet.server.data.values import Dataset, DatasetVersion, Upload
@@ -10,17 +11,28 @@ from learnfleet.server.domain import Json
 from learnfleet.server.store.paging import Page
 
 
+@dataclass(frozen=True)
+class ByteQuota:
+    """What a tenant's data may take of the disk: versions that lie beneath a folder, and uploads on their way."""
+
+    most_bytes: int
+    beneath: str  # what was registered where it lies is not counted
+
+
 class DatasetStore(ABC):
     """Data sets, their versions, and uploads on their way to become one."""
 
     @abstractmethod
-    def add_version(self, version: DatasetVersion, tenant: str, fingerprint: str) -> DatasetVersion:
+    def add_version(
+        self, version: DatasetVersion, tenant: str, fingerprint: str, quota: ByteQuota | None = None
+    ) -> DatasetVersion:
         """Insert a version with the next number of its data set, which is made if it is not there, and return it.
 
         With a `request_id` that an earlier version of the tenant's has: return that one if its `fingerprint` is the
         same, else raise AlreadyExists. Where the data set has a version of the same sha256: return that one. A number
         is never given twice, also not after a deletion. Raises AlreadyExists where another tenant has a data set of
-        this id.
+        this id, ResourceExhausted where a new version would be more than the tenant's quota; the upload that it is
+        made of, if its `request_id` is that one's id, is not counted besides.
         """
 
     @abstractmethod
@@ -64,11 +76,11 @@ class DatasetStore(ABC):
     # -- uploads
 
     @abstractmethod
-    def begin_upload(self, upload: Upload, most: int | None = None) -> Upload:
+    def begin_upload(self, upload: Upload, most: int | None = None, quota: ByteQuota | None = None) -> Upload:
         """Insert an upload, or return the one of this id that is there.
 
         Raises AlreadyExists if that one is of other content or of another tenant, ResourceExhausted for a further one
-        of a tenant that has `most` of them.
+        of a tenant that has `most` of them, or whose quota it would be more than.
         """
 
     @abstractmethod

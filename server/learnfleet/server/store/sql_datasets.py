@@ -16,12 +16,16 @@ from learnfleet.server.data.values import Dataset, DatasetState, DatasetVersion,
 from learnfleet.server.domain import Json
 from learnfleet.server.errors import AlreadyExists, NotFound, ResourceExhausted
 from learnfleet.server.store.dataset_rows import dataset_of, upload_of, upload_row, version_of, version_row
+from learnfleet.server.store.datasets import ByteQuota
 from learnfleet.server.store.paging import Page
 from learnfleet.server.store.rows import Row
 from learnfleet.server.store.schema import dataset_versions as versions
 from learnfleet.server.store.schema import datasets, uploads
 from learnfleet.server.store.sql_base import SqlBase
 from learnfleet.server.text import utf8, utf8_json
+
+_QUOTA_LOCK = 0x71756F  # advisory locks of PostgreSQL are numbers: "quo"
+_QUOTA_PAUSE_S = 60.0  # nobody deletes anything within a second
 
 _IS_LIVE = versions.c.state != str(DatasetState.DELETED)
 
@@ -32,13 +36,17 @@ class SqlDatasets(SqlBase):
     @abstractmethod
     def _page(self, query: Select[tuple[object, ...]], table: Table, page: Page) -> tuple[list[Row], str]: ...
 
-    def add_version(self, version: DatasetVersion, tenant: str, fingerprint: str) -> DatasetVersion:
+    def add_version(
+        self, version: DatasetVersion, tenant: str, fingerprint: str, quota: ByteQuota | None = None
+    ) -> DatasetVersion:
         try:
-            return self._add_version(version, tenant, fingerprint)
+            return self._add_version(version, tenant, fingerprint, quota)
         except IntegrityError:  # two were the first of a data set: by now there is one to wait for
-            return self._add_version(version, tenant, fingerprint)
+            return self._add_version(version, tenant, fingerprint, quota)
 
-    def _add_version(self, version: DatasetVersion, tenant: str, fingerprint: str) -> DatasetVersion:
+    def _add_version(
+        self, version: DatasetVersion, tenant: str, fingerprint: str, quota: ByteQuota | None
+    ) -> DatasetVersion:
         now = self._clock()
         with self._writing("add_version") as connection:
             earlier = _by_request(connection, tenant, version.request_id)
@@ -48,6 +56,8 @@ class SqlDatasets(SqlBase):
             same = _by_content(connection, version.dataset_id, version.sha256)
             if same is not None:
                 return same
+            if quota is not None and version.path.startswith(quota.beneath):
+                self._require_bytes(connection, tenant, version.size_bytes, quota, version.request_id)
             number = _last_number(connection, version.dataset_id) + 1
             added = dataclasses.replace(version, version=number, created_at=now)
             connection.execute(insert(versions).values(version_row(added, tenant, fingerprint)))
@@ -116,12 +126,14 @@ class SqlDatasets(SqlBase):
 
     # -- uploads
 
-    def begin_upload(self, upload: Upload, most: int | None = None) -> Upload:
+    def begin_upload(self, upload: Upload, most: int | None = None, quota: ByteQuota | None = None) -> Upload:
         with self._writing("begin_upload") as connection:
             earlier = connection.execute(select(uploads).where(uploads.c.id == upload.id)).mappings().first()
             if earlier is None:
                 if most is not None:
                     _require_room(connection, upload.tenant, most)
+                if quota is not None:
+                    self._require_bytes(connection, upload.tenant, upload.size_bytes, quota)
                 connection.execute(insert(uploads).values(upload_row(upload)))
                 return upload
         there = upload_of(earlier)
@@ -154,6 +166,31 @@ class SqlDatasets(SqlBase):
         query = select(uploads).where(uploads.c.updated_at < before.isoformat())
         with self._reading() as connection:
             return [upload_of(row) for row in connection.execute(query).mappings()]
+
+    def _require_bytes(
+        self, connection: Connection, tenant: str, wanted: int, quota: ByteQuota, without: str | None = None
+    ) -> None:
+        """Raises ResourceExhausted if that is more than there is room for besides what the tenant has.
+
+        Args:
+            without: an upload that is not counted.
+        """
+        if self.is_shared:  # two that ask at once would each find the room that one of them may take
+            lock = func.pg_advisory_xact_lock(_QUOTA_LOCK, func.hashtext(tenant))
+            connection.execute(select(lock))
+        kept = select(func.coalesce(func.sum(versions.c.size_bytes), 0)).where(
+            versions.c.tenant == tenant, _IS_LIVE, versions.c.path.startswith(quota.beneath, autoescape=True)
+        )
+        coming = select(func.coalesce(func.sum(uploads.c.size_bytes), 0)).where(
+            uploads.c.tenant == tenant, uploads.c.id != (without or "")
+        )
+        has, waits = (int(connection.execute(query).scalar_one()) for query in (kept, coming))
+        if has + waits + wanted > quota.most_bytes:
+            told = f"tenant {tenant} has {has:,} bytes of data sets here and {waits:,} on their way; {wanted:,} more"
+            raise ResourceExhausted(
+                f"{told} would be over its quota of {quota.most_bytes:,}; delete data sets that are not needed",
+                _QUOTA_PAUSE_S,
+            )
 
 
 def _require_room(connection: Connection, tenant: str, most: int) -> None:
