@@ -26,7 +26,7 @@ from learnfleet.server.errors import NotFound
 from learnfleet.server.inference.ports import Inference
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.ports import Argument, Capacity, ExplainOptions, Explanation, FoundModel, Placed
-from learnfleet.server.rpc.server import build_server
+from learnfleet.server.rpc.server import RpcServer, build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.trainer import manifest
@@ -135,6 +135,7 @@ class RunningServer:
     loop: asyncio.AbstractEventLoop
     stopping: asyncio.Event
     thread: threading.Thread
+    rpc: RpcServer
 
     @property
     def training(self) -> training_service_pb2_grpc.TrainingServiceStub:
@@ -164,7 +165,21 @@ class RunningServer:
         self.loop.call_soon_threadsafe(self.stopping.set)
         self.thread.join(START_TIMEOUT_S)
 
-    # test controls: what workers would have done
+    # test controls
+
+    def stop_admitting(self) -> None:
+        """What a server does first when it is told to stop."""
+
+        async def close() -> None:
+            await self.rpc.set_serving(False)
+            self.rpc.admission.close()
+
+        asyncio.run_coroutine_threadsafe(close(), self.loop).result(START_TIMEOUT_S)
+
+    def end_watches(self) -> None:
+        self.loop.call_soon_threadsafe(self.hub.close)
+
+    # what workers would have done
 
     def finish(self, name: str, result: dict[str, object] | None = None) -> None:
         """Bring a job to its end."""
@@ -222,7 +237,7 @@ def running_server(
     runtime, hub = runtime or FakeRuntime(store), EventHub()
     inference = inference or FixedInference()
     loop = asyncio.new_event_loop()
-    started: Future[int] = Future()
+    started: Future[RpcServer] = Future()
     stop = asyncio.Event()
 
     async def serve() -> None:
@@ -235,7 +250,7 @@ def running_server(
         except BaseException as error:
             started.set_exception(error)
             raise
-        started.set_result(server.port)
+        started.set_result(server)
         await stop.wait()
         hub.close()
         server.library.close()
@@ -244,9 +259,10 @@ def running_server(
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        address = f"127.0.0.1:{started.result(START_TIMEOUT_S)}"
+        rpc = started.result(START_TIMEOUT_S)
+        address = f"127.0.0.1:{rpc.port}"
         with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
-            yield RunningServer(address, channel, config, store, runtime, inference, hub, loop, stop, thread)
+            yield RunningServer(address, channel, config, store, runtime, inference, hub, loop, stop, thread, rpc)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(START_TIMEOUT_S)
@@ -262,6 +278,8 @@ class Refusal:
     message: str
     violations: Mapping[str, str]  # by field
     reason: str
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of its ErrorInfo
+    retry_after_s: float | None = None
 
     @property
     def fields(self) -> set[str]:
@@ -277,9 +295,11 @@ def refusal(call: Callable[[], object]) -> Refusal:
     assert DETAILS_KEY in trailer, f"{error.code()} without details: {error.details()}"
     status = status_pb2.Status.FromString(trailer[DETAILS_KEY])
     assert error.code().value[0] == status.code
-    bad, info = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
+    bad, info, retry = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     for detail in status.details:
         detail.Unpack(bad)
         detail.Unpack(info)
+        detail.Unpack(retry)
     violations = {violation.field: violation.description for violation in bad.field_violations}
-    return Refusal(error.code(), error.details(), violations, info.reason)
+    retry_after_s = retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None
+    return Refusal(error.code(), error.details(), violations, info.reason, dict(info.metadata), retry_after_s)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import fcntl
 import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable
 
 from sqlalchemy import make_url
 
+from learnfleet.server.alone import alone_in
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
+from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import WorkersStarting
 from learnfleet.server.installed import installed_version
+from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.names import new_id
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.server import RpcServer, build_server
@@ -26,7 +28,6 @@ from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.workers.catalog import WorkerCatalog
 
-_GRACE_S = 5.0
 # While the scheduler plans a long queue, each time that a call gives up the interpreter (a read of the store, a look at
 # a folder: dozens of times) it waits for so long to have it back. With Python's 5 ms a submit took a third of a second.
 _SWITCH_S = 0.0001
@@ -34,23 +35,24 @@ _SWITCH_S = 0.0001
 _log = logging.getLogger(__name__)
 
 
-class DataDirInUse(RuntimeError):
-    """Another server works in the data directory."""
+async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order, within `config.drain_s` or little more.
 
-
-async def serve(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT, then stop in order.
+    Args:
+        on_stop: called as the stop begins.
 
     Raises DataDirInUse, StoreUnavailable, RuntimeError for an address in use.
     """
+    loop = asyncio.get_running_loop()
+    stop = _on_signals(loop)  # before anything is begun that would have to be ended in order
     tune_interpreter()
     config.data_dir.mkdir(parents=True, exist_ok=True)
     config = dataclasses.replace(config, server_id=config.server_id or new_id())
     with contextlib.ExitStack() as held:
         if config.is_alone:
-            held.enter_context(_alone_in(config.data_dir))
+            held.enter_context(alone_in(config.data_dir))
         store = SqlStore(config.store_url, server_id=config.server_id)
-        loop, hub = asyncio.get_running_loop(), EventHub()
+        hub = EventHub()
         runtime = ServerRuntime(config, store, _notifier(loop, hub))
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
         rpc = build_server(
@@ -59,22 +61,45 @@ async def serve(config: Config) -> None:
         await rpc.grpc.start()
         await rpc.set_serving(True)
         _announce(config, rpc, runtime)
-        stop = _on_signals(loop)
         runtime.start()
         if config.replicas_min:
             runtime.inference.start()
         rpc.library.start()
         warm_up = asyncio.create_task(_warm_up(catalog))
         await stop.wait()
-        print("stopping: running jobs save their state", flush=True)  # noqa: T201
+        on_stop()
         warm_up.cancel()
-        await rpc.set_serving(False)
-        hub.close()  # the grace is for calls that end by themselves
-        await rpc.grpc.stop(_GRACE_S)
-        rpc.library.close()
-        await runtime.inference.close()
-        await asyncio.to_thread(runtime.stop)
+        await _drain(config, rpc, runtime, hub)
         store.close()
+
+
+async def _drain(config: Config, rpc: RpcServer, runtime: ServerRuntime, hub: EventHub) -> None:
+    """Take on nothing new, bring what there is to a good end, and say what was not.
+
+    Callers are answered while jobs save. Streams of a job's events end after that, with the place to go on from: they
+    have told what became of it.
+    """
+    began_s, times, stopping = time.monotonic(), DrainTimes(config.drain_s), LongCalls("stop", 1)
+    _say("stopping: running jobs save their state")
+    await rpc.set_serving(False)
+    rpc.admission.close()
+    rpc.library.close()
+    try:
+        await stopping.run(runtime.lay_down)
+    except Exception:  # the store may be away: the rest is ended in order all the same
+        _log.exception("what this server leads was not brought to an end in order; jobs go on from their checkpoints")
+    unanswered = await rpc.admission.idle(times.calls_s / 2)
+    hub.close()
+    await rpc.grpc.stop(times.calls_s / 2)
+    await runtime.inference.close()
+    await stopping.run(runtime.leave)
+    cut_off = f"; {unanswered} calls were cut off" if unanswered else ""
+    _say(f"stopped in order, after {time.monotonic() - began_s:.1f} s{cut_off}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def tune_interpreter() -> None:
@@ -128,19 +153,8 @@ def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime) -> None:
     ]
     if not config.is_alone:
         lines.append(f"server {config.server_id} of those on {make_url(config.store_url).render_as_string()}")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _say("\n".join(lines))
     if config.port_file is not None:
         temporary = config.port_file.with_suffix(".tmp")
         temporary.write_text(address)
         temporary.replace(config.port_file)
-
-
-@contextlib.contextmanager
-def _alone_in(data_dir: Path) -> Iterator[None]:
-    with (data_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataDirInUse(f"another server works in {data_dir}; stop it, or choose another --data-dir") from None
-        yield

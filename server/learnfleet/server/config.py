@@ -65,6 +65,13 @@ class Config:
         read=read_server_id,
         unset_text="made up",
     )
+    drain_s: float = setting(
+        "server",
+        30.0,
+        "How long a server that is told to stop (SIGTERM) has for it: jobs save, MLflow hears of it, calls end. "
+        "Then it ends, and what was not saved goes on from the newest checkpoint.",
+        least=1,
+    )
     store: str | None = setting(
         "server",
         None,

@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import Protocol
 
 from learnfleet.server.config import Config
+from learnfleet.server.draining import DrainTimes
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.scheduler import Scheduler
 from learnfleet.server.scheduling.services import Services
@@ -25,7 +26,7 @@ class Exporter(Protocol):
 
     def wake(self, job_id: str) -> None: ...
 
-    def stop(self) -> None: ...
+    def stop(self, timeout_s: float) -> None: ...
 
     def abandon(self) -> None: ...
 
@@ -79,7 +80,7 @@ class Duties:
         office, self.office = self.office, None
         if office is not None:
             office.scheduler.stop()
-            office.exporter.stop()
+            office.exporter.stop(DrainTimes(self._config.drain_s).tracking_s)
 
     # -- Candidate
 

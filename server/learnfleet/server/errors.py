@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -113,6 +113,19 @@ class WorkersEnding(Unavailable):
     """What is asked for can be done once workers have ended, which takes moments."""
 
     reason = "WORKERS_ENDING"
+
+
+class Draining(Unavailable):
+    """The server stops: the same may be asked of another one, or of this one when it is back.
+
+    `details` has where a stream stands, for the call that goes on with it.
+    """
+
+    reason = "SERVER_DRAINING"
+
+    def __init__(self, message: str, details: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
 
 
 class Deposed(StoreUnavailable):

@@ -5,6 +5,7 @@ Off unless the environment says otherwise: `LEARNFLEET_FAILPOINTS="store.create_
 | action | what happens there |
 |---|---|
 | `kill`, `kill:3` | SIGKILL to the server itself, the third time |
+| `term`, `term:3` | SIGTERM to the server itself, the third time |
 | `err`, `err:3` | InjectedFault is raised, every time or the third only |
 | `slow:0.5` | half a second passes, every time |
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 
 from learnfleet.server.domain import JobState
 
+_ACTIONS = ("kill", "term", "err", "slow", "exec_then_err")
 VARIABLE = "LEARNFLEET_FAILPOINTS"
 
 # Transactions of the store, as `writing(...)` names them: each fails before its commit and after it.
@@ -112,6 +114,10 @@ def _kill(name: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _terminate(name: str) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _raise(name: str) -> None:
     raise InjectedFault(f"failpoint {name}")
 
@@ -136,6 +142,8 @@ def _action(name: str, kind: str, value: str) -> Armed:
     try:
         if kind == "kill":
             return Armed(name, _kill, int(value or 1))
+        if kind == "term":
+            return Armed(name, _terminate, int(value or 1))
         if kind == "err":
             return Armed(name, _raise, int(value) if value else None)
         if kind == "slow":
@@ -143,7 +151,7 @@ def _action(name: str, kind: str, value: str) -> Armed:
             return Armed(name, lambda _: time.sleep(seconds), None)
     except ValueError:
         raise UnknownFailpoint(f"{VARIABLE}: '{value}' of {name} is no number") from None
-    raise UnknownFailpoint(f"{VARIABLE}: {name} has no action '{kind}'; there are kill, err, slow and exec_then_err")
+    raise UnknownFailpoint(f"{VARIABLE}: {name} has no action '{kind}'; there are {', '.join(_ACTIONS)}")
 
 
 _armed: Mapping[str, Armed] = parse(os.environ.get(VARIABLE, ""))

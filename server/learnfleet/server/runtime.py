@@ -67,11 +67,19 @@ class ServerRuntime:
         self._leadership.start()
 
     def stop(self) -> None:
-        """Jobs save their state, MLflow is brought up to date, a local Ray ends. Blocks, for a bounded time."""
+        """`lay_down`, then `leave`."""
+        self.lay_down()
+        self.leave()
+
+    def lay_down(self) -> None:
+        """Jobs save their state, MLflow is brought up to date, others may schedule. Blocks, for a bounded time."""
         if self._leadership is not None:
             self._leadership.stop()
         else:
             self._duties.finish()
+
+    def leave(self) -> None:
+        """A local Ray ends. After `lay_down`. Blocks, for a bounded time."""
         if self._listener is not None:
             self._listener.stop()
         self.cluster.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 
 import psutil
@@ -39,11 +41,21 @@ class Disturbed:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """How a server ended that was not killed."""
+
+    status: int
+    took_s: float  # since it said that it stops; infinite if it did not
+    cut_off: bool  # whether it left calls without an answer
+
+
+@dataclass(frozen=True)
 class Run:
     """What came of it."""
 
     history: History
-    deaths: int
+    deaths: int  # by SIGKILL
+    drains: Sequence[Drain]  # other ends
     wrong: Mapping[str, list[str]]  # by validator
 
     def __str__(self) -> str:
@@ -53,10 +65,11 @@ class Run:
 
 @dataclass
 class Keeper:
-    """Starts the server again, undisturbed, each time it is killed, while clients go on."""
+    """Starts the server again, undisturbed, each time it has ended, while clients go on."""
 
     server: DisturbedServer
     deaths: int = 0
+    drains: list[Drain] = field(default_factory=list)
     died: Event = field(default_factory=Event)
     error: Exception | None = None
 
@@ -76,13 +89,24 @@ class Keeper:
 
     def _keep(self) -> None:
         try:
+            since_s = math.inf
             while not self._leaving.is_set():
-                if self.server.has_died(0.1):
-                    self.deaths += 1
+                status = self.server.ended(0.05)
+                if since_s == math.inf and "stopping:" in self.server.said():
+                    since_s = time.monotonic()
+                if status is not None:
+                    self._note(status, time.monotonic() - since_s)
+                    since_s = math.inf
                     self.server.start()
                     self.died.set()
         except Exception as error:
             self.error = error
+
+    def _note(self, status: int, took_s: float) -> None:
+        if status == -signal.SIGKILL:
+            self.deaths += 1
+        else:
+            self.drains.append(Drain(status, abs(took_s), "cut off" in self.server.said()))
 
 
 def prepare(server: DisturbedServer) -> References:
@@ -120,10 +144,11 @@ def play(
     with Keeper(disturbed.server) as keeper:
         stage = Stage(load, disturbed.kill_a_worker)
         _act(scene, stage)
-        if "=kill" in failpoints:
+        if "=kill" in failpoints or "=term" in failpoints:
             keeper.died.wait(_LATE_S)
         history = load.settle(with_points=scene is tracked)
-    return end(disturbed, stage, history, keeper.deaths)
+    run = end(disturbed, stage, history, keeper.deaths)
+    return replace(run, drains=tuple(keeper.drains))
 
 
 def observe(disturbed: Disturbed, scene: Scene, seed: int) -> Run:
@@ -156,9 +181,11 @@ def end(disturbed: Disturbed, stage: Stage, history: History, deaths: int) -> Ru
     """What is wrong with it."""
     wrong = violations(history)
     wrong |= _not_empty("refused", stage.load.refusals)
+    if not deaths:
+        wrong |= _not_empty("let in and not answered", stage.load.unanswered)
     wrong |= _not_empty("tensors", _other_tensors(history, stage.expects, disturbed.references))
     stage.load.close()
-    return Run(history, deaths, wrong)
+    return Run(history, deaths, (), wrong)
 
 
 def _not_empty(name: str, items: list[str]) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from learnfleet.client import ImageDataBunch
 from learnfleet.client.specs import Fit, LearnerSpec
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobState
+from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.workers.journal import journals, read_journal
 from learnfleet.v1 import (
     job_pb2,
@@ -35,6 +36,7 @@ PATIENCE_S = 240.0  # for a job's end, on a machine that does much else
 _PAUSE_S = 0.1
 _GONE = (grpc.StatusCode.NOT_FOUND,)
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_NOT_EVEN_SENT = ("failed to connect", "onnection refused", "GOAWAY")
 _STATES = {getattr(job_pb2, f"JOB_STATE_{state.name}"): str(state) for state in JobState}
 _WORTH_ANOTHER_TRY = (*_AWAY, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)  # the latter noted as refusals
 
@@ -54,6 +56,7 @@ class Load:
     history: History = field(default_factory=History)
     refusals: list[str] = field(default_factory=list)  # answers that no client should get
     patience_s: float = PATIENCE_S
+    unanswered: list[str] = field(default_factory=list)  # calls that a server let in and then left, of one answer
 
     def __post_init__(self) -> None:
         options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 300)]
@@ -88,6 +91,8 @@ class Load:
                     grpc.StatusCode.CANCELLED,
                 ):
                     self.refusals.append(f"{type(request).__name__}: {code.name} {error.details()}")
+                elif _was_let_in(error):
+                    self.unanswered.append(f"{type(request).__name__}: {code.name} {error.details()}")
                 if code not in _WORTH_ANOTHER_TRY or time.monotonic() > until or self._given_up.is_set():
                     raise
             time.sleep(_PAUSE_S)
@@ -268,6 +273,12 @@ class Load:
             if times:
                 rank = int(path.stem.rpartition("-")[2])
                 yield Told(attempt, rank, min(times), max(times))
+
+
+def _was_let_in(error: grpc.RpcError) -> bool:
+    """Whether a server had a call that nobody answers: it neither refused it nor was it away."""
+    refused = any(item.key == DETAILS_KEY for item in error.trailing_metadata() or ())
+    return not refused and not any(words in error.details() for words in _NOT_EVEN_SENT)
 
 
 def _has_ended(job: job_pb2.Job) -> bool:

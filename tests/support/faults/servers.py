@@ -56,6 +56,7 @@ class DisturbedServer:
         self.data_dir = self.folder / "data"
         self.log = self.folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -65,6 +66,7 @@ class DisturbedServer:
     def start(self, failpoints: str = "") -> None:
         """Returns when it listens. Raises RuntimeError with the end of its log."""
         self.starts += 1
+        self._log_from = self.log.stat().st_size if self.log.exists() else 0
         listens = self.folder / "address"
         listens.unlink(missing_ok=True)
         command = [
@@ -103,6 +105,19 @@ class DisturbedServer:
     @property
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def ended(self, within_s: float) -> int | None:
+        """Its exit status, waited for so long; None while it runs."""
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def said(self) -> str:
+        """What it has logged since its start."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_from)
+            return log.read().decode(errors="replace")
 
     def has_died(self, within_s: float) -> bool:
         """Whether it was killed, waited for so long."""

@@ -12,11 +12,10 @@ from deploycheck.__main__ import manifests_of, overlay_names
 from deploycheck.check import check
 from deploycheck.objects import Manifests, Obj, dig, items, name_of
 from deploycheck.render import renderer
-from learnfleet.server import app
 from learnfleet.server.commands.serve import serve
-from learnfleet.server.scheduling import scheduler
-from learnfleet.server.tracking import exporter
-from learnfleet.server.workers import host_process
+from learnfleet.server.config import Config
+from learnfleet.server.settings.merge import merge
+from learnfleet.server.settings.setting import settings_of
 from learnfleet.v1 import job_service_pb2
 
 pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed")
@@ -53,14 +52,28 @@ def test_probes_ask_for_services_that_the_server_has(manifests: Manifests) -> No
 
 
 def test_there_is_time_to_stop_in_order(manifests: Manifests) -> None:
-    """The preStop pause, the grace of calls, jobs that save, MLflow that catches up, Ray that is left."""
-    needed_s = (
-        app._GRACE_S + scheduler._SHUTDOWN_S + scheduler._ABANDON_S + exporter._STOP_S + host_process._END_TIMEOUT_S
-    )
+    """The preStop pause, and all that a server does after it."""
     spec = dig(_deployment(manifests, "learnfleet-server"), "spec", "template", "spec")
     pause_s = dig(_server(manifests), "lifecycle", "preStop", "sleep", "seconds")
+    drain_s = float(_environment(manifests).get("LEARNFLEET_DRAIN_S", Config().drain_s))
 
-    assert spec["terminationGracePeriodSeconds"] >= pause_s + needed_s
+    assert spec["terminationGracePeriodSeconds"] >= pause_s + drain_s + 5
+
+
+def test_the_server_starts_with_its_environment_and_arguments(manifests: Manifests) -> None:
+    """As the pod has them, with a pod's name for what only a cluster knows."""
+    given = [each.removeprefix("--").partition("=") for each in _server(manifests)["args"] if each.startswith("--")]
+    flags = {each.flag: each for each in settings_of(Config)}
+    typed: dict[str, Any] = {}
+    for name, _, value in given:
+        each = flags[name]
+        typed[each.name] = True if each.kind is bool else [value] if each.is_list else value
+
+    config = merge(typed, _environment(manifests)).config
+
+    assert config.ray_address == "ray://learnfleet-head-svc:10001"
+    assert config.mlflow_uri == "http://learnfleet-mlflow:5000"
+    assert config.server_id == "of-the-cluster"
 
 
 def test_variables_in_arguments_are_there(manifests: Manifests) -> None:
@@ -95,6 +108,12 @@ def test_only_several_servers_on_one_database_run_at_once(manifests: Manifests) 
 
 def _deployment(manifests: Manifests, name: str) -> Obj:
     return next(each for each in manifests.of("Deployment") if name_of(each) == name)
+
+
+def _environment(manifests: Manifests) -> dict[str, str]:
+    settings = next(each for each in manifests.of("ConfigMap") if name_of(each).startswith("learnfleet-server"))
+    own = {each["name"]: each.get("value", "of-the-cluster") for each in items(_server(manifests).get("env"))}
+    return {**settings["data"], **own}
 
 
 def _server(manifests: Manifests) -> dict[str, Any]:

@@ -55,8 +55,9 @@ def another_text(each: Setting) -> str:
     if each.rules.choices:
         return next(choice for choice in each.rules.choices if choice != each.default)
     if each.kind in (int, float):
-        least = each.rules.least or 0
-        return str(int(least) + (2 if int(least) + 1 == each.default else 1))
+        assert isinstance(each.default, int | float | None)
+        near = each.default if each.default is not None else each.rules.least or 0
+        return str(int(near) + (1 if each.rules.most is None or near < each.rules.most else -1))
     return "/elsewhere" if each.kind is Path else "other"
 
 

@@ -15,7 +15,7 @@ app = typer.Typer(help="The settings of `learnfleet serve`: file, environment an
 
 
 @app.command()
-@takes_settings
+@takes_settings()
 def show(
     settings: Merged, as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
 ) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 from importlib.util import find_spec
 
 import typer
 
-from learnfleet.server.app import DataDirInUse
+from learnfleet.server.alone import DataDirInUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.config import Config
 from learnfleet.server.errors import StoreUnavailable
@@ -16,8 +18,10 @@ from learnfleet.server.settings.flags import takes_settings
 from learnfleet.server.settings.merge import Merged
 from learnfleet.server.settings.readers import is_loopback
 
+_log = logging.getLogger(__name__)
 
-@takes_settings
+
+@takes_settings()
 def serve(settings: Merged) -> None:
     """Run a control server until SIGTERM or Ctrl-C. `learnfleet config show` prints the settings it would have."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -28,10 +32,27 @@ def serve(settings: Merged) -> None:
             f"warning: {config.listen} is open to everyone who can reach it: no TLS, no authentication", err=True
         )
     try:
-        asyncio.run(run_server(config))
+        asyncio.run(run_server(config, lambda: _end_by(config.drain_s)))
     except (DataDirInUse, StoreUnavailable, RuntimeError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+
+
+def _end_by(drain_s: float) -> None:
+    """End the process then, whatever it still waits for: a thread that hangs in a file system would hold it for ever.
+
+    That is a good end, too: all that was acknowledged is in the store, and jobs go on from their newest checkpoints.
+    """
+
+    def end() -> None:
+        hanging = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        _log.warning("not done with stopping after %g s (%s); ended all the same", drain_s, ", ".join(hanging))
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(drain_s, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _check_workers(config: Config) -> None:

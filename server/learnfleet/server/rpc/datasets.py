@@ -20,7 +20,7 @@ from learnfleet.server.data.places import DatasetPlaces
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.data.upload_file import check_room, no_room_or_same
 from learnfleet.server.data.values import DatasetVersion, Upload
-from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument, ResourceExhausted
+from learnfleet.server.errors import Draining, FailedPrecondition, FieldViolation, InvalidArgument, ResourceExhausted
 from learnfleet.server.long_calls import LongCalls, SharedCalls
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.read_job import read_request_id
@@ -84,6 +84,9 @@ class DatasetServicer:
                 if message.WhichOneof("part") != "chunk":
                     raise InvalidArgument([FieldViolation("chunk", "is missing; only the first message is a header")])
                 await self.writing.run(received.take, message.chunk)
+        except Draining as error:
+            details = {"upload_id": upload.id, "received_bytes": str(received.received)}
+            raise Draining(f"{error}; uploads/{upload.id} has {received.received:,} bytes", details) from error
         finally:
             # Also when the connection is lost: what is here need not be sent again.
             await asyncio.shield(self.writing.run(_save_and_close, received))

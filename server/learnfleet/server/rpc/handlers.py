@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
@@ -17,8 +18,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from learnfleet.server.errors import DeadlineExceeded, FieldViolation, InvalidArgument, ServiceError
+from learnfleet.server.errors import DeadlineExceeded, Draining, FieldViolation, InvalidArgument, ServiceError
 from learnfleet.server.rpc import deadlines, tenants
+from learnfleet.server.rpc.admission import Admission
 from learnfleet.server.rpc.limits import CallLimits
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
 
@@ -35,11 +37,16 @@ async def _anything(request: Message) -> None:
     """No request is refused before its servicer sees it."""
 
 
-_DEFAULTS = CallLimits()
+@dataclass(frozen=True)
+class House:
+    """The rules that hold for every call of a server."""
+
+    limits: CallLimits = field(default_factory=CallLimits)
+    admission: Admission = field(default_factory=Admission)
 
 
 def handlers_of(
-    servicer: object, service: ServiceDescriptor, check: Check = _anything, limits: CallLimits = _DEFAULTS
+    servicer: object, service: ServiceDescriptor, check: Check = _anything, house: House | None = None
 ) -> grpc.GenericRpcHandler:
     """Handlers for every RPC of `service`: `GetJob` is `await servicer.get_job(request)`, streams are generators.
 
@@ -47,48 +54,52 @@ def handlers_of(
     caught: garbage in mid-stream, or silence for too long.
 
     `check` sees each request (but those of client streams) before the servicer does, and raises what is wrong with it.
-    A call with one request and one answer is given up after the time that `limits` say, and then has a deadline.
+    A call with one request and one answer is given up after the time that the house's limits say.
 
     Raises TypeError if the servicer lacks a method: an RPC that is published must be there.
     """
-    handlers = {method.name: _handler(servicer, method, check, limits) for method in service.methods}
+    rules = house or House()
+    handlers = {method.name: _handler(servicer, method, check, rules) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(servicer: object, method: MethodDescriptor, check: Check, limits: CallLimits) -> grpc.RpcMethodHandler:
+def _handler(servicer: object, method: MethodDescriptor, check: Check, house: House) -> grpc.RpcMethodHandler:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
     call = getattr(servicer, name, None)
     if call is None:
         raise TypeError(f"{type(servicer).__name__} has no method {name} for {method.full_name}")
     if method.client_streaming:
         if method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(_both(call, method, limits), None, _serialize)
-        return grpc.stream_unary_rpc_method_handler(_incoming(call, method, limits), None, _serialize)
+            return grpc.stream_stream_rpc_method_handler(_both(call, method, house), None, _serialize)
+        return grpc.stream_unary_rpc_method_handler(_incoming(call, method, house), None, _serialize)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(call, method, check), None, _serialize)
-    return grpc.unary_unary_rpc_method_handler(_unary(call, method, check, limits), None, _serialize)
+        return grpc.unary_stream_rpc_method_handler(_stream(call, method, check, house), None, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(call, method, check, house), None, _serialize)
 
 
-def _unary(
-    call: Unary, method: MethodDescriptor, check: Check, limits: CallLimits
-) -> Callable[..., Awaitable[Message]]:
+def _unary(call: Unary, method: MethodDescriptor, check: Check, house: House) -> Callable[..., Awaitable[Message]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> Message:
         try:
-            most_s = limits.of_call(context.time_remaining())
+            house.admission.check(method)
+            most_s = house.limits.of_call(context.time_remaining())
             _enter(context, most_s)
             request = _parse(content, method)
-            async with _in_time(most_s):
-                await check(request)
-                return await call(request)
+            with house.admission.at_work():
+                async with _in_time(most_s):
+                    await check(request)
+                    return await call(request)
         except Exception as error:
             await _abort(error, method, context)
 
     return handle
 
 
-def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable[..., AsyncIterator[Message | bytes]]:
+def _stream(
+    call: Streaming, method: MethodDescriptor, check: Check, house: House
+) -> Callable[..., AsyncIterator[Message | bytes]]:
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message | bytes]:
         try:
+            house.admission.check(method)
             _enter(context, context.time_remaining())
             request = _parse(content, method)
             await check(request)
@@ -102,11 +113,12 @@ def _stream(call: Streaming, method: MethodDescriptor, check: Check) -> Callable
     return handle
 
 
-def _incoming(call: Incoming, method: MethodDescriptor, limits: CallLimits) -> Callable[..., Awaitable[Message]]:
+def _incoming(call: Incoming, method: MethodDescriptor, house: House) -> Callable[..., Awaitable[Message]]:
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Message:
         try:
+            house.admission.check(method)
             _enter(context, context.time_remaining())
-            async with aclosing(_messages(contents, method, limits)) as messages:
+            async with aclosing(_messages(contents, method, house)) as messages:
                 return await call(messages)
         except Exception as error:
             await _abort(error, method, context)
@@ -114,11 +126,12 @@ def _incoming(call: Incoming, method: MethodDescriptor, limits: CallLimits) -> C
     return handle
 
 
-def _both(call: Both, method: MethodDescriptor, limits: CallLimits) -> Callable[..., AsyncIterator[Message]]:
+def _both(call: Both, method: MethodDescriptor, house: House) -> Callable[..., AsyncIterator[Message]]:
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
         try:
+            house.admission.check(method)
             _enter(context, context.time_remaining())
-            async with aclosing(_messages(contents, method, limits)) as requests, aclosing(call(requests)) as answers:
+            async with aclosing(_messages(contents, method, house)) as requests, aclosing(call(requests)) as answers:
                 async for answer in answers:
                     yield answer
         except Exception as error:
@@ -147,17 +160,23 @@ async def _in_time(most_s: float) -> AsyncIterator[None]:
 
 
 async def _messages(
-    contents: AsyncIterator[bytes], method: MethodDescriptor, limits: CallLimits
+    contents: AsyncIterator[bytes], method: MethodDescriptor, house: House
 ) -> AsyncGenerator[Message, None]:
     reading = aiter(contents)
     while True:
         try:
-            async with asyncio.timeout(limits.silence_s):
-                content = await anext(reading)
+            async with asyncio.timeout(house.limits.silence_s) as waiting:
+                with house.admission.interrupting(waiting):
+                    content = await anext(reading)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise DeadlineExceeded(f"nothing came for {limits.silence_s:g} s; begin again where it stopped") from None
+            if house.admission.is_closed:
+                raise Draining(
+                    "this server stops: go on where this stopped, at another one or when it is back"
+                ) from None
+            told = f"nothing came for {house.limits.silence_s:g} s; begin again where it stopped"
+            raise DeadlineExceeded(told) from None
         yield _parse(content, method)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Json
-from learnfleet.server.errors import Unavailable
+from learnfleet.server.errors import Draining
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import SEVERITY_NUMBERS, timestamp
@@ -53,6 +53,7 @@ class JobLogs:
                 job = await asyncio.to_thread(self.store.get_job, job_id)
                 lines = await asyncio.to_thread(reader.next, _LINES_A_MESSAGE)
                 told = [_to_proto(line) for line in lines if SEVERITY_NUMBERS[line["severity"]] >= severity]
+                position = lines[-1]["line"] if lines else position
                 if told:
                     yield pb.GetJobLogsResponse(entries=told)
                 if lines:
@@ -60,7 +61,8 @@ class JobLogs:
                 if job.state.final or not request.follow:
                     return
                 if self.hub.is_closed:
-                    raise Unavailable("the server is stopping; go on after the last `position`")
+                    told = f"the server is stopping; ask again, after_position {position}"
+                    raise Draining(told, {"after_position": str(position)})
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ticket.wait(), _POLL_S)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from learnfleet.server.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
+from learnfleet.server.errors import Draining, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
 from learnfleet.server.inference.ports import Inference
 from learnfleet.server.rpc import deadlines
 from learnfleet.server.rpc.read_asked import Asked
@@ -60,6 +60,9 @@ class PredictionStream:
                 task.add_done_callback(tasks.discard)
             await asyncio.gather(*tasks)
             self._ready.put_nowait(None)
+        except Draining as error:  # no more is read; what was is answered
+            await asyncio.gather(*tasks)
+            self._ready.put_nowait(error)
         except Exception as error:
             self._ready.put_nowait(error)
         finally:

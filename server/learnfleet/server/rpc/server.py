@@ -15,9 +15,10 @@ from learnfleet.server.data.library import DatasetLibrary
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.inference.ports import Inference
 from learnfleet.server.installed import installed_version
+from learnfleet.server.rpc.admission import Admission
 from learnfleet.server.rpc.datasets import DatasetServicer
 from learnfleet.server.rpc.examining import Examining
-from learnfleet.server.rpc.handlers import handlers_of
+from learnfleet.server.rpc.handlers import House, handlers_of
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
 from learnfleet.server.rpc.job_logs import JobLogs
@@ -64,6 +65,7 @@ class RpcServer:
     port: int
     library: DatasetLibrary  # to be started when the server listens, and closed when it stops
     serving: Serving
+    admission: Admission
 
     async def set_serving(self, is_serving: bool) -> None:
         """What health checks are told, of each service and of all."""
@@ -83,7 +85,8 @@ def build_server(
     inference: Inference,
 ) -> RpcServer:
     """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
-    server, limits = grpc.aio.server(options=channel_options(config)), CallLimits.of(config)
+    server = grpc.aio.server(options=channel_options(config))
+    house = House(CallLimits.of(config))
     queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
     library = DatasetLibrary(config, store)
     servicers: list[tuple[object, ServiceDescriptor]] = [
@@ -113,18 +116,18 @@ def build_server(
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
     owners, serving = Owners(store), Serving()
-    server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check, limits) for each in servicers))
+    server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check, house) for each in servicers))
     foreign = InferenceServicer(inference, owners, installed_version(), lambda: serving.on)
     protocol = _service(inference_pb2, "GRPCInferenceService")
     # It looks after owners itself: what is another's is not ready there, and no error.
-    oip = handlers_of(foreign, protocol, limits=limits)
+    oip = handlers_of(foreign, protocol, house=house)
     server.add_generic_rpc_handlers((oip, unsupported_handlers(protocol.full_name)))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*(service.full_name for _, service in servicers), protocol.full_name)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = server.add_insecure_port(config.listen)
-    return RpcServer(server, health_servicer, names, port, library, serving)
+    return RpcServer(server, health_servicer, names, port, library, serving, house.admission)
 
 
 def _service(module: object, name: str) -> ServiceDescriptor:

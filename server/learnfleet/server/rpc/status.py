@@ -12,6 +12,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from learnfleet.server.errors import (
     AlreadyExists,
     Code,
+    Draining,
     FailedPrecondition,
     FieldViolation,
     InvalidArgument,
@@ -53,7 +54,8 @@ def message_of(error: ServiceError) -> str:
 
 
 def _details(error: ServiceError) -> Iterator[Message]:
-    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    metadata = error.details if isinstance(error, Draining) else {}
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
     if isinstance(error, InvalidArgument):
         yield error_details_pb2.BadRequest(field_violations=_violations(error.violations))
     if isinstance(error, NotFound | AlreadyExists):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator
 
 from learnfleet.server import names
-from learnfleet.server.errors import FieldViolation, InvalidArgument, Unavailable
+from learnfleet.server.errors import Draining, FieldViolation, InvalidArgument
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.batches import Batches
 from learnfleet.server.rpc.hub import EventHub
@@ -38,7 +38,7 @@ class Watch:
     async def messages(self, request: pb.WatchJobRequest) -> AsyncGenerator[bytes, None]:
         """Encoded WatchJobResponses, to the end of the job. Raises NotFound, InvalidArgument.
 
-        Raises Unavailable as the server stops, so that a watcher goes on at the next one without waiting for anything.
+        Raises Draining as the server stops, so that a watcher goes on at the next one without waiting for anything.
         """
         job_id = names.parse_job(request.name)
         place = request.after_sequence
@@ -50,7 +50,8 @@ class Watch:
                 is_end = False
                 while not is_end:
                     if self._hub.is_closed:
-                        raise Unavailable(f"the server is stopping; watch again, after_sequence {place}")
+                        told = f"the server is stopping; watch again, after_sequence {place}"
+                        raise Draining(told, {"after_sequence": str(place)})
                     ticket = self._hub.ticket(job_id)
                     batch = await self._batches.after(job_id, place, ticket)
                     place, is_end = batch.last, batch.is_end

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from learnfleet.server.domain import Job, JobBrief, JobKind, Resources, Wanted
+from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
@@ -23,7 +24,6 @@ from learnfleet.server.scheduling.wishes import Deadlines, Wishes
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
-_SHUTDOWN_S = 20.0
 _ABANDON_S = 3.0
 _LONG_QUEUE = 500  # each job that joins a shorter one is looked at at once
 _LONGEST_PAUSE_S = 1.0
@@ -103,14 +103,19 @@ class Scheduler:
 
     def stop(self) -> None:
         """Let running jobs save their state and stop, at most for a while. They go on when a server starts again."""
+        times = DrainTimes(self.services.config.drain_s)
+        until_s = time.monotonic() + times.jobs_s
         self._stopping.set()
         self.wake()
         with self._lock:
             running = list(self._running.values())
         for item in running:
-            item.controller.stops.ask(Stop.SHUTDOWN)
+            item.controller.stops.ask(Stop.SHUTDOWN, within_s=times.workers_s)
         for item in running:
-            item.thread.join(_SHUTDOWN_S)
+            item.thread.join(max(0.0, until_s - time.monotonic()))
+        late = [item.job.id for item in running if item.thread.is_alive()]
+        if late:
+            _log.warning("left as they are, to go on from their newest checkpoints: jobs/%s", ", jobs/".join(late))
 
     # -- the thread
 

@@ -41,18 +41,20 @@ class StopRequests:
         self._asked: dict[Stop, str] = {}
         self._stop_by_s: float | None = None
 
-    def ask(self, stop: Stop, why: str = "") -> None:
+    def ask(self, stop: Stop, why: str = "", within_s: float | None = None) -> None:
         """Safe to repeat: the time that workers have begins with the first request.
 
         Args:
             why: the job's reason afterwards, where the kind of stop does not say enough.
+            within_s: how long workers have. Default: as for all stops of the kind.
         """
         with self._changed:
             if stop in self._asked:
                 return
             self._asked[stop] = why
-            if stop in _GRACE_S:
-                limit_s = self._clock_s() + _GRACE_S[stop]
+            grace_s = _GRACE_S.get(stop) if within_s is None else within_s
+            if grace_s is not None:
+                limit_s = self._clock_s() + grace_s
                 self._stop_by_s = limit_s if self._stop_by_s is None else min(self._stop_by_s, limit_s)
             self._changed.notify_all()
 

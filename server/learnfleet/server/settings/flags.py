@@ -21,28 +21,35 @@ WRONG_SETTINGS = 2  # exit code
 _FILE = Annotated[Path | None, typer.Option("--config", help=f"TOML file of settings. Default: ${FILE_VARIABLE}.")]
 
 
-def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with a flag for `--config` and each setting besides its own; its first argument is what they come to.
+def takes_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command a flag for `--config` and each setting besides its own; its first argument is what they come to.
 
     Flags are strings until all sources are read, so that everything that is wrong is said at once. Where something is,
     the command ends with exit code 2 before it has begun.
+
+    Args:
+        sections: whose settings have flags; the others are still read from the environment and the file. Default: all.
     """
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    settings = settings_of(Config)
-    by_parameter = {_parameter_name(each): each.name for each in settings}
 
-    @functools.wraps(command)
-    def run(config: Path | None, **given: Any) -> None:
-        flags = {name: given.pop(parameter) for parameter, name in by_parameter.items()}
-        command(merged_or_exit(flags, config), **given)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        settings = [each for each in settings_of(Config) if not sections or each.rules.section in sections]
+        by_parameter = {_parameter_name(each): each.name for each in settings}
 
-    kind = inspect.Parameter.KEYWORD_ONLY
-    file = inspect.Parameter("config", kind, default=None, annotation=_FILE)
-    parameters = [each.replace(kind=kind) for each in own] + [file, *map(_parameter, settings)]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    del run.__dict__["__wrapped__"]  # typer would read that one's signature
-    return run
+        @functools.wraps(command)
+        def run(config: Path | None, **given: Any) -> None:
+            flags = {name: given.pop(parameter) for parameter, name in by_parameter.items()}
+            command(merged_or_exit(flags, config), **given)
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        file = inspect.Parameter("config", kind, default=None, annotation=_FILE)
+        parameters = [each.replace(kind=kind) for each in own] + [file, *map(_parameter, settings)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        del run.__dict__["__wrapped__"]  # typer would read that one's signature
+        return run
+
+    return decorate
 
 
 def merged_or_exit(flags: dict[str, Any], file: Path | None) -> Merged:

@@ -16,8 +16,6 @@ from learnfleet.server.tracking.mlflow_client import Connect, mlflow_client
 from learnfleet.server.tracking.retrying import retrying
 from learnfleet.server.tracking.runs import Runs
 
-_STOP_S = 30.0
-
 
 class MlflowExporter:
     """Brings MLflow up to date in two threads of its own: points do not wait for large files, and nothing waits for it.
@@ -54,7 +52,7 @@ class MlflowExporter:
         """The job may have new events. From any thread."""
         self._log.wake(job_id)
 
-    def stop(self, timeout_s: float = _STOP_S, *, drain: bool = True) -> None:
+    def stop(self, timeout_s: float = 30.0, *, drain: bool = True) -> None:
         """Export what there is, at most for a while; the rest is exported when a server starts again."""
         by_s = time.monotonic() + timeout_s
         self._log.stop(timeout_s, drain=drain)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Group
+from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
@@ -205,7 +206,7 @@ class RayCluster:
             self._host, self._error = None, "Ray has been left"
             self._told.notify_all()
         if self._process is not None:
-            self._process.end()
+            self._process.end(DrainTimes(self._config.drain_s).ray_s)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -90,11 +90,11 @@ class HostProcess:
     def kill(self) -> None:
         self._process.kill()
 
-    def end(self) -> None:
-        """Leave Ray, and end the process if it has not ended. Blocks for a bounded time."""
+    def end(self, within_s: float = _END_TIMEOUT_S) -> None:
+        """Leave Ray, and end the process if it has not ended in time."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        if not self.has_ended(_END_TIMEOUT_S):
+        if not self.has_ended(within_s):
             self._process.kill()
             self._process.wait()
 
