@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from alembic import command
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from support.postgres import PostgresServer
+from support.store_values import a_job, create, filled
 
 from learnfleet.server.store import database
 from learnfleet.server.store.schema import metadata
+from learnfleet.server.store.sql import SqlStore
 
 # Of a store of version 0002 that was worked with: what others refer to, and what refers to it.
 _ROWS = {
@@ -130,3 +133,26 @@ def test_request_ids_become_each_tenants_own_and_everybodys_again_without_losing
     assert _shape(_go_back(new, "0002")) == shape
     assert _requests(new) == [("one", "r"), ("photos", "r"), ("two", None)]
     new.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_store_that_was_worked_with_goes_back_and_forth_and_is_worked_with_again(url: str, revision: str) -> None:
+    """Jobs with their events, learners and checkpoints; what the older version has no place for is gone."""
+    store = filled(url)
+    was = {job: (store.get_job(job), store.read_events(job, 0)) for job in ("one", "two", "three")}
+    learner, checkpoint = store.get_learner("pets"), store.get_checkpoint("pets", "named")
+    store.close()
+    engine = database.unmigrated_database(url)
+    assert database.move_to(engine, revision) == database.HEAD
+    engine.dispose()
+
+    store = SqlStore(url)  # the newer version starts
+    for job, (before, events) in was.items():
+        tenant = before.tenant if revision == "0002" else "default"
+        assert store.get_job(job) == dataclasses.replace(before, tenant=tenant)
+        assert store.read_events(job, 0) == events
+    assert (store.get_learner("pets"), store.get_checkpoint("pets", "named")) == (learner, checkpoint)
+    assert store.cursor("mlflow", "one") == 1
+    assert create(store, a_job("four", "pets", request_id="r4"), new_learner=False).id == "four"
+    assert create(store, a_job("other", "pets", request_id="r1"), new_learner=False).id == "one"
+    store.close()

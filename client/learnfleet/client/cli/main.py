@@ -10,7 +10,8 @@ import typer
 from learnfleet.client.cli import dataset, exits, interpret, jobs, learners, model, predict, train
 
 _GROUP = "learnfleet.commands"  # commands of parts that need more than the client
-_EXTRAS = {"serve": "server,worker", "config": "server", "demo": "demo"}
+_OPERATING = ("backup", "config", "doctor", "migrate", "restore")
+_EXTRAS = {"serve": "server,worker", "demo": "demo", **dict.fromkeys(_OPERATING, "server")}
 
 
 def build_app(wanted: str | None = None) -> typer.Typer:

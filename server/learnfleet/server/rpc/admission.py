@@ -32,7 +32,8 @@ class Admission:
         """Let in only what begins nothing, and ask of nobody to send on. What is at work goes on."""
         self.is_closed = True
         for waiting in self._waiting:
-            waiting.reschedule(0)  # in the past
+            if not waiting.expired():
+                waiting.reschedule(0)  # in the past
 
     def check(self, method: MethodDescriptor) -> None:
         """Raises Draining for a call that is not let in."""

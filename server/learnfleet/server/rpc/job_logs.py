@@ -61,8 +61,8 @@ class JobLogs:
                 if job.state.final or not request.follow:
                     return
                 if self.hub.is_closed:
-                    told = f"the server is stopping; ask again, after_position {position}"
-                    raise Draining(told, {"after_position": str(position)})
+                    why = f"the server is stopping; ask again, after_position {position}"
+                    raise Draining(why, {"after_position": str(position)})
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ticket.wait(), _POLL_S)
 

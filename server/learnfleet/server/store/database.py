@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0003"  # the newest migration; a test compares it with the migrations folder
+VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_TIMEOUT_S = 30
+
+
+class UnknownVersion(ValueError):
+    """Tables of a version that this learnfleet has no migration from or to."""
 
 
 def open_database(url: str) -> Engine:
@@ -58,11 +63,21 @@ def _bring_up_to_date(connection: Connection) -> None:
     if not inspect(connection).get_table_names():
         _create(connection)
         return
-    version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+    version = version_of(connection)
     if version > HEAD:
         raise RuntimeError(f"the store has version {version} and this server knows {HEAD}: run a newer learnfleet")
     if version != HEAD:
         migrate(connection)
+
+
+def version_of(connection: Connection) -> str:
+    """Of the tables of a database that has a store: the last migration that it has seen."""
+    return str(connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() or "")
+
+
+def unmigrated_database(url: str) -> Engine:
+    """An engine on the database as it is. Raises RuntimeError where a driver is missing."""
+    return _engine(make_url(url))
 
 
 def _engine(url: URL) -> Engine:
@@ -78,11 +93,33 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def migrate(connection: Connection) -> None:
-    """Apply the migrations that the database has not seen, as a part of the connection's transaction."""
+def migrate(connection: Connection, to: str = "head") -> None:
+    """Apply the migrations that the database has not seen, as a part of the connection's transaction.
+
+    Args:
+        to: the last of them.
+    """
     from alembic import command
 
-    command.upgrade(alembic_on(connection), "head")
+    command.upgrade(alembic_on(connection), to)
+
+
+def move_to(engine: Engine, version: str) -> str:
+    """Migrate up or down to a version, all of it or nothing; the version before. Raises UnknownVersion."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    with told_as_unavailable(), changing_tables(engine) as connection:
+        config = alembic_on(connection)
+        known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+        if not inspect(connection).has_table(VERSION_TABLE):
+            raise UnknownVersion("there is no store in this database: no server has been started on it")
+        before = version_of(connection)
+        wrong = next((each for each in (version, before) if each not in known), None)
+        if wrong is not None:
+            raise UnknownVersion(f"version {wrong} of the tables is not known here; there are {', '.join(known)}")
+        (command.upgrade if known.index(version) >= known.index(before) else command.downgrade)(config, version)
+        return before
 
 
 def alembic_on(connection: Connection) -> Config:
