@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -71,6 +72,46 @@ def own_buffers(rank: int, folder: Path) -> dict[str, Any]:
 def test_f049_all_ranks_validate_with_the_buffers_of_rank_0(two_ranks: dict[str, Any]) -> None:
     first, second = two_ranks["own_buffers"]
     assert first == second
+
+
+def with_others_weights(rank: int, folder: Path) -> list[float]:
+    """One rank begins with other weights, once with other statistics alone; and one fit is undisturbed."""
+    return [*_fitted("weights", rank), *_fitted("statistics", rank), *_fitted("nothing", rank)]
+
+
+def _fitted(differs: str, rank: int) -> list[float]:
+    learner = a_learner()
+    own = {"weights": learner.model.parameters(), "statistics": learner.model.buffers()}
+    with torch.no_grad():
+        for value in own.get(differs, ()):
+            value += rank
+    learner.fit(1, 1e-2)
+    return [float(value.double().sum()) for value in learner.model.state_dict().values()]
+
+
+def test_all_ranks_begin_with_the_weights_and_statistics_of_rank_0(two_ranks: dict[str, Any]) -> None:
+    first, second = two_ranks["with_others_weights"]
+    assert first == second
+    third = len(first) // 3
+    assert first[:third] == first[third : 2 * third] == first[2 * third :]
+
+
+def sends_weights(rank: int, folder: Path) -> list[bool]:
+    """Whether a second fit sends weights from rank to rank again: of ranks that are alike, and of one that is not."""
+    learner = a_learner()
+    learner.fit(1, 1e-2)
+    told = []
+    for difference in (0, rank):
+        with torch.no_grad():
+            next(learner.model.parameters()).view(-1)[0] += difference
+        with mock.patch("torch.nn.parallel.distributed._sync_module_states") as send:
+            learner.wrapped_model()
+        told.append(send.called)
+    return told
+
+
+def test_weights_that_all_ranks_have_are_not_sent_again(two_ranks: dict[str, Any]) -> None:
+    assert two_ranks["sends_weights"] == [[False, True], [False, True]]
 
 
 class RequestAt(Callback):
@@ -156,5 +197,6 @@ def test_what_one_rank_saves_all_can_load(two_ranks: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What both ranks saw of everything above, from one start of two processes."""
-    functions = [train_and_measure, own_buffers, stop_on_rank_1, break_on_rank_1, interpret_both, save_and_load]
+    trained = [train_and_measure, own_buffers, with_others_weights, sends_weights]
+    functions = [*trained, stop_on_rank_1, break_on_rank_1, interpret_both, save_and_load]
     return run_ranks(functions, tmp_path_factory.mktemp("ranks"))
