@@ -21,11 +21,13 @@ _BRIEF = (
 )
 _VERBS = {Wanted.RUN: "resume", Wanted.PAUSE: "pause", Wanted.CANCEL: "cancel"}
 _IDS_A_QUERY = 500  # SQLite takes a bounded number of parameters
-_UNFINISHED_BRIEFS = (
-    select(*(schema.jobs.c[name] for name in _BRIEF))
+_KEY = ("id", "state", "reason", "wanted", "attempt", "workers")  # which job it is, and what of it changes
+_UNFINISHED_KEYS = (
+    select(*(schema.jobs.c[name] for name in _KEY))
     .where(schema.jobs.c.state.in_(_UNFINISHED))
     .order_by(schema.jobs.c.number)
 )
+_Key = tuple[object, ...]
 _WAITING = [str(JobState.QUEUED), str(JobState.RESTARTING)]
 
 
@@ -54,19 +56,37 @@ def same_request(earlier: Row, fingerprint: str) -> Job:
 
 
 class Unfinished:
-    """Reads all jobs that have not ended, again and again. Of thousands in a queue few change between two looks."""
+    """Reads all jobs that have not ended, again and again. Of thousands in a queue few change between two looks.
+
+    So what changes is read of all, and the rest of those alone that have changed.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], JobBrief] = {}  # by all that their rows hold
+        self._known: dict[_Key, JobBrief] = {}
 
     def read(self, connection: Connection) -> list[JobBrief]:
         """In the order of their numbers: clocks jump."""
-        known, now = self._known, dict[tuple[object, ...], JobBrief]()
-        for row in connection.execute(_UNFINISHED_BRIEFS):
-            values = tuple(row)
-            now[values] = known.get(values) or brief_of(row._mapping)
+        known, keys = self._known, [tuple(row) for row in connection.execute(_UNFINISHED_KEYS)]
+        fresh = _briefs(connection, [str(key[0]) for key in keys if key not in known])
+        now: dict[_Key, JobBrief] = {}
+        for key in keys:
+            if key in known:
+                now[key] = known[key]
+            elif found := fresh.get(key[0]):  # it may have ended since
+                now[found[0]] = found[1]  # or have changed again
         self._known = now
         return list(now.values())
+
+
+def _briefs(connection: Connection, job_ids: Sequence[str]) -> dict[object, tuple[_Key, JobBrief]]:
+    """Those of these jobs that have not ended, by id, with their keys."""
+    table, found = schema.jobs.c, dict[object, tuple[_Key, JobBrief]]()
+    for start in range(0, len(job_ids), _IDS_A_QUERY):
+        some = job_ids[start : start + _IDS_A_QUERY]
+        query = select(*(table[name] for name in _BRIEF)).where(table.id.in_(some), table.state.in_(_UNFINISHED))
+        for row in connection.execute(query).mappings():
+            found[row["id"]] = tuple(row[name] for name in _KEY), brief_of(row)
+    return found
 
 
 def active(connection: Connection, learner_ids: Sequence[str]) -> dict[str, str]:
