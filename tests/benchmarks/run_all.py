@@ -51,6 +51,7 @@ BENCHES = (
     Bench("serving", ("--only", "learnfleet"), ("--only", "learnfleet", "--seconds", "4")),
     Bench("client_import", (), ("--rounds", "7")),
     Bench("interpret", (), ("--rounds", "2", "--items", "100")),
+    Bench("upload", (), ("--rounds", "1", "--megabytes", "200")),
 )
 
 _INTRO = """# Benchmarks
@@ -114,7 +115,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
-    wanted = [bench for bench in BENCHES if not args.only or bench.script in args.only.split(",")]
+    only, known = set(filter(None, args.only.split(","))), [bench.script for bench in BENCHES]
+    if unknown := only.difference(known):
+        parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    wanted = [bench for bench in BENCHES if not only or bench.script in only]
     found: dict[str, Any] = json.loads(_FOUND.read_text()) if _FOUND.exists() else {}
     for bench in wanted:
         found[bench.script] = run(bench, args.quick)

@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from support.fake_cluster import FakeCluster, Fleet
 from support.rpc_server import FakeRuntime, RunningServer, running_server
 
-from learnfleet.server.domain import Job, JobKind, JobState, Learner, NewEvent, Resources, TrainWork
+from learnfleet.server.domain import Job, JobKind, JobState, Learner, NewEvent, Resources, TrainWork, Wanted
 from learnfleet.server.store import schema
 from learnfleet.server.store.rows import event_row, job_row, learner_row
 from learnfleet.trainer.spec import DataSpec, FitStage, LearnerSpec
@@ -31,9 +31,9 @@ class SchedulingRuntime(FakeRuntime):
         assert self.fleet is not None
         self.fleet.scheduler.job_queued()
 
-    async def cancel(self, job_id: str) -> Job:
+    async def ask(self, job_id: str, wanted: Wanted) -> Job:
         assert self.fleet is not None
-        return self.fleet.scheduler.cancel(job_id)
+        return self.fleet.scheduler.ask(job_id, wanted)
 
 
 @dataclass(frozen=True)
