@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from learnfleet.server.domain import DEFAULT_TENANT
 from learnfleet.server.errors import NotFound
 from learnfleet.server.inference.ports import (
     Answered,
@@ -24,6 +25,7 @@ from learnfleet.server.inference.ports import (
     Reply,
     TensorInput,
 )
+from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.trainer.data_spec import LabelKind
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class FixedInference:
 
     error: Exception | None = None  # raised instead
     asked: list[tuple[str, int]] = field(default_factory=list)  # model and number of items of each call
+    owners: dict[str, str | None] = field(default_factory=dict)  # by reference; others are whoever's asks
 
     async def infer(
         self, model: str, inputs: Sequence[Input], options: InferOptions, timeout_s: float | None = None
@@ -64,6 +67,9 @@ class FixedInference:
 
     async def loaded(self) -> Sequence[Loaded]:
         return ()
+
+    async def owner(self, model: str) -> str | None:
+        return self.owners.get(model, current_tenant())
 
 
 class PredictorInference:
@@ -103,6 +109,10 @@ class PredictorInference:
 
     async def loaded(self) -> Sequence[Loaded]:
         return [Loaded(name, 1, pinned, 1) for name, pinned in self._ready.items()]
+
+    async def owner(self, model: str) -> str | None:
+        await self.describe(model)
+        return DEFAULT_TENANT
 
 
 def _answer(predictor: Predictor, item: Input, options: InferOptions) -> Answered:

@@ -54,7 +54,7 @@ class NotFound(ServiceError):
 
     def __init__(self, resource: str, hint: str = "") -> None:
         super().__init__(f"{resource} does not exist" + (f"; {hint}" if hint else ""))
-        self.resource = resource
+        self.resource, self.hint = resource, hint
 
 
 class AlreadyExists(ServiceError):

@@ -22,6 +22,7 @@ class Registry:
 
     aliases: dict[str, str] = field(default_factory=lambda: {"champion": "1"})
     tags: dict[str, str] = field(default_factory=dict)
+    owner: str | None = "red"
     is_away: bool = False
     asked: int = 0
     now: float = 0.0
@@ -32,7 +33,7 @@ class Registry:
             raise ConnectionError("nobody there")
         if model_id != "m":
             raise NotFound(f"models/{model_id}")
-        return Registered(dict(self.aliases), dict(self.tags))
+        return Registered(dict(self.aliases), dict(self.tags), self.owner)
 
     def resolve(self, ref: ModelRef) -> tuple[Path, str]:
         if ref.version == "9":
@@ -101,6 +102,37 @@ def test_an_alias_or_version_that_is_gone_is_not_found() -> None:
             version(found, reference)
     with pytest.raises(FailedPrecondition):
         version(found, "learners/l")
+
+
+def owner(found: References, reference: str = "models/m@champion") -> str | None:
+    return asyncio.run(found.owner(reference))
+
+
+def test_whose_a_model_is_costs_no_call_of_the_registry_beyond_that_for_its_version() -> None:
+    registry = Registry()
+    found = references(registry)
+    assert owner(found) == "red"
+    assert version(found) == "models/m/versions/1"
+    assert registry.asked == 1
+    registry.owner, registry.now = "blue", TTL_S
+    assert owner(found) == "blue"
+
+
+def test_a_model_has_an_owner_also_where_the_alias_or_version_is_missing() -> None:
+    found = references(Registry())
+    assert (owner(found, "models/m@other"), owner(found, "models/m/versions/9")) == ("red", "red")
+    with pytest.raises(NotFound, match="models/n does not exist"):
+        owner(found, "models/n@champion")
+
+
+def test_while_the_registry_is_away_an_unknown_model_has_no_owner() -> None:
+    registry = Registry()
+    found = references(registry)
+    assert owner(found) == "red"
+    registry.is_away, registry.now = True, TTL_S
+    assert owner(found) == "red"
+    with pytest.raises(Unavailable, match="nobody there"):
+        owner(found, "models/m@other")
 
 
 def test_a_split_gives_its_share_of_the_calls_to_another_alias() -> None:

@@ -77,6 +77,10 @@ def test_a_models_name_belongs_to_the_tenant_that_was_first(tracking: Tracking, 
     theirs = export_job(tracking.store, "export-2", "dogs", tenant="blue")
     with pytest.raises(FailedPrecondition, match="models/pets is taken by another tenant; give another model_id"):
         register(tracking.config, tracking.store, theirs)
+    registry = ModelRegistry(tracking.config, tracking.store)
+    assert registry.registered("pets").owner == "red"
+    tracking.mlflow.real.create_registered_model("by-hand")
+    assert registry.registered("by-hand").owner is None
 
 
 def test_a_version_that_does_not_exist_is_not_found(tracking: Tracking) -> None:

@@ -95,6 +95,9 @@ class Engine:
     async def loaded(self) -> Sequence[Loaded]:
         return self._holding.loaded()
 
+    async def owner(self, model: str) -> str | None:
+        return await self._references.owner(model)
+
     # -- life
 
     def start(self) -> None:

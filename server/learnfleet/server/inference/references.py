@@ -16,7 +16,7 @@ from learnfleet.server.errors import NotFound, ServiceError, Unavailable
 from learnfleet.server.inference.exports import LearnerExports
 from learnfleet.server.long_calls import LongCalls, SharedCalls
 from learnfleet.server.names import ModelRef
-from learnfleet.server.tracking.registry import ModelRegistry
+from learnfleet.server.tracking.registry import ModelRegistry, Registered
 
 PRECISION_TAG = "learnfleet.precision"  # fp32, bf16 or fp16
 CHANNELS_LAST_TAG = "learnfleet.channels_last"  # true or false
@@ -52,6 +52,15 @@ class Choice:
     canary: Target | None = None
     canary_share: float = 0.0  # of the calls, 0 to 1
     keeps_old: bool = False  # an alias: while a new version warms up the one before answers
+    owner: str | None = None  # the tenant of a registered model; None: nobody knows
+
+
+class NoSuchVersion(NotFound):
+    """A registered model lacks this version or alias, which is only for its owner to know."""
+
+    def __init__(self, resource: str, hint: str, owner: str | None) -> None:
+        super().__init__(resource, hint)
+        self.owner = owner
 
 
 @dataclass
@@ -110,6 +119,16 @@ class References:
             return await asking
         return await self._refreshed(known, asking, reference)
 
+    async def owner(self, reference: str) -> str | None:
+        """The tenant of a registered model, as far as it is known, at no cost beyond that of `choose`.
+
+        Raises InvalidArgument, NotFound for a model that is not registered, Unavailable.
+        """
+        try:
+            return (await self.choose(reference)).owner
+        except NoSuchVersion as error:
+            return error.owner
+
     async def _refreshed(self, known: _Known, asking: object, reference: str) -> Choice:
         """What the registry says now; what it said last where it cannot be asked."""
         try:
@@ -146,13 +165,19 @@ class References:
     def _read(self, ref: ModelRef) -> Choice:
         found = self._registry.registered(ref.model)
         if ref.alias is None:
-            return Choice(self._target(ref, found.tags))
+            return Choice(self._version(ref, found), owner=found.owner)
         version = found.aliases.get(ref.alias)
         if version is None:
-            raise NotFound(str(ref), "Export with this alias, or set it in the registry")
-        main = self._target(ModelRef(ref.model, version), found.tags)
+            raise NoSuchVersion(str(ref), "Export with this alias, or set it in the registry", found.owner)
+        main = self._version(ModelRef(ref.model, version), found)
         canary, share = self._split(ref, found.aliases, found.tags)
-        return Choice(main, canary, share, keeps_old=True)
+        return Choice(main, canary, share, keeps_old=True, owner=found.owner)
+
+    def _version(self, ref: ModelRef, found: Registered) -> Target:
+        try:
+            return self._target(ref, found.tags)
+        except NotFound as error:
+            raise NoSuchVersion(error.resource, error.hint, found.owner) from None
 
     def _split(self, ref: ModelRef, aliases: Mapping[str, str], tags: Mapping[str, str]) -> tuple[Target | None, float]:
         """What is wrong with a split costs its model no answers: then all go to the alias that was asked for."""

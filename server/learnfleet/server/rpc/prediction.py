@@ -40,6 +40,7 @@ class PredictionServicer:
     inference: Inference
     examining: Examining
     files: ServerFiles
+    owners: Owners
 
     async def predict(self, request: pb.PredictRequest) -> pb.PredictResponse:
         found = Violations()
@@ -81,7 +82,7 @@ class PredictionServicer:
         found = Violations()
         asked = read_asked(settings, found, "settings.")
         found.raise_if_any()
-        await Owners(self.store).check(settings)  # of a stream's messages nobody else does
+        await self.owners.check(settings)  # of a stream's messages nobody else does
         await self.inference.describe(asked.model)
         async with aclosing(PredictionStream(self.inference, self.files, asked).answers(requests)) as answers:
             async for answer in answers:

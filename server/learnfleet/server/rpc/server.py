@@ -89,6 +89,7 @@ def build_server(
     house = House(CallLimits.of(config))
     queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
     library = DatasetLibrary(config, store)
+    owners, serving = Owners(store, inference), Serving()
     servicers: list[tuple[object, ServiceDescriptor]] = [
         (
             TrainingServicer(config, store, runtime, queueing, targets),
@@ -105,6 +106,7 @@ def build_server(
                 inference,
                 Examining(store, queueing, Subjects(store, runtime, targets)),
                 ServerFiles(SourcePlaces(roots, store)),
+                owners,
             ),
             _service(prediction_service_pb2, "PredictionService"),
         ),
@@ -112,11 +114,12 @@ def build_server(
             InterpretationServicer(config, store, runtime, queueing, targets),
             _service(interpretation_service_pb2, "InterpretationService"),
         ),
-        (ModelServicer(config, store), _service(model_service_pb2, "ModelService")),
         (DatasetServicer(config, store, library, roots), _service(dataset_service_pb2, "DatasetService")),
     ]
-    owners, serving = Owners(store), Serving()
     server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check, house) for each in servicers))
+    # It asks the registry, which says whose a model is, for all that it does.
+    models = ModelServicer(config, store), _service(model_service_pb2, "ModelService")
+    server.add_generic_rpc_handlers((handlers_of(*models, house=house),))
     foreign = InferenceServicer(inference, owners, installed_version(), lambda: serving.on)
     protocol = _service(inference_pb2, "GRPCInferenceService")
     # It looks after owners itself: what is another's is not ready there, and no error.
@@ -124,7 +127,7 @@ def build_server(
     server.add_generic_rpc_handlers((oip, unsupported_handlers(protocol.full_name)))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    names = (*(service.full_name for _, service in servicers), protocol.full_name)
+    names = (*(service.full_name for _, service in (*servicers, models)), protocol.full_name)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = server.add_insecure_port(config.listen)
     return RpcServer(server, health_servicer, names, port, library, serving, house.admission)

@@ -16,6 +16,7 @@ from learnfleet.server.tracking.mlflow_client import mlflow_client
 from learnfleet.server.tracking.runs import LEARNER_TAG
 from learnfleet.server.tracking.version_tags import TENANT_TAG
 
+EXPORT_HINT = "export a learner to make it"  # where a model does not exist
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 

@@ -18,14 +18,13 @@ from learnfleet.server.names import ModelRef
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.mlflow_client import mlflow_client
 from learnfleet.server.tracking.mlflow_model import DATA, card_of, write_mlflow_model
-from learnfleet.server.tracking.models import owner_of, told
+from learnfleet.server.tracking.models import EXPORT_HINT, owner_of, told
 from learnfleet.server.tracking.params import made_of
 from learnfleet.server.tracking.runs import JOB_TAG, LEARNER_TAG, Runs
 from learnfleet.server.tracking.version_tags import CHECKPOINT_TAG, SHA256_TAG, TENANT_TAG, card_tags
 from learnfleet.trainer import manifest
 
 _MODEL = "model"
-_HINT = "export a learner to make it"
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +35,7 @@ class Registered:
 
     aliases: Mapping[str, str]  # version numbers
     tags: Mapping[str, str]
+    owner: str | None  # its tenant; None: nobody knows
 
 
 class ModelRegistry:
@@ -67,10 +67,10 @@ class ModelRegistry:
 
     def registered(self, model_id: str) -> Registered:
         """Raises NotFound."""
-        with told(names.model_name(model_id), hint=_HINT):
+        with told(names.model_name(model_id), hint=EXPORT_HINT):
             found = mlflow_client(self._config).get_registered_model(model_id)
         aliases = {alias: str(version) for alias, version in found.aliases.items()}
-        return Registered(aliases, dict(found.tags))
+        return Registered(aliases, dict(found.tags), owner_of(found.tags, self._store))
 
     def _ensure_model(self, model_id: str, job: Job) -> None:
         """Made with the first of its versions. What somebody has since written on its page stays."""
@@ -136,7 +136,7 @@ class ModelRegistry:
     def resolve(self, ref: ModelRef) -> tuple[Path, str]:
         """(export folder, `models/{model}/versions/{version}`). Raises NotFound, Unavailable."""
         client = mlflow_client(self._config)
-        with told(str(ref), hint=_HINT):
+        with told(str(ref), hint=EXPORT_HINT):
             if ref.alias is not None:
                 found = client.get_model_version_by_alias(ref.model, ref.alias)
             else:
