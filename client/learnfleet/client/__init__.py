@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from learnfleet.client.errors import JobFailedError as JobFailedError
     from learnfleet.client.errors import LearnfleetError as LearnfleetError
     from learnfleet.client.errors import NotFoundError as NotFoundError
+    from learnfleet.client.errors import PermissionDeniedError as PermissionDeniedError
     from learnfleet.client.errors import PictureError as PictureError
     from learnfleet.client.errors import ResourceExhaustedError as ResourceExhaustedError
+    from learnfleet.client.errors import UnauthenticatedError as UnauthenticatedError
     from learnfleet.client.errors import UnavailableError as UnavailableError
     from learnfleet.client.errors import UnimplementedError as UnimplementedError
     from learnfleet.client.events import Event as Event

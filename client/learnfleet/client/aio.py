@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from learnfleet.client.learner_options import LearnerMaker
 from learnfleet.client.listing import jobs_request, learners_request
 from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
 from learnfleet.client.run_settings import RunSettings
+from learnfleet.client.security import security_for
 from learnfleet.client.specs import LearnerSpec
 from learnfleet.v1 import job_service_pb2
 
@@ -48,10 +50,18 @@ class AsyncClient(LearnerMaker[AsyncLearner], AsyncInterpreting):
         timeout_s: float = 60.0,
         retry_s: float = 60.0,
         max_message_mb: int = MAX_MESSAGE_MB,
+        ca: str | PathLike[str] | None = None,
+        cert: str | PathLike[str] | None = None,
+        key: str | PathLike[str] | None = None,
+        token: str | Path | None = None,
+        plaintext: bool | None = None,
+        token_in_clear: bool | None = None,
+        tenant: str | None = None,
     ) -> AsyncClient:
         """A client of the server at `address` (host:port). To be called in the event loop. As `Client.connect`."""
         where = address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
-        return cls(AsyncConnection(where, timeout_s, retry_s, max_message_mb))
+        security = security_for(where, ca, cert, key, token, plaintext, token_in_clear, tenant)
+        return cls(AsyncConnection(where, timeout_s, retry_s, max_message_mb, security))
 
     @property
     def datasets(self) -> AsyncDatasets:

@@ -11,6 +11,7 @@ import grpc
 from learnfleet.client.connection import MAX_MESSAGE_MB, Services, channel_options
 from learnfleet.client.errors import from_rpc
 from learnfleet.client.patience import Patience
+from learnfleet.client.security import Security, security_for
 
 _T = TypeVar("_T")
 
@@ -18,10 +19,24 @@ _T = TypeVar("_T")
 class AsyncConnection(Services):
     """Stubs of all services on one channel, which belongs to the event loop that it is first used in."""
 
-    def __init__(self, address: str, timeout_s: float, retry_s: float, max_message_mb: int = MAX_MESSAGE_MB) -> None:
+    def __init__(
+        self,
+        address: str,
+        timeout_s: float,
+        retry_s: float,
+        max_message_mb: int = MAX_MESSAGE_MB,
+        security: Security | None = None,
+    ) -> None:
+        """As `Connection`."""
         self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
-        self._channel = grpc.aio.insecure_channel(address, channel_options(max_message_mb))
-        super().__init__(self._channel, max_message_mb)
+        security = security or security_for(address)
+        options = [*channel_options(max_message_mb), *security.options]
+        credentials = security.channel_credentials()
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(address, options)
+        else:
+            self._channel = grpc.aio.secure_channel(address, credentials, options)
+        super().__init__(security.authorized(self._channel), max_message_mb)
 
     async def close(self) -> None:
         await self._channel.close()

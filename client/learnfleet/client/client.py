@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from learnfleet.client.learner_options import LearnerMaker
 from learnfleet.client.listing import jobs_request, learners_request
 from learnfleet.client.results import JobInfo, LearnerInfo, Prediction
 from learnfleet.client.run_settings import RunSettings
+from learnfleet.client.security import security_for
 from learnfleet.client.specs import LearnerSpec
 from learnfleet.v1 import job_service_pb2
 
@@ -42,6 +44,13 @@ class Client(LearnerMaker[RemoteLearner], Interpreting):
         timeout_s: float = 60.0,
         retry_s: float = 60.0,
         max_message_mb: int = MAX_MESSAGE_MB,
+        ca: str | PathLike[str] | None = None,
+        cert: str | PathLike[str] | None = None,
+        key: str | PathLike[str] | None = None,
+        token: str | Path | None = None,
+        plaintext: bool | None = None,
+        token_in_clear: bool | None = None,
+        tenant: str | None = None,
     ) -> Client:
         """A client of the server at `address` (host:port). The connection is made with the first call.
 
@@ -50,9 +59,21 @@ class Client(LearnerMaker[RemoteLearner], Interpreting):
             timeout_s: limit of each call.
             retry_s: how long a server that cannot be reached is tried again.
             max_message_mb: the greatest message in MiB; the server has such a limit, too.
+            ca: PEM file of the authorities that vouch for the server. Default: LEARNFLEET_CA, else those gRPC knows.
+            cert, key: PEM files of the client's own certificate. Default: LEARNFLEET_CERT, LEARNFLEET_KEY.
+            token: who calls, or a Path that is read again when it changes. Default: LEARNFLEET_TOKEN, else the file of
+                LEARNFLEET_TOKEN_FILE.
+            plaintext: speak without TLS to an address that is not loopback. (To loopback TLS is only spoken where `ca`
+                or `cert` is given.) Default: LEARNFLEET_PLAINTEXT, else False.
+            token_in_clear: send the token without TLS, for everyone on the way to read. Default:
+                LEARNFLEET_TOKEN_IN_CLEAR, else False.
+            tenant: for whom; another than one's own is for admins. Default: LEARNFLEET_TENANT, else one's own.
+
+        Raises ValueError for what does not go together, OSError for files that cannot be read.
         """
         where = address or os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
-        return cls(Connection(where, timeout_s, retry_s, max_message_mb))
+        security = security_for(where, ca, cert, key, token, plaintext, token_in_clear, tenant)
+        return cls(Connection(where, timeout_s, retry_s, max_message_mb, security))
 
     @property
     def datasets(self) -> Datasets:

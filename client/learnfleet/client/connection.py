@@ -11,6 +11,7 @@ import grpc
 from learnfleet.client.errors import from_rpc
 from learnfleet.client.open_streams import OpenStreams
 from learnfleet.client.patience import Patience
+from learnfleet.client.security import Security, security_for
 from learnfleet.v1 import (
     dataset_service_pb2_grpc,
     interpretation_service_pb2_grpc,
@@ -52,10 +53,24 @@ class Services:
 class Connection(Services):
     """A channel that blocks."""
 
-    def __init__(self, address: str, timeout_s: float, retry_s: float, max_message_mb: int = MAX_MESSAGE_MB) -> None:
+    def __init__(
+        self,
+        address: str,
+        timeout_s: float,
+        retry_s: float,
+        max_message_mb: int = MAX_MESSAGE_MB,
+        security: Security | None = None,
+    ) -> None:
+        """Without `security` it is what the environment says. Raises ValueError, OSError."""
         self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
-        self._channel = grpc.insecure_channel(address, channel_options(max_message_mb))
-        super().__init__(self._channel, max_message_mb)
+        security = security or security_for(address)
+        options = [*channel_options(max_message_mb), *security.options]
+        credentials = security.channel_credentials()
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options)
+        super().__init__(security.authorized(self._channel), max_message_mb)
 
     def close(self) -> None:
         self._channel.close()

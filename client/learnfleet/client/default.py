@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from learnfleet.client.client import Client
@@ -18,14 +20,38 @@ R = TypeVar("R")
 _connected: list[Client] = []  # the one in use, last
 
 
-def connect(address: str | None = None, timeout_s: float = 60.0, retry_s: float = 60.0) -> Client:
+def connect(
+    address: str | None = None,
+    timeout_s: float = 60.0,
+    retry_s: float = 60.0,
+    ca: str | PathLike[str] | None = None,
+    cert: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
+    token: str | Path | None = None,
+    plaintext: bool | None = None,
+    token_in_clear: bool | None = None,
+    tenant: str | None = None,
+) -> Client:
     """Let `cnn_learner` and the other names of `learnfleet.client` use the server at `address` from now on.
 
     Args:
         address: host:port. Default: the variable LEARNFLEET_ADDRESS, else 127.0.0.1:8470, which is used without any
             call of this.
+        ca, cert, key, token, plaintext, token_in_clear, tenant: as for `Client.connect`.
     """
-    _connected.append(Client.connect(address, timeout_s, retry_s))
+    connected = Client.connect(
+        address,
+        timeout_s,
+        retry_s,
+        ca=ca,
+        cert=cert,
+        key=key,
+        token=token,
+        plaintext=plaintext,
+        token_in_clear=token_in_clear,
+        tenant=tenant,
+    )
+    _connected.append(connected)
     return _connected[-1]
 
 

@@ -46,6 +46,14 @@ class AlreadyExistsError(LearnfleetError):
     """The name or request id is taken."""
 
 
+class UnauthenticatedError(LearnfleetError):
+    """The server does not know who calls: a token is missing, wrong or expired."""
+
+
+class PermissionDeniedError(LearnfleetError):
+    """The server knows who calls, and they may not."""
+
+
 class FailedPreconditionError(LearnfleetError):
     """It cannot be done in the present state of things."""
 
@@ -99,11 +107,16 @@ _BY_CODE: dict[grpc.StatusCode, type[LearnfleetError]] = {
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.CANCELLED: CancelledError,
     grpc.StatusCode.UNIMPLEMENTED: UnimplementedError,
 }
+
+
+_TLS_FAULTS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "CERTIFICATE_REQUIRED")
 
 
 def from_rpc(error: grpc.RpcError) -> LearnfleetError:
@@ -116,7 +129,18 @@ def from_rpc(error: grpc.RpcError) -> LearnfleetError:
             ". Those are bytes: send less at a time, or raise the limit on both sides"
             " (`learnfleet serve --max-message-mb`, `Client.connect(max_message_mb=...)`)"
         )
+    if is_tls_fault(error):
+        message += (
+            ". Server and client must agree on TLS: `ca` names who vouches for the server's certificate, and one that"
+            " speaks without TLS is reached with plaintext=True (LEARNFLEET_PLAINTEXT=1)"
+        )
     return _BY_CODE.get(code, InternalError)(message)
+
+
+def is_tls_fault(error: grpc.RpcError) -> bool:
+    """Whether the connection failed over certificates, or TLS on one side only: that will not pass by itself."""
+    message = error.details() or ""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and any(word in message for word in _TLS_FAULTS)
 
 
 def reason_of(error: grpc.RpcError) -> str:

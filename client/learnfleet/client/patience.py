@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 
 import grpc
 
-from learnfleet.client.errors import from_rpc, reason_of, retry_delay_s_of
+from learnfleet.client.errors import from_rpc, is_tls_fault, reason_of, retry_delay_s_of
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _STARTING = "WORKERS_STARTING"  # the server lives, and works on it
+_LIMITED = "RATE_LIMITED"  # nothing has been begun
 _STARTING_S = 900.0  # a machine that takes longer to start Ray and to import torch is broken
 _SAY_EVERY_S = 10.0
 
@@ -28,9 +29,11 @@ class Patience:
 
     def pause_after(self, error: grpc.RpcError) -> float:
         """Seconds to wait before the call is repeated. Raises this package's error if it is not to be."""
-        if not is_unavailable(error):
+        if not may_pass(error):
             raise from_rpc(error) from None
         now_s, pause_s = self._clock_s(), next(self._pauses)
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            pause_s = max(pause_s, retry_delay_s_of(error))
         if reason_of(error) == _STARTING and now_s - self._began_s < _STARTING_S:
             self._heard_s = now_s
             self._say(now_s, error)
@@ -46,8 +49,11 @@ class Patience:
             _log.warning("%s (asked for %.0f s)", error.details(), now_s - self._began_s)
 
 
-def is_unavailable(error: grpc.RpcError) -> bool:
-    return bool(error.code() is grpc.StatusCode.UNAVAILABLE)
+def may_pass(error: grpc.RpcError) -> bool:
+    """Whether the same call may do later: the server is away, or has had too many calls of this tenant."""
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return reason_of(error) == _LIMITED
+    return error.code() is grpc.StatusCode.UNAVAILABLE and not is_tls_fault(error)
 
 
 def pauses() -> Iterator[float]:

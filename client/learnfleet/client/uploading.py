@@ -15,7 +15,7 @@ import grpc
 from learnfleet.client.connection import Connection
 from learnfleet.client.errors import NotFoundError, from_rpc
 from learnfleet.client.packing import Packed
-from learnfleet.client.patience import is_unavailable, pauses
+from learnfleet.client.patience import may_pass, pauses
 from learnfleet.v1 import dataset_service_pb2 as pb
 
 _NAMESPACE = uuid.UUID("2b0b9c1e-6f2c-4f0b-9a53-0b6f5f1c7a11")  # of upload ids; only has to stay what it is
@@ -54,7 +54,7 @@ class Sending:
         if self._error is not None:
             raise self._error from None
         silent_s = time.monotonic() - self._last_progress_s
-        if not is_unavailable(error) or silent_s > self._retry_s:
+        if not may_pass(error) or silent_s > self._retry_s:
             raise from_rpc(error) from None
         return next(self._pauses)
 

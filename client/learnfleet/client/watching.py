@@ -12,7 +12,7 @@ import grpc
 from learnfleet.client.errors import from_rpc
 from learnfleet.client.events import Event
 from learnfleet.client.log_lines import LogEntry, severity_number
-from learnfleet.client.patience import is_unavailable, pauses
+from learnfleet.client.patience import may_pass, pauses
 from learnfleet.v1 import job_service_pb2 as pb
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Resumed(ABC, Generic[T]):
         now_s = self._clock_s()
         if self._lost_at_s is None:
             self._lost_at_s = now_s
-        if not is_unavailable(error) or now_s - self._lost_at_s > self._retry_s:
+        if not may_pass(error) or now_s - self._lost_at_s > self._retry_s:
             raise from_rpc(error) from None
         return next(self._pauses)
 

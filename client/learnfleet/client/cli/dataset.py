@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from learnfleet.client.cli.access import connect
 from learnfleet.client.cli.exits import reported, say
-from learnfleet.client.cli.output import AsJson, Server, connect, emit, table
+from learnfleet.client.cli.output import AsJson, Server, emit, table
 from learnfleet.client.dataset_values import Dataset, DatasetVersion
 
 app = typer.Typer(

@@ -17,15 +17,17 @@ from learnfleet.client.errors import (
     JobFailedError,
     LearnfleetError,
     NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
-JOB_FAILED, USAGE, NOT_FOUND, PRECONDITION, UNAVAILABLE, CANCELLED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+JOB_FAILED, USAGE, NOT_FOUND, PRECONDITION, UNAVAILABLE, CANCELLED, DENIED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
 HELP = (
     "Exit codes: 0 done; 1 the job failed, or the server has a fault; 2 wrong usage or an invalid argument; "
     "3 not found; 4 not possible in the present state, or it exists already; 5 the server cannot be reached in time; "
-    "6 the job was cancelled; 130 interrupted (the job goes on)."
+    "6 the job was cancelled; 7 the server does not know you, or you may not; 130 interrupted (the job goes on)."
 )
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -37,6 +39,8 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (AlreadyExistsError, PRECONDITION),
     (UnavailableError, UNAVAILABLE),
     (DeadlineExceededError, UNAVAILABLE),
+    (UnauthenticatedError, DENIED),
+    (PermissionDeniedError, DENIED),
 )
 
 

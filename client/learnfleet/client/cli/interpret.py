@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from learnfleet.client.asked_of_models import METHODS, PARTS
+from learnfleet.client.cli.access import connect
 from learnfleet.client.cli.exits import reported
-from learnfleet.client.cli.output import AsJson, Server, connect, emit, table, to_json
+from learnfleet.client.cli.output import AsJson, Server, emit, table, to_json
 from learnfleet.client.found import Found
 from learnfleet.client.interpretation import Interpretation
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from learnfleet.client.cli.access import connect
 from learnfleet.client.cli.exits import reported
-from learnfleet.client.cli.output import AsJson, Server, connect, emit, table
+from learnfleet.client.cli.output import AsJson, Server, emit, table
 
 LearnerName = Annotated[str, typer.Argument(help="learners/...")]
 

@@ -7,10 +7,10 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from learnfleet.client.cli import dataset, exits, interpret, jobs, learners, model, predict, train
+from learnfleet.client.cli import access, dataset, exits, interpret, jobs, learners, model, predict, train
 
 _GROUP = "learnfleet.commands"  # commands of parts that need more than the client
-_OPERATING = ("backup", "config", "doctor", "migrate", "restore")
+_OPERATING = ("backup", "config", "doctor", "migrate", "restore", "token")
 _EXTRAS = {"serve": "server,worker", "demo": "demo", **dict.fromkeys(_OPERATING, "server")}
 
 
@@ -23,6 +23,7 @@ def build_app(wanted: str | None = None) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(access.options)
     app.command()(train.train)
     app.command()(predict.predict)
     app.command()(interpret.interpret)
@@ -78,5 +79,4 @@ def main() -> None:
     """Run the command line."""
     import sys
 
-    wanted = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
-    build_app(wanted)()
+    build_app(access.command_in(sys.argv[1:]))(obj=frozenset(_EXTRAS))

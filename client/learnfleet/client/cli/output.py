@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from learnfleet.client.arrays import Array
-from learnfleet.client.client import ADDRESS_VARIABLE, Client
+from learnfleet.client.client import ADDRESS_VARIABLE
 from learnfleet.client.events import Event
 from learnfleet.client.job import Job
 from learnfleet.client.live import follow
@@ -23,10 +23,6 @@ Server = Annotated[
     typer.Option("--server", envvar=ADDRESS_VARIABLE, help="host:port of the server. Default: 127.0.0.1:8470."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout, one JSON object a line.")]
-
-
-def connect(server: str | None) -> Client:
-    return Client.connect(server, retry_s=10.0)
 
 
 def to_json(value: Any) -> Any:

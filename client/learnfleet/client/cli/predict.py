@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from learnfleet.client.asking import Answer, pictures_in
+from learnfleet.client.cli.access import connect
 from learnfleet.client.cli.exits import USAGE, reported, say
-from learnfleet.client.cli.output import AsJson, Server, connect, emit, table
+from learnfleet.client.cli.output import AsJson, Server, emit, table
 from learnfleet.client.errors import PictureError
 from learnfleet.client.values import Prediction
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from learnfleet.client.cli.access import connect
 from learnfleet.client.cli.exits import reported, say
-from learnfleet.client.cli.output import AsJson, Server, connect, emit, watch
+from learnfleet.client.cli.output import AsJson, Server, emit, watch
 from learnfleet.client.cli.stages import parse_lr, parse_stage
 from learnfleet.client.learner import RunSettings
 from learnfleet.client.remote import KeepBest
