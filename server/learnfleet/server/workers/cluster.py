@@ -23,6 +23,7 @@ from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+from learnfleet.server.workers.ray_access import without_secrets
 from learnfleet.server.workers.ray_host import RaySettings
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.model_card import OnnxFacts
@@ -132,7 +133,7 @@ class RayCluster:
         defaults = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
         defaults["MALLOC_ARENA_MAX"] = "3"  # heaps of a worker: Ray alone has threads for dozens, see trainer/heap.py
         # Ray switches authentication on by itself in some ways of starting only: always say it.
-        environment = {**defaults, "RAY_AUTH_MODE": "token", **os.environ}
+        environment = {**defaults, "RAY_AUTH_MODE": "token", **without_secrets(os.environ)}
         if self.is_local and environment["RAY_AUTH_MODE"] == "token":
             environment["RAY_AUTH_TOKEN_PATH"] = str(_own_token(self._config.data_dir))
         return environment

@@ -28,6 +28,7 @@ from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.nodes import living_nodes
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
+from learnfleet.server.workers.ray_access import require_token
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.model_card import OnnxFacts
@@ -71,6 +72,8 @@ class RayHost:
         import ray
 
         if settings.address is not None:
+            if os.environ.get("RAY_AUTH_MODE") == "token" and settings.address != "auto":
+                require_token(settings.address)
             ray.init(settings.address, namespace=settings.namespace, log_to_driver=False, logging_level=logging.ERROR)
             return
         ray.init(
