@@ -17,7 +17,7 @@ LABEL org.opencontainers.image.title="learnfleet server" \
       org.opencontainers.image.source="https://example.com/learnfleet"
 WORKDIR /var/lib/learnfleet
 USER 10001:10001
-EXPOSE 8470
+EXPOSE 8470 8471
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["learnfleet"]
 CMD ["serve"]

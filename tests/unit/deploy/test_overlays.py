@@ -51,6 +51,20 @@ def test_probes_ask_for_services_that_the_server_has(manifests: Manifests) -> No
     assert asked == {"", job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name}
 
 
+def test_servers_speak_tls_and_ask_who_calls_and_probes_have_a_listener_of_their_own(manifests: Manifests) -> None:
+    server = _server(manifests)
+    given = dict(each.removeprefix("--").partition("=")[::2] for each in server["args"])
+    mounts = tuple(f"{mount['mountPath']}/" for mount in server["volumeMounts"])
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+
+    assert "insecure" not in given
+    for option in ("tls-cert", "tls-key", "auth-file"):
+        assert given[option].startswith(mounts), option
+    assert (given["listen"], given["health-listen"]) == (f"0.0.0.0:{ports['grpc']}", f"0.0.0.0:{ports['health']}")
+    probes = [dig(server, probe, "grpc", "port") for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert probes == [ports["health"]] * 3
+
+
 def test_there_is_time_to_stop_in_order(manifests: Manifests) -> None:
     """The preStop pause, and all that a server does after it."""
     spec = dig(_deployment(manifests, "learnfleet-server"), "spec", "template", "spec")
