@@ -49,6 +49,7 @@ BENCHES = (
     Bench("queue_scale", (), ("--rounds", "1")),
     Bench("plan", (), ("--rounds", "3")),
     Bench("serving", ("--only", "learnfleet"), ("--only", "learnfleet", "--seconds", "4")),
+    Bench("rpc_overhead", (), ("--rounds", "3", "--calls", "200")),
     Bench("client_import", (), ("--rounds", "7")),
     Bench("interpret", (), ("--rounds", "2", "--items", "100")),
     Bench("upload", (), ("--rounds", "1", "--megabytes", "200")),

@@ -227,9 +227,13 @@ def running_server(
     store: SqlStore | None = None,
     runtime: FakeRuntime | None = None,
     inference: Inference | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
     **settings: Any,
 ) -> Iterator[RunningServer]:
-    """A server on a free port whose data root is `root`; `store`, `runtime` and `inference` replace its own."""
+    """A server on a free port whose data root is `root`; `store`, `runtime` and `inference` replace its own.
+
+    `credentials`: of the channel, where the settings say TLS.
+    """
     settings = {"data_roots": (root,), **settings}
     config = Config(folder / "data", listen="127.0.0.1:0", **settings)
     config.data_dir.mkdir(parents=True, exist_ok=True)
@@ -244,7 +248,7 @@ def running_server(
         try:
             roots = DataRoots(config.data_roots, config.data_dir)
             server = build_server(config, store, runtime, FakeCatalog(), hub, roots, inference)
-            await server.grpc.start()
+            await server.start()
             await server.set_serving(True)
             server.library.start()
         except BaseException as error:
@@ -254,14 +258,18 @@ def running_server(
         await stop.wait()
         hub.close()
         server.library.close()
-        await server.grpc.stop(None)
+        await server.stop(None)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
         rpc = started.result(START_TIMEOUT_S)
-        address = f"127.0.0.1:{rpc.port}"
-        with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
+        address, options = f"127.0.0.1:{rpc.port}", [("grpc.max_send_message_length", -1)]
+        with (
+            grpc.secure_channel(address, credentials, options)
+            if credentials is not None
+            else grpc.insecure_channel(address, options)
+        ) as channel:
             yield RunningServer(address, channel, config, store, runtime, inference, hub, loop, stop, thread, rpc)
     finally:
         loop.call_soon_threadsafe(stop.set)

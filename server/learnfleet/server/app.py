@@ -62,7 +62,7 @@ async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> N
         rpc = build_server(
             config, store, runtime, catalog, hub, DataRoots(config.data_roots, config.data_dir), runtime.inference
         )
-        await rpc.grpc.start()
+        await rpc.start()
         await rpc.set_serving(True)
         _announce(config, rpc, runtime)
         runtime.start()
@@ -94,7 +94,7 @@ async def _drain(config: Config, rpc: RpcServer, runtime: ServerRuntime, hub: Ev
         _log.exception("what this server leads was not brought to an end in order; jobs go on from their checkpoints")
     unanswered = await rpc.admission.idle(times.calls_s / 2)
     hub.close()
-    await rpc.grpc.stop(times.calls_s / 2)
+    await rpc.stop(times.calls_s / 2)
     await runtime.inference.close()
     await stopping.run(runtime.leave)
     cut_off = f"; {unanswered} calls were cut off" if unanswered else ""
@@ -147,11 +147,17 @@ async def _warm_up(catalog: WorkerCatalog) -> None:
         return
 
 
+def _protection(config: Config) -> str:
+    mutual = " and certificates of clients" if config.tls_client_ca is not None else ""
+    tls = f"with TLS{mutual}" if config.has_tls else "without TLS"
+    return f"{tls}, {'for those who are known' if config.has_authentication else 'for everyone who can reach it'}"
+
+
 def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime) -> None:
     address = f"{config.listen.rsplit(':', 1)[0]}:{rpc.port}"
     roots = ", ".join(str(root) for root in config.data_roots) or "none"
     lines = [
-        f"learnfleet {installed_version()} listens on {address}",
+        f"learnfleet {installed_version()} listens on {address}, {_protection(config)}",
         f"data directory {config.data_dir}, data roots {roots}",
         f"Ray {runtime.cluster.describe()}",
         f"MLflow {config.tracking_uri}",

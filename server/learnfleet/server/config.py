@@ -17,15 +17,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from learnfleet.server.access.identity import Role
+from learnfleet.server.access.oidc import ALGORITHMS
 from learnfleet.server.settings.readers import (
     is_loopback,
     read_address,
+    read_jwks,
     read_quota,
+    read_rate_limit,
+    read_role,
     read_root,
     read_server_id,
     read_store,
     read_weight,
     write_quota,
+    write_rate_limit,
+    write_role,
     write_weight,
 )
 from learnfleet.server.settings.setting import setting
@@ -56,6 +63,13 @@ class Config:
     listen: str = setting(
         "server", "127.0.0.1:8470", "Address; port 0 picks a free one.", metavar="HOST:PORT", read=read_address
     )
+    health_listen: str | None = setting(
+        "server",
+        None,
+        "Address of a second listener, without TLS, that answers health checks and nothing else: for probes.",
+        metavar="HOST:PORT",
+        read=read_address,
+    )
     insecure: bool = setting("server", False, "Listen on other than loopback addresses without TLS or authentication.")
     port_file: Path | None = setting("server", None, "File to write the address to, once the server listens.")
     server_id: str = setting(
@@ -82,6 +96,49 @@ class Config:
     )
     lease_s: float = setting(
         "server", 3.0, "Of several servers another takes over when this one has not shown for so long.", least=0.5
+    )
+
+    tls_cert: Path | None = setting(
+        "tls", None, "The server's certificate and those that lead to its authority, PEM. Read again when it changes."
+    )
+    tls_key: Path | None = setting("tls", None, "Its private key, PEM without a password.")
+    tls_client_ca: Path | None = setting(
+        "tls",
+        None,
+        "Authorities of clients, PEM: then each client must have a certificate.",
+        unset_text="none is asked",
+    )
+
+    auth_file: Path | None = setting(
+        "auth", None, "Who has which token or certificate (docs/security.md). Read again when it changes."
+    )
+    auth_failed_logins: int = setting(
+        "auth",
+        20,
+        "Failed logins of one address at once, and one a second after that; further ones are told when to try again.",
+        least=1,
+    )
+    oidc_issuer: str | None = setting(
+        "oidc", None, "Issuer of JSON Web Tokens that are taken, as in their claim `iss`.", metavar="URL"
+    )
+    oidc_audience: str | None = setting("oidc", None, "What their claim `aud` must name.")
+    oidc_jwks: str | None = setting(
+        "oidc", None, "The issuer's public keys: an https:// URL or a file.", metavar="URL|PATH", read=read_jwks
+    )
+    oidc_algorithms: tuple[str, ...] = setting(
+        "oidc", ("RS256", "ES256"), "Signatures that are taken.", flag="oidc-algorithm", choices=ALGORITHMS
+    )
+    oidc_tenant_claim: str = setting("oidc", "tenant", "Claim that names the tenant; dots lead inwards.")
+    oidc_role_claim: str = setting("oidc", "role", "Claim with one role or several; dots lead inwards.")
+    oidc_roles: tuple[tuple[str, Role], ...] = setting(
+        "oidc",
+        (),
+        "What a value of that claim means: viewer, user or admin.",
+        flag="oidc-role",
+        metavar="VALUE=ROLE",
+        read=read_role,
+        write=write_role,
+        unset_text="each role by its own name",
     )
 
     ray_address: str | None = setting(
@@ -178,6 +235,16 @@ class Config:
     tenant_max_bytes: int = setting(
         "limits", 2**40, "Of one tenant's data sets that were uploaded or copied here, with its open uploads.", least=1
     )
+    rate_limits: tuple[tuple[str, str, float, int], ...] = setting(
+        "limits",
+        (),
+        "Calls a second of a tenant ('*': each by itself), and how many at once; KIND is read, write, predict or '*'."
+        " The one that names most counts.",
+        flag="rate-limit",
+        metavar="TENANT:KIND=RATE[:BURST]",
+        read=read_rate_limit,
+        write=write_rate_limit,
+    )
 
     replicas_min: int = setting(
         "predictions",
@@ -218,6 +285,15 @@ class Config:
     predict_channels_last: bool | None = setting(
         "predictions", None, "Memory format of predictions.", unset_text="as each model was trained"
     )
+
+    @property
+    def has_tls(self) -> bool:
+        return self.tls_cert is not None
+
+    @property
+    def has_authentication(self) -> bool:
+        """Whether callers are asked who they are."""
+        return self.auth_file is not None or self.oidc_issuer is not None
 
     @property
     def store_url(self) -> str:

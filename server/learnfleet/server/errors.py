@@ -18,6 +18,8 @@ class Code(Enum):
     UNAVAILABLE = "UNAVAILABLE"
     UNIMPLEMENTED = "UNIMPLEMENTED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,41 @@ class ResourceExhausted(ServiceError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(ResourceExhausted):
+    """Too many calls; the same one will do later."""
+
+    reason = "RATE_LIMITED"
+
+
+class Unauthenticated(ServiceError):
+    """It is not known who calls."""
+
+    code = Code.UNAUTHENTICATED
+    reason = "NO_CREDENTIALS"
+
+
+class TokenRefused(Unauthenticated):
+    """A token that is not known, or not valid here."""
+
+    reason = "TOKEN_REFUSED"
+
+
+class TokenExpired(Unauthenticated):
+    """A token that was good."""
+
+    reason = "TOKEN_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__("the token has expired; ask for a new one")
+
+
+class PermissionDenied(ServiceError):
+    """It is known who calls, and they may not."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
 
 
 class Unavailable(ServiceError):

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from learnfleet.client.security import VARIABLES
 from learnfleet.server.config import Config
+from learnfleet.server.settings.checks import exposure
 from learnfleet.server.settings.merge import ConfigError, Merged, merge
 from learnfleet.server.settings.page import renewed
 from learnfleet.server.settings.setting import Setting, setting, settings_of
@@ -47,6 +49,10 @@ def another_text(each: Setting) -> str:
         "quotas": "a=1",
         "weights": "a=2",
         "store": "sqlite:///x",
+        "health_listen": "0.0.0.0:8471",
+        "oidc_jwks": "https://login.test/keys",
+        "oidc_roles": "a=admin",
+        "rate_limits": "*:read=5:10",
     }
     if each.name in texts:
         return texts[each.name]
@@ -61,6 +67,22 @@ def another_text(each: Setting) -> str:
     return "/elsewhere" if each.kind is Path else "other"
 
 
+# What a setting does not go without.
+TOGETHER = {
+    "tls_cert": ("tls_key",),
+    "tls_key": ("tls_cert",),
+    "tls_client_ca": ("tls_cert", "tls_key"),
+    "oidc_issuer": ("oidc_audience", "oidc_jwks"),
+    "oidc_audience": ("oidc_issuer", "oidc_jwks"),
+    "oidc_jwks": ("oidc_issuer", "oidc_audience"),
+}
+
+
+def beside(each: Setting) -> dict[str, str]:
+    """Variables of the settings that `each` does not go without."""
+    return {other.variable: another_text(other) for other in ALL if other.name in TOGETHER.get(each.name, ())}
+
+
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.name)
 def test_every_setting_is_read_from_each_source_and_each_wins_over_the_next(tmp_path: Path, each: Setting) -> None:
     text = another_text(each)
@@ -70,12 +92,13 @@ def test_every_setting_is_read_from_each_source_and_each_wins_over_the_next(tmp_
     toml = f"[{section}]\n{name} = {f'[{value}]' if each.is_list else value}\n"
     typed: str | bool | list[str] = text == "true" if each.kind is bool else [text] if each.is_list else text
 
-    by_file = merged(tmp_path, toml)
-    by_environment = merged(tmp_path, "", {each.variable: text})
-    by_flag = merged(tmp_path, "", {}, **{each.name: typed})
+    others = beside(each)
+    by_file = merged(tmp_path, toml, others)
+    by_environment = merged(tmp_path, "", {**others, each.variable: text})
+    by_flag = merged(tmp_path, "", others, **{each.name: typed})
     all_three = [
-        merged(tmp_path, toml, {each.variable: text}, **{each.name: typed}),
-        merged(tmp_path, toml, {each.variable: text}),
+        merged(tmp_path, toml, {**others, each.variable: text}, **{each.name: typed}),
+        merged(tmp_path, toml, {**others, each.variable: text}),
     ]
 
     default = getattr(merged(tmp_path).config, each.name)
@@ -155,10 +178,40 @@ def test_wrong_values_are_said_at_once_with_their_source(tmp_path: Path) -> None
 
 def test_what_does_not_go_together_names_where_it_is_from(tmp_path: Path) -> None:
     assert wrong(tmp_path, "[predictions]\nreplicas_min = 3\n", listen="0.0.0.0:1") == [
-        "--listen (flag): '0.0.0.0:1' is not a loopback address, and there is neither TLS nor authentication yet; "
-        "add --insecure if everyone who can reach it may use it",
+        "--listen (flag): '0.0.0.0:1' is not a loopback address, and there is no TLS (--tls-cert, --tls-key): everyone "
+        "on the way can read and change what is said, and no authentication (--auth-file, --oidc-issuer): everyone who "
+        "can reach it may do everything; or add --insecure",
         "predictions.replicas_min (file FILE): must be at most --replicas-max, 2, not 3",
     ]
+
+
+def test_beyond_loopback_a_server_needs_tls_and_to_know_who_calls_or_to_be_told(tmp_path: Path) -> None:
+    tls = {"LEARNFLEET_TLS_CERT": "/c", "LEARNFLEET_TLS_KEY": "/k"}
+    auth = {"LEARNFLEET_AUTH_FILE": "/a"}
+    far = {"LEARNFLEET_LISTEN": "0.0.0.0:1"}
+    for given, lacks in (({**far, **tls}, "no authentication"), ({**far, **auth}, "no TLS")):
+        (told,) = wrong(tmp_path, "", given)
+        assert lacks in told
+        assert exposure(merged(tmp_path, "", {**given, "LEARNFLEET_INSECURE": "true"}).config).startswith(lacks)
+    assert exposure(merged(tmp_path, "", {**far, **tls, **auth}).config) == ""
+    assert exposure(merged(tmp_path, "", {"LEARNFLEET_LISTEN": "[::1]:0"}).config) == ""
+
+
+def test_what_goes_together_is_given_together(tmp_path: Path) -> None:
+    for each in ALL:
+        if each.name in TOGETHER:
+            told = wrong(tmp_path, "", {each.variable: another_text(each)})
+            assert any("go together" in one or "needs" in one for one in told), each.name
+
+
+@pytest.mark.parametrize("text", ["a:read=0", "a:read=1:0", "a:jump=1", "read=1", "a:read", "A:read=1", "a:read=x"])
+def test_a_rate_limit_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    assert "must be TENANT:KIND=RATE" in wrong(tmp_path, "", {"LEARNFLEET_RATE_LIMITS": text})[0]
+
+
+def test_rate_limits_have_a_burst_of_twice_the_rate_where_none_is_said(tmp_path: Path) -> None:
+    given = merged(tmp_path, "", {"LEARNFLEET_RATE_LIMITS": "*:read=10,a:*=0.5:3,b:predict=0.2"}).config.rate_limits
+    assert given == (("*", "read", 10.0, 20), ("a", "*", 0.5, 3), ("b", "predict", 0.2, 1))
 
 
 @pytest.mark.parametrize("number", ["true", "1e400", "inf", "9" * 400, "-1", "[1]", "{a = 1}", "2026-01-01"])
@@ -176,6 +229,7 @@ def test_a_file_that_is_none_is_an_error(tmp_path: Path) -> None:
 def test_variables_of_others_are_let_pass(tmp_path: Path) -> None:
     others = {
         "LEARNFLEET_ADDRESS": "x:1",
+        **dict.fromkeys(VARIABLES, "of a client"),
         "LEARNFLEET_SERVICE_HOST": "10.0.0.1",
         "LEARNFLEET_MLFLOW_PORT_5000_TCP_ADDR": "10.0.0.1",
         "LEARNFLEET_PORT": "tcp://10.0.0.1:8470",

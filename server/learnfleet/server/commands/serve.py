@@ -10,13 +10,14 @@ from importlib.util import find_spec
 
 import typer
 
+from learnfleet.server.access.files import Unreadable
 from learnfleet.server.alone import DataDirInUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.config import Config
 from learnfleet.server.errors import StoreUnavailable
+from learnfleet.server.settings.checks import exposure
 from learnfleet.server.settings.flags import takes_settings
 from learnfleet.server.settings.merge import Merged
-from learnfleet.server.settings.readers import is_loopback
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +28,12 @@ def serve(settings: Merged) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = settings.config
     _check_workers(config)
-    if not is_loopback(config.listen):
-        typer.echo(
-            f"warning: {config.listen} is open to everyone who can reach it: no TLS, no authentication", err=True
-        )
+    lacks = exposure(config)
+    if lacks:
+        typer.echo(f"warning: {config.listen} can be reached by others, and there is {lacks}", err=True)
     try:
         asyncio.run(run_server(config, lambda: _end_by(config.drain_s)))
-    except (DataDirInUse, StoreUnavailable, RuntimeError) as error:
+    except (DataDirInUse, StoreUnavailable, RuntimeError, Unreadable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

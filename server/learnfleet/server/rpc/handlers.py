@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from learnfleet.server.errors import DeadlineExceeded, Draining, FieldViolation, InvalidArgument, ServiceError
-from learnfleet.server.rpc import deadlines, tenants
+from learnfleet.server.rpc import deadlines
 from learnfleet.server.rpc.admission import Admission
 from learnfleet.server.rpc.limits import CallLimits
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
@@ -82,14 +82,14 @@ def _unary(call: Unary, method: MethodDescriptor, check: Check, house: House) ->
         try:
             house.admission.check(method)
             most_s = house.limits.of_call(context.time_remaining())
-            _enter(context, most_s)
+            deadlines.enter(most_s)
             request = _parse(content, method)
             with house.admission.at_work():
                 async with _in_time(most_s):
                     await check(request)
                     return await call(request)
         except Exception as error:
-            await _abort(error, method, context)
+            await abort(error, method.full_name, context)
 
     return handle
 
@@ -100,7 +100,7 @@ def _stream(
     async def handle(content: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Message | bytes]:
         try:
             house.admission.check(method)
-            _enter(context, context.time_remaining())
+            deadlines.enter(context.time_remaining())
             request = _parse(content, method)
             await check(request)
             # Closed at once when the caller goes away, not when it happens to be collected.
@@ -108,7 +108,7 @@ def _stream(
                 async for message in messages:
                     yield message
         except Exception as error:
-            await _abort(error, method, context)
+            await abort(error, method.full_name, context)
 
     return handle
 
@@ -117,11 +117,11 @@ def _incoming(call: Incoming, method: MethodDescriptor, house: House) -> Callabl
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Message:
         try:
             house.admission.check(method)
-            _enter(context, context.time_remaining())
+            deadlines.enter(context.time_remaining())
             async with aclosing(_messages(contents, method, house)) as messages:
                 return await call(messages)
         except Exception as error:
-            await _abort(error, method, context)
+            await abort(error, method.full_name, context)
 
     return handle
 
@@ -130,20 +130,14 @@ def _both(call: Both, method: MethodDescriptor, house: House) -> Callable[..., A
     async def handle(contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[Message]:
         try:
             house.admission.check(method)
-            _enter(context, context.time_remaining())
+            deadlines.enter(context.time_remaining())
             async with aclosing(_messages(contents, method, house)) as requests, aclosing(call(requests)) as answers:
                 async for answer in answers:
                     yield answer
         except Exception as error:
-            await _abort(error, method, context)
+            await abort(error, method.full_name, context)
 
     return handle
-
-
-def _enter(context: grpc.aio.ServicerContext, remaining_s: float | None) -> None:
-    """Whose call it is, and how long it may take."""
-    tenants.enter(context.invocation_metadata())
-    deadlines.enter(remaining_s)
 
 
 @asynccontextmanager
@@ -194,10 +188,11 @@ def _serialize(message: Message | bytes) -> bytes:
     return message if isinstance(message, bytes) else bytes(message.SerializeToString())
 
 
-async def _abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext) -> NoReturn:
+async def abort(error: Exception, method: str, context: grpc.aio.ServicerContext) -> NoReturn:
+    """End a call with what was raised in it."""
     if isinstance(error, ServiceError):
         await context.abort(status_code(error), message_of(error), trailing_metadata(error))
-    _log.error("%s failed", method.full_name, exc_info=error)
+    _log.error("%s failed", method, exc_info=error)
     # Nothing of the error itself: it may hold what the caller must not see.
     await context.abort(grpc.StatusCode.INTERNAL, "this is a fault of the server; its log says more")
     raise AssertionError("unreachable: abort raises")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import grpc
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from learnfleet.oip import inference_pb2
+from learnfleet.server.access.build import build_authenticator, tls_files
+from learnfleet.server.access.certificates import server_credentials
+from learnfleet.server.access.limits import RateLimits
+from learnfleet.server.access.logins import FailedLogins
 from learnfleet.server.config import Config
 from learnfleet.server.data.library import DatasetLibrary
 from learnfleet.server.data.roots import DataRoots
@@ -18,6 +23,7 @@ from learnfleet.server.installed import installed_version
 from learnfleet.server.rpc.admission import Admission
 from learnfleet.server.rpc.datasets import DatasetServicer
 from learnfleet.server.rpc.examining import Examining
+from learnfleet.server.rpc.gate import Gate
 from learnfleet.server.rpc.handlers import House, handlers_of
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.interpretation import InterpretationServicer
@@ -31,6 +37,7 @@ from learnfleet.server.rpc.owners import Owners
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.prediction import PredictionServicer
 from learnfleet.server.rpc.queueing import Queueing
+from learnfleet.server.rpc.rules import require_rules
 from learnfleet.server.rpc.server_files import ServerFiles
 from learnfleet.server.rpc.source_places import SourcePlaces
 from learnfleet.server.rpc.subjects import Subjects
@@ -66,6 +73,20 @@ class RpcServer:
     library: DatasetLibrary  # to be started when the server listens, and closed when it stops
     serving: Serving
     admission: Admission
+    health_grpc: grpc.aio.Server | None = None  # for probes, which need neither a certificate nor a token
+    health_port: int | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        await self.grpc.start()
+        if self.health_grpc is not None:
+            await self.health_grpc.start()
+
+    async def stop(self, grace_s: float | None) -> None:
+        """Take no further calls, and end those that run longer. Probes are answered to the end."""
+        await self.grpc.stop(grace_s)
+        if self.health_grpc is not None:
+            await self.health_grpc.stop(None)
 
     async def set_serving(self, is_serving: bool) -> None:
         """What health checks are told, of each service and of all."""
@@ -84,8 +105,13 @@ def build_server(
     roots: DataRoots,
     inference: Inference,
 ) -> RpcServer:
-    """Bind all services to `config.listen`. Raises RuntimeError if the address cannot be had."""
-    server = grpc.aio.server(options=channel_options(config))
+    """Bind all services to `config.listen`.
+
+    Raises RuntimeError if the address cannot be had, Unreadable for certificates or an access file that are wrong,
+    TypeError for an RPC of which nobody has said who may call it.
+    """
+    gate = Gate(build_authenticator(config), RateLimits(config.rate_limits), FailedLogins(config.auth_failed_logins))
+    server = grpc.aio.server(options=channel_options(config), interceptors=(gate,))
     house = House(CallLimits.of(config))
     queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
     library = DatasetLibrary(config, store)
@@ -128,9 +154,28 @@ def build_server(
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*(service.full_name for _, service in (*servicers, models)), protocol.full_name)
-    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = server.add_insecure_port(config.listen)
-    return RpcServer(server, health_servicer, names, port, library, serving, house.admission)
+    shown = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(shown, server)
+    pool = descriptor_pool.Default()
+    services = [pool.FindServiceByName(name) for name in shown]
+    require_rules(f"/{service.full_name}/{method.name}" for service in services for method in service.methods)
+    port = _bind(server, config)
+    probes, probed = _health_server(health_servicer, config) if config.health_listen else (None, None)
+    return RpcServer(server, health_servicer, names, port, library, serving, house.admission, probes, probed)
+
+
+def _bind(server: grpc.aio.Server, config: Config) -> int:
+    files = tls_files(config)
+    if files is None:
+        return int(server.add_insecure_port(config.listen))
+    return int(server.add_secure_port(config.listen, server_credentials(files)))
+
+
+def _health_server(servicer: health.aio.HealthServicer, config: Config) -> tuple[grpc.aio.Server, int]:
+    """A listener that says whether the server takes calls and knows nothing else, and its port."""
+    server = grpc.aio.server(options=channel_options(config))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    return server, int(server.add_insecure_port(config.health_listen))
 
 
 def _service(module: object, name: str) -> ServiceDescriptor:

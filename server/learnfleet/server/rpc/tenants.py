@@ -5,15 +5,14 @@ A contextvar, so that it need not pass through every function: each call is hand
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 
+from learnfleet.server.access.identity import TENANT_RULE, is_tenant
 from learnfleet.server.domain import DEFAULT_TENANT
 from learnfleet.server.errors import FieldViolation, InvalidArgument
 
 METADATA_KEY = "learnfleet-tenant"
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 _current: ContextVar[str] = ContextVar("tenant", default=DEFAULT_TENANT)
 
@@ -23,11 +22,17 @@ def current_tenant() -> str:
     return _current.get()
 
 
-def enter(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
-    """Take the tenant from a call's metadata. Raises InvalidArgument for a bad name."""
-    given = [value for key, value in metadata or () if key == METADATA_KEY]
-    name = given[-1] if given else DEFAULT_TENANT
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        rule = "lower-case letters, digits and '-', starting and ending with a letter or digit, 1 to 63 characters"
-        raise InvalidArgument([FieldViolation(f"metadata {METADATA_KEY}", f"must be {rule}")])
-    _current.set(name)
+def enter(tenant: str) -> None:
+    """From now on the call is for this tenant."""
+    _current.set(tenant)
+
+
+def named_in(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
+    """The tenant that a call's metadata name, if they do. Raises InvalidArgument for a bad name."""
+    given = [value for key, value in metadata if key == METADATA_KEY]
+    if not given:
+        return None
+    name = given[-1]
+    if not isinstance(name, str) or not is_tenant(name):
+        raise InvalidArgument([FieldViolation(f"metadata {METADATA_KEY}", f"must be {TENANT_RULE}")])
+    return name

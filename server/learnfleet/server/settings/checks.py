@@ -19,10 +19,39 @@ def contradictions(config: Config) -> Found:
         yield from check(config)
 
 
+def exposure(config: Config) -> str:
+    """What an address that others reach lacks, in words; "" where nothing is missing."""
+    if is_loopback(config.listen):
+        return ""
+    missing = []
+    if not config.has_tls:
+        missing.append("no TLS (--tls-cert, --tls-key): everyone on the way can read and change what is said")
+    if not config.has_authentication:
+        missing.append("no authentication (--auth-file, --oidc-issuer): everyone who can reach it may do everything")
+    return ", and ".join(missing)
+
+
 def _listen(config: Config) -> Found:
-    if not is_loopback(config.listen) and not config.insecure:
-        why = f"'{config.listen}' is not a loopback address, and there is neither TLS nor authentication yet"
-        yield "listen", f"{why}; add --insecure if everyone who can reach it may use it"
+    lacks = exposure(config)
+    if lacks and not config.insecure:
+        yield "listen", f"'{config.listen}' is not a loopback address, and there is {lacks}; or add --insecure"
+
+
+def _tls(config: Config) -> Found:
+    if (config.tls_cert is None) != (config.tls_key is None):
+        lacking = "tls_key" if config.tls_key is None else "tls_cert"
+        yield lacking, "is missing: a certificate and its key go together"
+    if config.tls_client_ca is not None and not config.has_tls:
+        yield "tls_client_ca", "needs --tls-cert and --tls-key"
+
+
+def _oidc(config: Config) -> Found:
+    names = ("oidc_issuer", "oidc_audience", "oidc_jwks")
+    given = [name for name in names if getattr(config, name)]
+    if given and len(given) < len(names):
+        for name in names:
+            if name not in given:
+                yield name, f"is missing: --{given[0].replace('_', '-')} needs it"
 
 
 def _calls(config: Config) -> Found:
@@ -37,4 +66,4 @@ def _replicas(config: Config) -> Found:
         yield "replica_gpus", f"must be a fraction below 1 or a whole number, not {config.replica_gpus:g}"
 
 
-_CHECKS: tuple[Callable[[Config], Found], ...] = (_listen, _calls, _replicas)
+_CHECKS: tuple[Callable[[Config], Found], ...] = (_listen, _tls, _oidc, _calls, _replicas)

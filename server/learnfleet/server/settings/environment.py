@@ -12,7 +12,21 @@ FILE_VARIABLE = "LEARNFLEET_CONFIG"
 
 # Variables with our prefix that are no settings of the server. What a client reads is here as well: server and client
 # are often run from one shell.
-OTHERS = frozenset({FILE_VARIABLE, "LEARNFLEET_ADDRESS", "LEARNFLEET_FAILPOINTS"})
+OTHERS = frozenset(
+    {
+        FILE_VARIABLE,
+        "LEARNFLEET_ADDRESS",
+        "LEARNFLEET_CA",
+        "LEARNFLEET_CERT",
+        "LEARNFLEET_FAILPOINTS",
+        "LEARNFLEET_KEY",
+        "LEARNFLEET_PLAINTEXT",
+        "LEARNFLEET_TENANT",
+        "LEARNFLEET_TOKEN",
+        "LEARNFLEET_TOKEN_FILE",
+        "LEARNFLEET_TOKEN_IN_CLEAR",
+    }
+)
 
 # What Kubernetes sets for a Service of that name, where a pod does not turn it off.
 _SERVICE_LINK = re.compile(r"LEARNFLEET_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")

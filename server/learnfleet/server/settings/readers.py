@@ -6,10 +6,13 @@ import ipaddress
 import re
 from pathlib import Path
 
+from learnfleet.server.access.identity import ROLES, Role
+from learnfleet.server.access.jwks import fetcher
 from learnfleet.server.data.roots import local_path, remote_folder
 
 _QUOTA = re.compile(r"([^=]+)=(\d{1,9})(?::(\d{1,9}))?")
 _WEIGHT = re.compile(r"([^=]+)=(\d{1,6}(?:\.\d{1,6})?)")
+_RATE = re.compile(r"([a-z0-9-]{1,63}|\*):(read|write|predict|\*)=(\d{1,6}(?:\.\d{1,6})?)(?::(\d{1,6}))?")
 _STORES = ("postgresql://", "sqlite:///")
 _SERVER_ID = re.compile(r"[A-Za-z0-9._-]{0,63}")
 
@@ -75,3 +78,39 @@ def read_weight(value: str) -> tuple[str, float]:
 
 def write_weight(value: tuple[str, float]) -> str:
     return f"{value[0]}={value[1]:.6g}"
+
+
+def read_jwks(value: str) -> str:
+    """A path or URL of a JSON Web Key Set. Raises ValueError."""
+    fetcher(value)
+    return value
+
+
+def read_role(value: str) -> tuple[str, Role]:
+    """(value of the claim, role) of `ml-admins=admin`. Raises ValueError."""
+    claimed, _, role = value.rpartition("=")
+    if not claimed or role not in ROLES:
+        raise ValueError(f"'{value}' must be VALUE=ROLE, the role viewer, user or admin")
+    return claimed, ROLES[role]
+
+
+def write_role(value: tuple[str, Role]) -> str:
+    return f"{value[0]}={value[1].name.lower()}"
+
+
+def read_rate_limit(value: str) -> tuple[str, str, float, int]:
+    """(tenant, kind of calls, calls a second, burst) of `vision:predict=50:200`, by default a burst of twice the rate.
+
+    Raises ValueError.
+    """
+    match = _RATE.fullmatch(value)
+    if match is None or not float(match[3]) or match[4] == "0":
+        right = "TENANT:KIND=RATE or TENANT:KIND=RATE:BURST, KIND read, write, predict or *, both numbers above 0"
+        raise ValueError(f"'{value}' must be {right}")
+    per_s = float(match[3])
+    return match[1], match[2], per_s, int(match[4] or max(1, round(2 * per_s)))
+
+
+def write_rate_limit(value: tuple[str, str, float, int]) -> str:
+    tenant, kind, per_s, burst = value
+    return f"{tenant}:{kind}={per_s:.12g}:{burst}"

@@ -11,7 +11,7 @@ from learnfleet.server.rpc.status import message_of, status_code, trailing_metad
 
 _MEMORY = "shared memory is not offered, as clients may be on other machines: send the data in the message"
 _KINDS = ("System", "Cuda")
-_REASONS = {
+UNSUPPORTED = {
     "ModelStreamInfer": "streams of ModelInfer are not offered: use learnfleet.v1.PredictionService/PredictStream",
     "ModelConfig": "models here have no configuration of Triton's: ModelMetadata says what goes in and comes out",
     "ModelStatistics": "statistics by model are not offered in this protocol",
@@ -28,7 +28,7 @@ _REASONS = {
 
 def unsupported_handlers(service: str) -> grpc.GenericRpcHandler:
     """Handlers that refuse, for callers of any kind: nothing of what they send is read."""
-    handlers = {name: grpc.stream_stream_rpc_method_handler(_refusing(name, why)) for name, why in _REASONS.items()}
+    handlers = {name: grpc.stream_stream_rpc_method_handler(_refusing(name, why)) for name, why in UNSUPPORTED.items()}
     return grpc.method_handlers_generic_handler(service, handlers)
 
 
