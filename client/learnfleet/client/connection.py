@@ -64,12 +64,7 @@ class Connection(Services):
         """Without `security` it is what the environment says. Raises ValueError, OSError."""
         self.address, self.timeout_s, self.retry_s = address, timeout_s, retry_s
         security = security or security_for(address)
-        options = [*channel_options(max_message_mb), *security.options]
-        credentials = security.channel_credentials()
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, options)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, options)
+        self._channel = security.channel(address, channel_options(max_message_mb))
         super().__init__(security.authorized(self._channel), max_message_mb)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -41,6 +41,13 @@ class Security:
     key: bytes | None = None
     token: Callable[[], str] | None = None
     tenant: str | None = None  # None: the caller's own
+
+    def channel(self, address: str, options: Sequence[tuple[str, int]] = ()) -> grpc.Channel:
+        """One that blocks. What its calls say of who makes them, `authorized` adds."""
+        credentials, options = self.channel_credentials(), [*options, *self.options]
+        if credentials is None:
+            return grpc.insecure_channel(address, options)
+        return grpc.secure_channel(address, credentials, options)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
         """None: without TLS."""

@@ -13,10 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.access_files import access_file
+from support.certificates import Authority
+from support.identity_provider import AUDIENCE, ISSUER, SigningKey, key_set
 from support.postgres import PostgresServer
 from support.store_values import a_checkpoint, create
 
@@ -68,6 +72,37 @@ def test_a_check_that_stumbles_is_a_finding_and_the_others_go_on(
     monkeypatch.setattr(storage, "_room", lambda _: 1 / 0)
     assert wrong(settings(tmp_path), "storage") == ["fail: could not be looked at: ZeroDivisionError: division by zero"]
     assert found(settings(tmp_path), "clock") != []
+
+
+# -- access
+
+
+def test_certificates_and_tokens_that_end_soon_or_are_wrong(tmp_path: Path) -> None:
+    authority, access = Authority(), access_file(tmp_path / "access.toml")
+
+    def given(days: float = 100) -> Merged:
+        certificate, key = authority.issue(days=days).write(tmp_path, "server")
+        return settings(tmp_path, tls_cert=str(certificate), tls_key=str(key), auth_file=str(access))
+
+    good = [finding.found for finding in found(given(), "access")]
+    assert good[1] == f"{access} knows 6 tokens, of which 1 have expired, and 2 certificates"
+    assert wrong(given(), "access") == []
+    assert wrong(given(days=3), "access")[0].startswith("warn: the certificate in ")
+    soon = datetime.now(UTC) + timedelta(days=2)
+    access.write_text(access.read_text().replace("2999-01-01T00:00:00Z", f"{soon:%Y-%m-%dT%H:%M:%SZ}"))
+    assert wrong(given(), "access")[0].endswith("; 1 tokens expire within 14 days")
+    access.write_text("[[token]]\n")
+    told = wrong(given(days=-1), "access")
+    assert "has expired at" in told[0]
+    assert "token[0].sha256 is missing" in told[1]
+
+
+def test_a_provider_whose_keys_cannot_be_had(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    oidc = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks": str(keys)}
+    assert "cannot be had" in wrong(settings(tmp_path, **oidc), "access")[0]
+    keys.write_bytes(key_set(SigningKey("k").jwk()))
+    assert wrong(settings(tmp_path, **oidc), "access") == []
 
 
 # -- settings

@@ -53,6 +53,12 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=is_asked)
 
 
+def expiry_of(files: TlsFiles) -> datetime:
+    """When the server's certificate ends. Raises Unreadable as `server_credentials` does."""
+    Watched(files.all, lambda: _read(files))
+    return _certificates(files.certificate.read_bytes(), files.certificate)[0].not_valid_after_utc
+
+
 def _read(files: TlsFiles) -> _Content:
     # Imported where TLS is: it brings a library of its own.
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key

@@ -38,12 +38,12 @@ def doctor(
 def _findings(settings: Merged, address: str | None) -> Iterator[Finding]:
     yield from examine(settings)
     if address is not None:
-        import grpc
-
+        from learnfleet.client.security import security_for
         from learnfleet.server.doctor.running import check_running
 
-        with grpc.insecure_channel(address) as channel:
-            yield from check_running(channel, address)
+        security = security_for(address)  # as the environment says: LEARNFLEET_CA, LEARNFLEET_TOKEN_FILE, ...
+        with security.channel(address) as channel:
+            yield from check_running(security.authorized(channel), address)
 
 
 def _say(finding: Finding, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
+from learnfleet.server.doctor.access import check_access
 from learnfleet.server.doctor.clocks import check_clocks, check_steadiness
 from learnfleet.server.doctor.finding import Finding, fail
 from learnfleet.server.doctor.mlflow import check_mlflow
@@ -23,6 +24,7 @@ def examine(settings: Merged) -> Iterator[Finding]:
     config = settings.config
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("settings", lambda: check_settings(settings)),
+        ("access", lambda: check_access(config)),
         ("packages", lambda: check_packages(config)),
         ("storage", lambda: check_storage(config)),
         ("store", lambda: check_store(config)),

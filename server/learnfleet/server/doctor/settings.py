@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from learnfleet.server.config import Config
 from learnfleet.server.doctor.finding import Finding, ok, warn
+from learnfleet.server.settings.checks import exposure
 from learnfleet.server.settings.merge import Merged
-from learnfleet.server.settings.readers import is_loopback
 from learnfleet.server.settings.setting import settings_of
 from learnfleet.server.settings.values import mask
 
@@ -19,9 +19,10 @@ def check_settings(settings: Merged) -> Iterator[Finding]:
     kinds = Counter(origin.partition(" ")[0] for origin in settings.origins.values())
     yield ok(_SUBJECT, ", ".join(f"{count} by {kind}" for kind, count in sorted(kinds.items())))
     config = settings.config
-    if config.insecure and not is_loopback(config.listen):
-        what = f"{config.listen} is open to whoever can reach it, without encryption"
-        yield warn(_SUBJECT, what, "listen on a loopback address, or let nobody else reach it")
+    lacks = exposure(config)
+    if lacks:
+        what = f"{config.listen} can be reached by others, and there is {lacks}"
+        yield warn(_SUBJECT, what, "give what is missing (docs/security.md), or listen on a loopback address")
     yield from _secret_file(settings)
 
 
