@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from learnfleet.server.failpoints import fp
 from learnfleet.server.store.base import Store
 from learnfleet.trainer import manifest
 
+_LOCK = "save.lock"  # in the learner's folder
 _NAMED = "named"  # beneath the learner's checkpoints, where no job prunes
 
 
@@ -27,7 +31,8 @@ def save_checkpoint(config: Config, store: Store, learner_id: str, checkpoint_id
         raise FailedPrecondition(name, f"{name} has not been trained yet, so there is nothing to save; train it first")
     present = store.get_checkpoint(learner_id, learner.checkpoint_id)
     target = config.checkpoint_root(learner_id) / _NAMED / checkpoint_id
-    info = _copy(present, target)
+    with _one_save_at_a_time(config.learner_dir(learner_id)):
+        info = _copy(present, target)
     saved = Checkpoint(
         learner_id,
         checkpoint_id,
@@ -41,6 +46,15 @@ def save_checkpoint(config: Config, store: Store, learner_id: str, checkpoint_id
     )
     store.put_checkpoint(saved)
     return saved
+
+
+@contextlib.contextmanager
+def _one_save_at_a_time(folder: Path) -> Iterator[None]:
+    """On all servers: a caller that repeats itself may have two under one name on their way."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed
+        yield
 
 
 def _copy(present: Checkpoint, target: Path) -> manifest.CheckpointInfo:

@@ -64,6 +64,14 @@ def test_saving_under_a_used_name_replaces_it(server: RunningServer, a_request: 
     assert second.model_sha256 != first.model_sha256
 
 
+def test_saves_under_one_name_at_once_are_one_after_the_other(server: RunningServer, trained: str) -> None:
+    """A caller whose answer was late has asked again."""
+    asked = [server.training.Save.future(Save(learner="learners/pets", checkpoint_id="best"), timeout=60)]
+    asked += [server.training.Save.future(Save(learner="learners/pets", checkpoint_id="best")) for _ in range(15)]
+    assert {call.result().name for call in asked} == {"learners/pets/checkpoints/best"}
+    assert manifest.verify(Path(server.store.get_checkpoint("pets", "best").path)).step == 10
+
+
 def test_a_learner_that_was_never_trained_has_nothing_to_save(server: RunningServer, a_request: Make) -> None:
     server.training.Train(a_request(learner_id="pets"), timeout=20)
     refused = refusal(lambda: server.training.Save(Save(learner="learners/pets", checkpoint_id="x"), timeout=20))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from learnfleet.server.tracking.mlflow_client import import_mlflow
 from learnfleet.trainer import manifest
 
 FOLDER = "checkpoints"
@@ -24,6 +25,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, artifact_uri: str, tracking_uri: str) -> None:
+        import_mlflow()
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         self._artifacts: Any = get_artifact_repository(artifact_uri, tracking_uri)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from learnfleet.server.config import Config
@@ -23,6 +24,7 @@ _SETTINGS = {
 }
 # Without it MLflow's pages take an experiment for one of language models, and its runs for evaluations.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+_import_lock = Lock()
 Connect: TypeAlias = "Callable[[Config], MlflowClient]"
 
 
@@ -30,12 +32,23 @@ class ExperimentDeleted(RuntimeError):
     """Somebody has deleted the experiment; nothing can be written until it is restored."""
 
 
+def import_mlflow() -> None:
+    """What comes before any other import of MLflow, in any thread.
+
+    It imports itself in circles: of threads that import it together some find half of it, and then all do for ever.
+    """
+    with _import_lock:
+        os.environ.update(SAFE)
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+        import mlflow.tracking  # noqa: F401
+
+
 @cache
 def mlflow_client(config: Config) -> MlflowClient:
     """A client of the configured tracking server and registry. Blocks on its first call; from any thread."""
-    os.environ.update(SAFE)
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    import_mlflow()
     config.artifact_root.mkdir(parents=True, exist_ok=True)
     from mlflow.tracking import MlflowClient
 

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from learnfleet.server.tracking.mlflow_client import import_mlflow
 from learnfleet.trainer.export import EXAMPLE_FILE, installed_version, link
 from learnfleet.trainer.export_signature import INPUT_COLUMN, SIGNATURE_FILE
 from learnfleet.trainer.model_card import CARD_FILE, ModelCard, read_card
@@ -23,6 +24,7 @@ _REQUIREMENTS = ["learnfleet[trainer]"]
 
 def write_mlflow_model(export: Path, target: Path) -> None:
     """Make the folder `target`, which must not be there. Files of the export are linked."""
+    import_mlflow()
     import mlflow.pyfunc
 
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

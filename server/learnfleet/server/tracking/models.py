@@ -12,7 +12,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound, Unavailable
 from learnfleet.server.names import ModelRef, model_name
 from learnfleet.server.store.base import Page, Store
-from learnfleet.server.tracking.mlflow_client import mlflow_client
+from learnfleet.server.tracking.mlflow_client import import_mlflow, mlflow_client
 from learnfleet.server.tracking.runs import LEARNER_TAG
 from learnfleet.server.tracking.version_tags import TENANT_TAG
 
@@ -146,6 +146,7 @@ def told(name: str, token_field: str | None = None, hint: str = "") -> Iterator[
         token_field: where the only thing that can be wrong is a page token: its field.
         hint: what to do where it does not exist.
     """
+    import_mlflow()
     from mlflow.exceptions import MlflowException
 
     try:

@@ -16,7 +16,7 @@ from learnfleet.server.domain import ExportWork, Job
 from learnfleet.server.errors import FailedPrecondition, NotFound
 from learnfleet.server.names import ModelRef
 from learnfleet.server.store.base import Store
-from learnfleet.server.tracking.mlflow_client import mlflow_client
+from learnfleet.server.tracking.mlflow_client import import_mlflow, mlflow_client
 from learnfleet.server.tracking.mlflow_model import DATA, card_of, write_mlflow_model
 from learnfleet.server.tracking.models import EXPORT_HINT, owner_of, told
 from learnfleet.server.tracking.params import made_of
@@ -74,6 +74,7 @@ class ModelRegistry:
 
     def _ensure_model(self, model_id: str, job: Job) -> None:
         """Made with the first of its versions. What somebody has since written on its page stays."""
+        import_mlflow()
         from mlflow.exceptions import MlflowException
 
         client, spec = mlflow_client(self._config), self._store.get_learner(job.learner_id).spec
