@@ -25,6 +25,7 @@ from learnfleet.trainer import manifest
 KEY = b"light"  # of sockets that only this user can open
 BATCHES, BATCH_S = 4, 0.01
 MEASURED = ("train_loss", "valid_loss")
+SEES = {"size": [32, 32], "resize_method": "squish", "mean": [0.0] * 3, "std": [1.0] * 3}  # what an export says of it
 _LOOK_S = 0.5
 
 
@@ -90,7 +91,7 @@ def _first_state(request: RunRequest) -> dict[str, Any]:
         return dict(json.loads((Path(request.resume_path) / manifest.STATE_FILE).read_text()))
     fresh = {"chain": "", "lifetime_epoch": 0, "global_step": 0, "classes": ["0", "1"], "frozen_to": 0}
     begun = json.loads((Path(request.start.path) / manifest.STATE_FILE).read_text()) if request.start else fresh
-    return {**begun, "job_epochs": 0, "eval_transform": None, "job": {"metrics": {"valid_loss": 0.5}}}
+    return {**begun, "job_epochs": 0, "eval_transform": SEES, "job": {"metrics": {"valid_loss": 0.5}}}
 
 
 def _epoch(run: Run, state: dict[str, Any]) -> bool:
