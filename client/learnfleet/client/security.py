@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -123,10 +122,14 @@ def _host(target: str) -> str:
 
 
 def _is_local(host: str) -> bool:
+    if host in ("localhost", "127.0.0.1"):
+        return True
+    from ipaddress import ip_address  # takes milliseconds, which the usual addresses do not need
+
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
 
 
 def _refuse_token(address: str) -> NoReturn:
