@@ -33,7 +33,7 @@ from support.pictures import a_data_folder
 from support.scheduled_server import scheduled_server
 from support.situations import Simulation, a_job
 
-from learnfleet.server.app import tune_interpreter
+from learnfleet.server.interpreter import tune_interpreter
 from learnfleet.server.rpc.ports import Capacity
 from learnfleet.v1 import (
     job_pb2,

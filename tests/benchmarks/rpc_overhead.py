@@ -32,7 +32,7 @@ from support.identity_provider import AUDIENCE, ISSUER, SigningKey, key_set
 from support.logged_jobs import put_job
 from support.rpc_server import running_server
 
-from learnfleet.server.app import tune_interpreter
+from learnfleet.server.interpreter import tune_interpreter
 from learnfleet.v1 import job_service_pb2, job_service_pb2_grpc
 
 _JOB = "job00"

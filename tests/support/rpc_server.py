@@ -29,6 +29,7 @@ from learnfleet.server.rpc.ports import Argument, Capacity, ExplainOptions, Expl
 from learnfleet.server.rpc.server import RpcServer, build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
+from learnfleet.server.tracking.registry import ModelNews, NoNews
 from learnfleet.trainer import manifest
 from learnfleet.trainer.body_info import BodyInfo, BodyTensors
 from learnfleet.trainer.errors import LearnerError
@@ -227,10 +228,11 @@ def running_server(
     store: SqlStore | None = None,
     runtime: FakeRuntime | None = None,
     inference: Inference | None = None,
+    news: ModelNews | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     **settings: Any,
 ) -> Iterator[RunningServer]:
-    """A server on a free port whose data root is `root`; `store`, `runtime` and `inference` replace its own.
+    """A server on a free port whose data root is `root`; `store`, `runtime`, `inference` and `news` replace its own.
 
     `credentials`: of the channel, where the settings say TLS.
     """
@@ -247,7 +249,7 @@ def running_server(
     async def serve() -> None:
         try:
             roots = DataRoots(config.data_roots, config.data_dir)
-            server = build_server(config, store, runtime, FakeCatalog(), hub, roots, inference)
+            server = build_server(config, store, runtime, FakeCatalog(), hub, roots, inference, news or NoNews())
             await server.start()
             await server.set_serving(True)
             server.library.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import logging
 import signal
 import sys
@@ -20,6 +19,7 @@ from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import WorkersStarting
 from learnfleet.server.installed import installed_version
+from learnfleet.server.interpreter import tune_interpreter
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.names import new_id
 from learnfleet.server.rpc.hub import EventHub
@@ -27,14 +27,6 @@ from learnfleet.server.rpc.server import RpcServer, build_server
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.workers.catalog import WorkerCatalog
-
-# While the scheduler plans a long queue, each time that a call gives up the interpreter (a read of the store, a look at
-# a folder: dozens of times) it waits for so long to have it back. With Python's 5 ms a submit took a third of a second.
-_SWITCH_S = 0.0001
-# A look at ten thousand jobs makes tens of thousands of objects, which die at its end. With Python's thresholds (700,
-# 10, 10) the collector went through all objects that there are at each look: 30 ms in which no call moved. The young
-# are looked at two thousand at a time, a millisecond; the others a hundred times less often than by default.
-_COLLECTED_AFTER = (2_000, 500, 10)
 
 _log = logging.getLogger(__name__)
 
@@ -59,15 +51,13 @@ async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> N
         hub = EventHub()
         runtime = ServerRuntime(config, store, _notifier(loop, hub))
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
-        rpc = build_server(
-            config, store, runtime, catalog, hub, DataRoots(config.data_roots, config.data_dir), runtime.inference
-        )
+        roots = DataRoots(config.data_roots, config.data_dir)
+        rpc = build_server(config, store, runtime, catalog, hub, roots, runtime.inference, runtime.news)
         await rpc.start()
         await rpc.set_serving(True)
         _announce(config, rpc, runtime)
         runtime.start()
-        if config.replicas_min:
-            runtime.inference.start()
+        runtime.inference.start()
         rpc.library.start()
         warm_up = asyncio.create_task(_warm_up(catalog))
         await stop.wait()
@@ -104,17 +94,6 @@ async def _drain(config: Config, rpc: RpcServer, runtime: ServerRuntime, hub: Ev
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def tune_interpreter() -> None:
-    """Short turns for threads, and a garbage collector that leaves alone what is there for good.
-
-    All modules of a server are some hundred thousand objects. To look at them took 60 ms, in which no call moved.
-    """
-    sys.setswitchinterval(_SWITCH_S)
-    gc.set_threshold(*_COLLECTED_AFTER)
-    gc.collect()
-    gc.freeze()
 
 
 def _notifier(loop: asyncio.AbstractEventLoop, hub: EventHub) -> Callable[[str], None]:

@@ -15,7 +15,7 @@ from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.lease import Lease
 from learnfleet.server.tracking.exporter import MlflowExporter
-from learnfleet.server.tracking.registry import ModelRegistry
+from learnfleet.server.tracking.registry import ModelNews, ModelRegistry, NoNews
 from learnfleet.server.workers.cluster import RayCluster
 
 
@@ -50,11 +50,10 @@ class Duties:
         cluster: RayCluster,
         notify: Callable[[str], None],
         exporter: Callable[[Config, Store], Exporter] = MlflowExporter,
-        model_changed: Callable[[str], None] = lambda _: None,
+        news: ModelNews = NoNews(),  # noqa: B008  # has no state
     ) -> None:
-        """`model_changed` is called with the id of a model that this server has exported to."""
         self._config, self._store, self._cluster, self._notify = config, store, cluster, notify
-        self._exporter, self._model_changed = exporter, model_changed
+        self._exporter, self._news = exporter, news
         self._last_term = 0
         self._left: GroupPool | None = None  # workers of a term that was lost, and that nobody else has seen to
         self.office: Office | None = None  # None: another server does it
@@ -70,7 +69,7 @@ class Duties:
             exporter.wake(job_id)
 
         services = Services(self._config, store, pool, told, self._cluster.is_local, Event())
-        scheduler = Scheduler(services, self._cluster, ModelRegistry(self._config, store, self._model_changed))
+        scheduler = Scheduler(services, self._cluster, ModelRegistry(self._config, store, self._news))
         self.office = Office(pool, scheduler, exporter)
         scheduler.start()
         exporter.start()

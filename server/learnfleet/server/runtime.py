@@ -11,7 +11,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobBrief, Wanted
 from learnfleet.server.duties import Duties, Exporter
 from learnfleet.server.errors import Deposed
-from learnfleet.server.inference.build import build_engine, build_references
+from learnfleet.server.inference.build import build_engine, build_newcomers, build_references
 from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.ports import ExplainOptions, Explanation, FoundModel, Placed
@@ -47,7 +47,8 @@ class ServerRuntime:
         self.cluster = cluster or RayCluster(config)
         references = build_references(config, store)
         self.inference = build_engine(config, references, self.cluster)
-        self._duties = Duties(config, store, self.cluster, notify, exporter, references.changed)
+        self.news = build_newcomers(config, references, self.inference)
+        self._duties = Duties(config, store, self.cluster, notify, exporter, self.news)
         self._leadership: Leadership | None = None
         self._listener: Listener | None = None
         self._explanations = ExplanationPool(store, self.cluster, references.resolve)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from support.engine_lab import MODEL, PLAIN, TIMEOUT_S, Exports, Here, only, picture, until, with_engine
 
+from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.inference.engine import Engine
+from learnfleet.server.inference.newcomers import Newcomers
 from learnfleet.server.inference.references import Choice, Target
 from learnfleet.server.inference.scaler import ScaleSettings
 
@@ -36,6 +38,81 @@ def test_an_alias_that_moves_answers_by_its_old_version_until_the_new_one_is_war
         assert await engine.is_ready("models/m@best")
 
     with_engine(here, means, check)
+
+
+def test_where_an_alias_is_in_use_its_new_version_takes_over_before_anybody_asks(
+    here: Here, exports: dict[str, Path]
+) -> None:
+    first, second = (
+        Target("models/m/versions/1", str(exports["category"])),
+        Target("models/m/versions/2", str(exports["mask"])),
+    )
+    means = Exports({"models/m@best": Choice(first, keeps_old=True), "models/m@idle": Choice(first, keeps_old=True)})
+
+    async def check(engine: Engine) -> None:
+        await engine.infer("models/m@best", [picture()], PLAIN)
+        means.choices["models/m@best"] = Choice(second, keeps_old=True)
+        means.choices["models/m@idle"] = Choice(Target("models/m/versions/3", "/nowhere"), keeps_old=True)
+        news = Newcomers(means, engine)  # type: ignore[arg-type]
+        await asyncio.to_thread(news.changed, "another")
+        assert not await engine.is_ready("models/m@best")
+        await asyncio.to_thread(news.changed, "m")
+        assert await engine.is_ready("models/m@best")
+        assert (await engine.infer("models/m@best", [picture()], PLAIN)).model.name == second.name
+
+    with_engine(here, means, check)
+
+
+def test_a_new_version_that_does_not_load_leaves_the_old_one_to_answer(here: Here, exports: dict[str, Path]) -> None:
+    first = Target("models/m/versions/1", str(exports["category"]))
+    means = Exports({"models/m@best": Choice(first, keeps_old=True)})
+
+    async def check(engine: Engine) -> None:
+        await engine.infer("models/m@best", [picture()], PLAIN)
+        means.choices["models/m@best"] = Choice(Target("models/m/versions/2", "/nowhere"), keeps_old=True)
+        await asyncio.to_thread(Newcomers(means, engine).changed, "m")  # type: ignore[arg-type]
+        assert (await engine.infer("models/m@best", [picture()], PLAIN)).model.name == first.name
+
+    with_engine(here, means, check)
+
+
+def test_a_replica_comes_up_while_an_export_is_being_made(here: Here, exports: dict[str, Path]) -> None:
+    means = only(exports["category"])
+
+    async def check(engine: Engine) -> None:
+        Newcomers(means, engine).expect()  # type: ignore[arg-type]  # no loop yet: nothing to be told
+        engine.start()
+        Newcomers(means, engine, starts_replicas=False).expect()  # type: ignore[arg-type]
+        assert here.started == 0
+        for _ in range(2):
+            await asyncio.to_thread(Newcomers(means, engine).expect)  # type: ignore[arg-type]
+            await until(lambda: here.started == 1)
+        await engine.infer(MODEL, [picture()], PLAIN)
+        assert here.started == 1
+
+    with_engine(here, means, check)
+
+
+@pytest.mark.parametrize("kind", ["category", "mask", "multi_category", "float"])
+def test_a_model_is_described_without_a_replica_as_it_is_with_one(
+    here: Here, exports: dict[str, Path], kind: str
+) -> None:
+    async def check(engine: Engine) -> None:
+        said = await engine.describe(MODEL)
+        assert here.started == 0
+        assert not await engine.is_ready(MODEL)
+        assert said == await engine.load(MODEL) == await engine.describe(MODEL)
+
+    with_engine(here, only(exports[kind]), check)
+
+
+def test_an_export_that_is_broken_is_no_model(here: Here, tmp_path: Path) -> None:
+    async def check(engine: Engine) -> None:
+        with pytest.raises(FailedPrecondition, match="models/m/versions/1 cannot be loaded: CorruptCheckpoint"):
+            await engine.describe(MODEL)
+        assert here.started == 0
+
+    with_engine(here, only(tmp_path / "nothing"), check)
 
 
 def test_a_split_sends_its_share_of_the_calls_to_the_other_version(here: Here, exports: dict[str, Path]) -> None:
@@ -83,8 +160,8 @@ def test_a_pinned_model_comes_back_after_its_replica_died(here: Here, exports: d
         await engine.load(MODEL, pin=True)
         await asyncio.to_thread(here.kill)
         await until(lambda: here.started == 2)
-        while not await engine.is_ready(MODEL):
-            await engine.describe(MODEL)
+        while not await engine.is_ready(MODEL):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     with_engine(here, only(exports["category"]), check)
 

@@ -72,12 +72,59 @@ def test_an_alias_is_looked_up_again_after_its_time() -> None:
     assert version(found) == "models/m/versions/2"
 
 
-def test_what_this_server_exports_is_known_at_once() -> None:
+def test_an_alias_in_use_is_renewed_before_its_time_is_over_and_nobody_waits_for_it() -> None:
+    registry = Registry()
+    found = references(registry)
+
+    async def check() -> None:
+        async def name() -> str:
+            return (await found.choose("models/m@champion")).main.name
+
+        assert await name() == "models/m/versions/1"
+        registry.aliases["champion"] = "2"
+        registry.now = 0.9 * TTL_S
+        assert [await name() for _ in range(3)] == ["models/m/versions/1"] * 3  # at once, while the registry is asked
+        while await name() != "models/m/versions/2":  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert registry.asked == 2
+        registry.now = 1.2 * TTL_S  # it holds from when it was renewed
+        assert await name() == "models/m/versions/2"
+        assert registry.asked == 2
+
+    asyncio.run(asyncio.wait_for(check(), 30))
+
+
+def test_what_this_server_exports_is_known_at_once_and_is_not_asked_for_again() -> None:
     registry = Registry()
     found = references(registry)
     assert version(found) == "models/m/versions/1"
-    registry.aliases["champion"] = "2"
+    registry.aliases |= {"champion": "2", "new": "2"}
+    found.changed("m", [ModelRef("m", alias="new"), ModelRef("m", "2")])
+    asked = registry.asked
+    for reference in ("models/m@champion", "models/m@new", "models/m/versions/2"):
+        assert version(found, reference) == "models/m/versions/2"
+    assert registry.asked == asked
+
+
+def test_an_alias_that_was_removed_is_not_found_at_once() -> None:
+    registry = Registry()
+    found = references(registry)
+    version(found)
+    del registry.aliases["champion"]
     found.changed("m")
+    with pytest.raises(NotFound):
+        version(found)
+
+
+def test_a_change_while_the_registry_is_away_leaves_nothing_that_no_longer_holds() -> None:
+    registry = Registry()
+    found = references(registry)
+    version(found)
+    registry.aliases["champion"], registry.is_away = "2", True
+    found.changed("m")
+    with pytest.raises(Unavailable):
+        version(found)
+    registry.is_away = False
     assert version(found) == "models/m/versions/2"
 
 

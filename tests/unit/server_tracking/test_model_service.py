@@ -6,19 +6,22 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import grpc
 import pytest
 from support.exported_models import export_job, register
 from support.faults.servers import free_port
+from support.grpcurl import examples
 from support.rpc_server import RunningServer, refusal, running_server
 
 from learnfleet.client import Client
 from learnfleet.client.aio import AsyncClient
 from learnfleet.client.errors import NotFoundError
+from learnfleet.server.names import ModelRef
 from learnfleet.server.rpc.tenants import METADATA_KEY
+from learnfleet.server.tracking.registry import NoNews
 from learnfleet.v1 import model_service_pb2 as pb
 from learnfleet.v1.model_service_pb2_grpc import ModelServiceStub
 
@@ -62,6 +65,33 @@ def test_models_their_versions_and_what_these_are_made_of_are_listed_in_pages(mo
     assert one.mlflow_uri == "models:/pets/1"
     assert set(one.metrics) == {"train_loss", "valid_loss", "accuracy"}
     assert one.onnx.max_abs_difference < 1e-4
+
+
+def test_the_line_of_the_page_moves_an_alias(server: RunningServer, models: ModelServiceStub) -> None:
+    (line,) = examples(Path(__file__).parents[3] / "docs" / "exports.md")
+    (moved,) = line.call(server.channel)
+    assert (moved.name, list(moved.aliases)) == ("models/pets/versions/3", ["champion", "newest"])
+
+
+def test_who_answers_for_a_model_is_told_of_an_alias_that_moved_before_the_call_returns(
+    tmp_path: Path, empty_mlflow: Path
+) -> None:
+    told: list[str] = []
+
+    class News(NoNews):
+        def changed(self, model_id: str, made: Sequence[ModelRef] = ()) -> None:
+            told.append(model_id)
+
+    (tmp_path / "root").mkdir()
+    shutil.copytree(empty_mlflow, tmp_path / "data" / "mlflow")
+    with running_server(tmp_path, tmp_path / "root", news=News()) as server:
+        register(server.config, server.store, export_job(server.store, "export-1", "cats"))
+        stub = ModelServiceStub(server.channel)
+        request = pb.SetModelAliasRequest(name="models/pets@best", version="models/pets/versions/1")
+        stub.SetModelAlias(request, timeout=20)
+        assert told == ["pets"]
+        stub.DeleteModelAlias(pb.DeleteModelAliasRequest(name="models/pets@best"), timeout=20)
+        assert told == ["pets", "pets"]
 
 
 def test_an_alias_is_set_moved_and_removed(models: ModelServiceStub) -> None:

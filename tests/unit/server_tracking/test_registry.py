@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from support.pickles import pickles_in
 from support.tracked_jobs import NOW, run_job
 from support.tracking import Tracking
 
-from learnfleet.server.domain import Checkpoint
+from learnfleet.server.domain import Checkpoint, ExportWork
 from learnfleet.server.errors import FailedPrecondition, NotFound
 from learnfleet.server.names import ModelRef
-from learnfleet.server.tracking.registry import ModelRegistry
+from learnfleet.server.tracking.registry import ModelRegistry, NoNews
+from learnfleet.server.tracking.version_tags import SHA256_TAG
 from learnfleet.trainer.manifest import verify
 
 
@@ -88,3 +91,49 @@ def test_a_version_that_does_not_exist_is_not_found(tracking: Tracking) -> None:
     for ref in (ModelRef("pets", "1"), ModelRef("pets", alias="champion")):
         with pytest.raises(NotFound, match="export a learner to make it"):
             registry.resolve(ref)
+
+
+def test_an_export_of_this_server_is_at_hand_without_a_download(tracking: Tracking) -> None:
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats", "champion"))
+    shutil.rmtree(tracking.config.artifact_root)
+    folder, name = ModelRegistry(tracking.config, tracking.store).resolve(ModelRef("pets", alias="champion"))
+    assert name == "models/pets/versions/1"
+    verify(folder)
+
+
+def test_a_model_that_was_deleted_and_exported_anew_is_the_new_one(tracking: Tracking) -> None:
+    """Its versions are counted from 1 again."""
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats"))
+    registry = ModelRegistry(tracking.config, tracking.store)
+    old, _ = registry.resolve(ModelRef("pets", "1"))
+    tracking.mlflow.real.delete_registered_model("pets")
+    job = export_job(tracking.store, "export-2", "dogs")
+    tracking.store.put_checkpoint(Checkpoint("dogs", "dogs", "/nowhere", 20, 2, "c3d4", "o", 1, NOW))
+    register(tracking.config, tracking.store, job, golden_export(1))
+    new, name = registry.resolve(ModelRef("pets", "1"))
+    assert name == "models/pets/versions/1"
+    assert new != old
+    assert (new / "model_card.md").exists()
+
+
+def test_a_tag_that_somebody_wrote_leads_to_no_other_folder(tracking: Tracking) -> None:
+    register(tracking.config, tracking.store, export_job(tracking.store, "export-1", "cats"))
+    tracking.mlflow.real.set_model_version_tag("pets", "1", SHA256_TAG, "../../../a")
+    folder, _ = ModelRegistry(tracking.config, tracking.store).resolve(ModelRef("pets", "1"))
+    assert folder == tracking.config.data_dir / "models" / "pets" / "1"
+    verify(folder)
+
+
+def test_who_answers_for_models_is_told_what_was_made(tracking: Tracking) -> None:
+    told: list[object] = []
+
+    class News(NoNews):
+        def changed(self, model_id: str, made: Sequence[ModelRef] = ()) -> None:
+            told.append((model_id, list(made)))
+
+    registry = ModelRegistry(tracking.config, tracking.store, News())
+    job = export_job(tracking.store, "export-1", "cats", "champion")
+    assert isinstance(job.work, ExportWork)
+    registry.register(job, golden_export(), job.work)
+    registry.remove("pets", "1")
+    assert told == [("pets", [ModelRef("pets", "1"), ModelRef("pets", alias="champion")]), ("pets", [])]

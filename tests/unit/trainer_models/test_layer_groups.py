@@ -11,11 +11,11 @@ from torch import nn
 
 from learnfleet.trainer.architecture_info import describe_body
 from learnfleet.trainer.bodies import build_body
-from learnfleet.trainer.build import build_model
 from learnfleet.trainer.cnn import family_split
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.layer_groups import LayerGroup, boundaries_named, boundary_names, split_model
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.model_build import build_model
 from learnfleet.trainer.spec import DataSpec, LearnerSpec
 
 

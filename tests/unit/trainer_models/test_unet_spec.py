@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from learnfleet.trainer.bodies import create_body
-from learnfleet.trainer.build import build_learner, build_model
+from learnfleet.trainer.build import build_learner
 from learnfleet.trainer.data_spec import LabelKind, MaskSpec
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.model_build import build_model
 from learnfleet.trainer.predictor import load_predictor
 from learnfleet.trainer.spec import Component, DataSpec, HeadSpec, LearnerSpec, ResizeMethod, UnetSpec
 from learnfleet.trainer.unet import DynamicUnet

@@ -5,20 +5,19 @@ from __future__ import annotations
 import torch
 
 from learnfleet.trainer.batch import Shard
-from learnfleet.trainer.bodies import Body, build_body
+from learnfleet.trainer.bodies import Body
 from learnfleet.trainer.callback_registry import build_callback
-from learnfleet.trainer.cnn import add_head, family_split
+from learnfleet.trainer.cnn import family_split
 from learnfleet.trainer.data import ImageDataBunch
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.gradients import AccumulateScheduler
-from learnfleet.trainer.head import apply_init, init_named
 from learnfleet.trainer.layer_groups import boundaries_named
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.losses import build_loss
 from learnfleet.trainer.metrics import Metric, build_metric
+from learnfleet.trainer.model_build import body_of, build_model
 from learnfleet.trainer.opt_funcs import build_opt_func
-from learnfleet.trainer.spec import HeadSpec, LearnerSpec, UnetSpec
-from learnfleet.trainer.unet import DynamicUnet
+from learnfleet.trainer.spec import LearnerSpec
 
 
 def build_learner(
@@ -52,44 +51,6 @@ def build_learner(
             f"rank {rank} of {world_size} was asked for, but the process group says {here.rank} of {here.size}",
         )
     return learner
-
-
-def body_of(spec: LearnerSpec) -> Body:
-    """The body that a spec asks for, with its weights."""
-    return build_body(spec.architecture, spec.weights, spec.cut)
-
-
-def build_model(spec: LearnerSpec, n_classes: int, body: Body | None = None) -> torch.nn.Module:
-    """The model alone: body and head, the head with its own initialisation, or a U-Net."""
-    _check_kind(spec)
-    body = body or body_of(spec)
-    if spec.kind == "unet":
-        return _unet(spec.unet, n_classes, body)
-    head = spec.head
-    model = add_head(body, n_classes, head.lin_ftrs, head.ps, None, head.bn_final, head.concat_pool)
-    apply_init(model[1], init_named(head.init))
-    return model
-
-
-def _check_kind(spec: LearnerSpec) -> None:
-    if spec.kind == "unet" and spec.head != HeadSpec():
-        raise LearnerError("head", "a U-Net has no head of that kind: leave it out, or choose kind `cnn`")
-    if spec.kind == "cnn" and spec.unet != UnetSpec():
-        raise LearnerError("unet", "these are options of kind `unet`: leave them out, or choose it")
-
-
-def _unet(spec: UnetSpec, n_classes: int, body: Body) -> DynamicUnet:
-    return DynamicUnet(
-        body.module,
-        n_classes,
-        spec.blur,
-        spec.blur_final,
-        spec.self_attention,
-        spec.y_range,
-        spec.last_cross,
-        spec.bottle,
-        spec.norm_type,
-    )
 
 
 def assemble(spec: LearnerSpec, body: Body, data: ImageDataBunch, metrics: list[Metric]) -> Learner:

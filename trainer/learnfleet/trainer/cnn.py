@@ -13,11 +13,12 @@ from torch import nn
 from learnfleet.trainer.bodies import Body, Pretrained, as_weights, build_body
 from learnfleet.trainer.callback import CallbackFns, Callbacks
 from learnfleet.trainer.first_weights import drawn_from
-from learnfleet.trainer.head import Init, apply_init, create_head
+from learnfleet.trainer.head import Init, apply_init
 from learnfleet.trainer.layer_groups import SplitOn
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_core import LearnerData
 from learnfleet.trainer.losses import Loss
+from learnfleet.trainer.model_build import add_head
 from learnfleet.trainer.network import Architecture, Cut
 from learnfleet.trainer.opt_funcs import Adam, OptFuncLike
 from learnfleet.trainer.spec_of_learner import describe_head, own_parts, spec_of_learner
@@ -42,22 +43,6 @@ def create_cnn_model(
     """
     body = build_body(base_arch, as_weights(pretrained), cut)
     return add_head(body, nc, lin_ftrs, ps, custom_head, bn_final, concat_pool)
-
-
-def add_head(
-    body: Body,
-    nc: int,
-    lin_ftrs: Sequence[int] | None = None,
-    ps: float | Sequence[float] = 0.5,
-    custom_head: nn.Module | None = None,
-    bn_final: bool = False,
-    concat_pool: bool = True,
-) -> nn.Sequential:
-    """As `create_cnn_model`, for a body that is there."""
-    if custom_head is not None:  # an empty Sequential, which is False, is a head too
-        return nn.Sequential(body.module, custom_head)
-    features = body.channels * (2 if concat_pool else 1)
-    return nn.Sequential(body.module, create_head(features, nc, lin_ftrs, ps, concat_pool, bn_final))
 
 
 def family_split(body: Body, model: nn.Module) -> list[nn.Module]:

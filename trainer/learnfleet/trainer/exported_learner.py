@@ -23,6 +23,7 @@ from learnfleet.trainer.learner_files import Device, device_of
 from learnfleet.trainer.listing import Item, assemble
 from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.metrics import build_metric
+from learnfleet.trainer.model_build import body_of
 from learnfleet.trainer.pixels import NO_STATS
 
 TestPictures: TypeAlias = "Path | str | Iterable[Path | str | Item] | None"
@@ -59,7 +60,7 @@ def load_learner(
     with torch.random.fork_rng(devices=[]):
         learner = build.assemble(
             content.learner,
-            build.body_of(content.learner),
+            body_of(content.learner),
             _data(content, Path(path), test, bs, where),
             [build_metric(item.name, item.arguments) for item in content.learner.metrics],
         )

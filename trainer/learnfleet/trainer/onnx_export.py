@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from learnfleet.trainer.build import build_model
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.eval_transform import EvalTransform
 from learnfleet.trainer.export import ONNX_FILE, ExportSpec, read_export
 from learnfleet.trainer.losses import Activation, activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
+from learnfleet.trainer.model_build import build_model
 from learnfleet.trainer.model_card import OnnxFacts
 from learnfleet.trainer.pixels import Stats, normalizing
 

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from learnfleet.trainer.batch import as_arguments
-from learnfleet.trainer.build import build_model
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.decoding import checked_thresh, decode, thresh_of
 from learnfleet.trainer.errors import LearnerError
@@ -24,6 +23,7 @@ from learnfleet.trainer.inputs import as_source
 from learnfleet.trainer.label_items import Item
 from learnfleet.trainer.losses import activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
+from learnfleet.trainer.model_build import build_model
 from learnfleet.trainer.pixels import NO_STATS, normalized
 from learnfleet.trainer.precision import Precision, to_float
 from learnfleet.trainer.prediction import Prediction as Prediction

@@ -7,6 +7,7 @@ from pathlib import Path
 from learnfleet.server.config import Config
 from learnfleet.server.inference.engine import Engine, EngineSettings
 from learnfleet.server.inference.exports import LearnerExports
+from learnfleet.server.inference.newcomers import Newcomers
 from learnfleet.server.inference.plan import ReplicaPlan, ReplicaSettings
 from learnfleet.server.inference.references import References, Target
 from learnfleet.server.inference.scaler import ScaleSettings
@@ -56,3 +57,7 @@ def build_engine(config: Config, references: References, cluster: RayCluster) ->
         scale, config.max_batch, config.batch_delay_s, config.max_waiting, config.model_cache_mb * _MB
     )
     return Engine(references, RayStarter(config, cluster), settings)
+
+
+def build_newcomers(config: Config, references: References, engine: Engine) -> Newcomers:
+    return Newcomers(references, engine, starts_replicas=not (config.replica_cpus or config.replica_gpus))

@@ -1,4 +1,4 @@
-"""Answers for models: items wait in a line for each model, and replicas that are free take them in batches."""
+"""Answers for models: items wait in a line for each model, and replicas with room take them in batches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
 from learnfleet.server.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
+from learnfleet.server.inference.describe import describe_export
 from learnfleet.server.inference.fleet import Fleet, Member, Starter
 from learnfleet.server.inference.holding import Holding
 from learnfleet.server.inference.line import Full, Waiting
@@ -20,10 +22,12 @@ from learnfleet.server.inference.references import References
 from learnfleet.server.inference.scaler import Scaler, ScaleSettings
 from learnfleet.server.inference.served import Served, ServedModels
 from learnfleet.server.inference.wire import InferReply, InferRequest
+from learnfleet.server.long_calls import LongCalls
 
 _INFER_TIMEOUT_S = 120.0  # of a batch: a replica that takes longer hangs
 _TICK_S = 0.5
 _NO_ROOM_PAUSE_S = 30.0  # after a replica did not come up
+_CONCURRENT_READS = 2  # of exports that somebody asks about
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._reading = LongCalls("describe", _CONCURRENT_READS)
+        self._loop: asyncio.AbstractEventLoop | None = None  # from `start` to `close`
 
     # -- Inference
 
@@ -76,8 +82,10 @@ class Engine:
         return Reply(served.known, answers)
 
     async def describe(self, model: str) -> ModelInfo:
-        self.start()
-        return await self._holding.hold(await self._holding.choose(model))
+        served = self._served.of(await self._holding.choose(model))
+        if served.info is not None:
+            return served.info
+        return await self._reading.run(describe_export, served.target)
 
     async def is_ready(self, model: str) -> bool:
         try:
@@ -98,15 +106,33 @@ class Engine:
     async def owner(self, model: str) -> str | None:
         return await self._references.owner(model)
 
+    # -- before anybody asks
+
+    async def prepare(self) -> None:
+        """Have a replica, where there is none and none is coming up."""
+        if not (self._fleet.members or self._fleet.starting) and self._clock() >= self._no_room_until:
+            await self._grow()
+
+    async def take_over(self, model_id: str) -> None:
+        """Have the versions warm that aliases of a model mean now, where an older one answers for them."""
+        await self._holding.take_over(model_id)
+
+    def from_thread(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Future[None] | None:
+        """Have it done on the event loop; None where there is none: before `start` and after `close`."""
+        loop = self._loop
+        return None if loop is None else asyncio.run_coroutine_threadsafe(work(), loop)
+
     # -- life
 
     def start(self) -> None:
         """Begin to look after the replicas. May be called again."""
         if self._ticking is None:
+            self._loop = asyncio.get_running_loop()
             self._ticking = asyncio.create_task(self._tick())
 
     async def close(self) -> None:
         """Leave the replicas, which end with their cluster or the process that talks to it."""
+        self._loop = None
         for task in (*self._tasks, *([self._ticking] if self._ticking else [])):
             task.cancel()
         if self._alarm is not None:
@@ -161,18 +187,20 @@ class Engine:
     def _send(self, served: Served, now: float) -> list[float]:
         """Fill the replicas that hold the model. Returns when the next batch is due, if it waits for company."""
         while len(served.line):
-            free = [member for member in self._holding.holders(served.target) if member.has_room]
+            size = served.size.limit(len(served.line))
+            # A full batch, or all that waits: what is sent by ones and twos costs a call each.
+            share = min(size, len(served.line)) / size
+            free = [member for member in self._holding.holders(served.target) if member.has_room(share)]
             if not free:
                 self._holding.spread(served)
                 return []
-            size = served.size.limit(len(served.line))
             due_at = served.line.due_at(size, self._settings.batch_delay_s)
             if due_at is not None and due_at > now:
                 return [due_at]
-            member = min(free, key=lambda one: one.in_flight)
+            member = min(free, key=lambda one: one.load)
             batch = served.line.take(size)
-            member.begin(served.target.key)
-            self._spawn(self._run(member, served, batch))
+            member.begin(served.target.key, len(batch) / size)
+            self._spawn(self._run(member, served, batch, size))
         return []
 
     def _wake_at(self, due: float | None) -> None:
@@ -201,17 +229,18 @@ class Engine:
 
     # -- batches
 
-    async def _run(self, member: Member, served: Served, batch: list[Waiting]) -> None:
+    async def _run(self, member: Member, served: Served, batch: list[Waiting], size: int) -> None:
         key = served.target.key
-        request = InferRequest(key, batch[0].options, tuple(item.item for item in batch))
+        request = InferRequest(key, batch[0].options, tuple(item.item for item in batch), size)
         try:
             reply = await member.link.infer(request, _INFER_TIMEOUT_S)
         except ReplicaLost as error:
             self._lost(served, batch, error)
             await self._fleet.lose(member)
+            self._pump()  # also where its loss was seen, and the lines were looked at, before this batch was back
             return
         finally:
-            member.end(key, self._clock())
+            member.end(key, len(batch) / size, self._clock())
         if reply.is_unknown:
             member.memory.remove(key)
             served.line.put_back(batch)
@@ -234,7 +263,7 @@ class Engine:
                 queue_s = max(0.0, now - item.arrived - answer.decode_s - answer.infer_s)
                 item.answer.set_result(replace(answer, queue_s=queue_s))
         first = reply.items[0]
-        if first.batch_size and not batch[0].options.tta:
+        if reply.speaks_for_batch and not batch[0].options.tta:
             served.size.record(first.batch_size, first.infer_s)
 
     # -- once in a while

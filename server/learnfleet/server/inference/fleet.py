@@ -18,7 +18,9 @@ from learnfleet.server.long_calls import LongCalls, SharedCalls
 from learnfleet.server.names import new_id
 from learnfleet.server.workers.protocol import WorkerDied
 
-AT_ONCE = 2  # batches of a replica: one is computed while the next is decoded
+_AT_ONCE = 2  # batches of a replica: one is computed while the next is decoded
+_MOST_CALLS = 64  # of which these may consist
+_ROUNDING = 1e-6
 _CONCURRENT_STARTS = 4
 _CONNECT_TIMEOUT_S = 20.0
 
@@ -43,7 +45,8 @@ class Member:
     link: ReplicaLink
     memory: Memory
     idle_since: float | None  # None: it has something to do
-    busy: Counter[str] = field(default_factory=Counter)  # batches in flight by model
+    busy: Counter[str] = field(default_factory=Counter)  # calls in flight by model
+    load: float = 0.0  # in flight, in batches of each model's size
     loads: SharedCalls[LoadReply] = field(default_factory=SharedCalls)
     loading: int = 0
     is_lost: bool = False
@@ -52,18 +55,20 @@ class Member:
     def in_flight(self) -> int:
         return self.busy.total()
 
-    @property
-    def has_room(self) -> bool:
-        return self.in_flight < AT_ONCE
+    def has_room(self, share: float) -> bool:
+        """For so much of a batch."""
+        return self.load + share <= _AT_ONCE + _ROUNDING and self.in_flight < _MOST_CALLS
 
-    def begin(self, key: str) -> None:
+    def begin(self, key: str, share: float) -> None:
         self.idle_since = None
         self.busy[key] += 1
+        self.load += share
         self.memory.use(key)
 
-    def end(self, key: str, now: float) -> None:
+    def end(self, key: str, share: float, now: float) -> None:
         self.busy[key] -= 1
         self.busy += Counter()  # forgets what is at zero
+        self.load = self.load - share if self.busy else 0.0
         self.rest(now)
 
     def rest(self, now: float) -> None:
@@ -89,7 +94,7 @@ class Fleet:
         """The one with least to do; the first is started where there is none. Raises Unavailable."""
         if not self.members:
             return await self._first.join("first", self.grow)
-        return min(self.members, key=lambda member: (member.in_flight + member.loading, member.memory.used_bytes))
+        return min(self.members, key=lambda member: (member.load + member.loading, member.memory.used_bytes))
 
     async def grow(self) -> Member:
         """Start one more. Raises Unavailable."""

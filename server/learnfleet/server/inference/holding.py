@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from learnfleet.server import names
 from learnfleet.server.errors import FailedPrecondition, ServiceError, Unavailable
 from learnfleet.server.inference.fleet import Fleet, Member
 from learnfleet.server.inference.link import ReplicaLost
@@ -91,6 +92,19 @@ class Holding:
         task = asyncio.create_task(hold())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def take_over(self, model_id: str) -> None:
+        """As far as it is known what the aliases mean now. What does not load is logged: the old version goes on."""
+        for reference, old in list(self._current.items()):
+            choice = self._references.peek(reference)
+            is_of_model = names.parse_model(reference).model == model_id
+            if choice is None or not is_of_model or choice.main == old or not self.is_held(old):
+                continue
+            try:
+                await self.hold(choice.main)
+            except ServiceError as error:
+                self._failed_until[choice.main.key] = self._clock() + _AGAIN_AFTER_S
+                _log.warning("%s cannot be loaded: %s", choice.main.name, error)
 
     # -- loading
 

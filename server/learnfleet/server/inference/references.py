@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ _SPLIT = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(\d+(?:\.\d+)?)")
 _PRECISIONS = ("fp32", "bf16", "fp16")
 _CONCURRENT_CALLS = 8
 _PATIENCE_S = 1.0  # with a registry that does not answer, while an older answer is known
+_FRESH = 0.75  # of the time that an answer holds; in the rest of it callers have it renewed, and wait for nothing
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class NoSuchVersion(NotFound):
 class _Known:
     choice: Choice
     until: float
+    is_renewed: bool = False  # or was tried to be
 
 
 class References:
@@ -87,12 +89,29 @@ class References:
         self._changes: dict[str, int] = {}  # of a model, by its id
         self._calls = LongCalls("resolve", _CONCURRENT_CALLS)
         self._shared: SharedCalls[Choice] = SharedCalls()
+        self._renewing: set[asyncio.Task[None]] = set()
 
-    def changed(self, model_id: str) -> None:
-        """What was known of a model holds no more. From any thread."""
-        self._changes[model_id] = self._changes.get(model_id, 0) + 1
-        for reference in [name for name in list(self._known) if names.parse_model(name).model == model_id]:
+    def changed(self, model_id: str, made: Sequence[ModelRef] = ()) -> None:
+        """What was known of a model holds no more. It is asked for anew here, and `made`, so that no caller waits.
+
+        From any thread; blocks.
+        """
+        changes = self._changes[model_id] = self._changes.get(model_id, 0) + 1
+        asked = [name for name in list(self._known) if names.parse_model(name).model == model_id]
+        for reference in asked:
             self._known.pop(reference, None)
+        for reference in dict.fromkeys([*asked, *map(str, made)]):
+            try:
+                self._keep(reference, model_id, self._read(names.parse_model(reference)), changes)
+            except NotFound:  # removed: who asks is told so
+                pass
+            except Exception:
+                _log.warning("%s cannot be looked up now; the next call does it", reference, exc_info=True)
+
+    def peek(self, reference: str) -> Choice | None:
+        """What a reference means as far as that is known without asking."""
+        known = self._known.get(reference)
+        return known.choice if known is not None and self._clock() < known.until else None
 
     def resolve(self, reference: str) -> tuple[Path, str]:
         """(export folder, name of the version or checkpoint), asked for anew; blocks.
@@ -111,8 +130,11 @@ class References:
             name, folder = await self._calls.run(self._exports.newest, learner_id)
             return Choice(self._defaults(name, str(folder)))
         ref = names.parse_model(reference, "model")
-        known = self._known.get(reference)
-        if known is not None and self._clock() < known.until:
+        known, now = self._known.get(reference), self._clock()
+        if known is not None and now < known.until:
+            if now >= known.until - (1 - _FRESH) * self._ttl_s and not known.is_renewed:
+                known.is_renewed = True
+                self._renew(reference, ref)
             return known.choice
         asking = self._shared.join(reference, lambda: self._look_up(reference, ref))
         if known is None:
@@ -128,6 +150,17 @@ class References:
             return (await self.choose(reference)).owner
         except NoSuchVersion as error:
             return error.owner
+
+    def _renew(self, reference: str, ref: ModelRef) -> None:
+        async def renew() -> None:
+            try:
+                await self._shared.join(reference, lambda: self._look_up(reference, ref))
+            except Exception as error:  # it holds for a little longer, and is then asked for by who needs it
+                _log.info("%s was not renewed: %s", reference, error)
+
+        task = asyncio.create_task(renew())
+        self._renewing.add(task)
+        task.add_done_callback(self._renewing.discard)
 
     async def _refreshed(self, known: _Known, asking: object, reference: str) -> Choice:
         """What the registry says now; what it said last where it cannot be asked."""
@@ -150,9 +183,13 @@ class References:
         except Exception as error:
             _log.warning("the model registry cannot be asked", exc_info=True)
             raise Unavailable(f"the model registry cannot be asked: {error}") from error
-        if self._changes.get(ref.model, 0) == changes:
-            self._known[reference] = _Known(choice, self._clock() + self._ttl_s)
+        self._keep(reference, ref.model, choice, changes)
         return choice
+
+    def _keep(self, reference: str, model_id: str, choice: Choice, changes: int) -> None:
+        """Know it, unless the model has changed since it was asked for."""
+        if self._changes.get(model_id, 0) == changes:
+            self._known[reference] = _Known(choice, self._clock() + self._ttl_s)
 
     def pick(self, choice: Choice) -> Target:
         """Which of the two versions of a split answers this call."""

@@ -16,8 +16,10 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.inference import wire
+from learnfleet.server.inference.computing import Computed, Computing
 from learnfleet.server.inference.plan import ReplicaSettings
-from learnfleet.server.inference.ports import Answered, Array, InferOptions, Input, Output, PictureFile
+from learnfleet.server.inference.ports import Answered, Array, Input, Output, PictureFile
+from learnfleet.server.interpreter import tune_interpreter
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from learnfleet.trainer.serving import ModelInput, Numbers, PlainAnswer, ServedModel
 
-_CONCURRENT_CALLS = 8  # more than the server sends at a time
+_CONCURRENT_CALLS = 72  # more than the server sends at a time (fleet.py)
+_NOTHING = Computed([], 0.0, 0, speaks_for_batch=False)
 
 
 class Replica:
@@ -39,11 +42,11 @@ class Replica:
         self._models: dict[str, ServedModel] = {}
         self._lock = Lock()
         self._decoding = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
-        # One thread computes, and always the same: torch keeps the number of its threads per thread.
-        self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=self._use_threads)
+        self._computing = Computing(self._use_threads)
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=self._use_threads)
         self._server: grpc.Server | None = None
-        Thread(target=_import_torch, name="import-torch", daemon=True).start()
+        self._importing = Thread(target=_import_torch, name="import-torch", daemon=True)
+        self._importing.start()
 
     def listen(self, address: str) -> str:
         """Serve at `unix:<path>`, or where `address` is a host on a free port of it. Returns the address to dial."""
@@ -71,6 +74,7 @@ class Replica:
 
     def load(self, request: wire.LoadRequest) -> wire.LoadReply:
         """Hold a model, after a first forward pass. Others go on answering."""
+        self._importing.join()
         from learnfleet.trainer.serving import load_served
 
         device = "cuda" if self._settings.on_gpu else "cpu"
@@ -101,20 +105,16 @@ class Replica:
             return wire.InferReply(is_unknown=True)
         prepared = self._prepared(model, request.inputs)
         good = [item.tensor for item in prepared if item.tensor is not None]
-        began = time.perf_counter()
-        if good:
-            answers, infer_s = self._computing.submit(_computed, model, good, request.options).result()
-        else:
-            answers, infer_s = [], time.perf_counter() - began
-        refused = [str(one) for one in answers if isinstance(one, LearnerError) and one.field == "embedding"]
+        done = self._computing.compute(model, good, request.options, request.most) if good else _NOTHING
+        refused = [str(one) for one in done.answers if isinstance(one, LearnerError) and one.field == "embedding"]
         if refused:
             return wire.InferReply(refused=refused[0])
-        found = iter(answers)
+        found = iter(done.answers)
         items = []
         for item in prepared:
             answer = _answered(next(found), model.facts.kind) if item.tensor is not None else Answered(error=item.error)
-            items.append(replace(answer, decode_s=item.decode_s, infer_s=infer_s, batch_size=len(good)))
-        return wire.InferReply(tuple(items))
+            items.append(replace(answer, decode_s=item.decode_s, infer_s=done.infer_s, batch_size=done.batch_size))
+        return wire.InferReply(tuple(items), speaks_for_batch=done.speaks_for_batch)
 
     def _prepared(self, model: ServedModel, inputs: Sequence[Input]) -> list[_Prepared]:
         if len(inputs) == 1:
@@ -151,22 +151,6 @@ def _prepare(model: ServedModel, item: Input) -> _Prepared:
     return _Prepared(tensor, error, time.perf_counter() - began)
 
 
-def _computed(
-    model: ServedModel, inputs: list[ModelInput], options: InferOptions
-) -> tuple[list[PlainAnswer | LearnerError], float]:
-    """(answers, seconds that they took)."""
-    began = time.perf_counter()
-    answers = model.answer(
-        inputs,
-        options.thresh,
-        options.tta,
-        logits=Output.LOGITS in options.outputs,
-        embedding=Output.EMBEDDING in options.outputs,
-        activated=Output.ACTIVATED in options.outputs,
-    )
-    return answers, time.perf_counter() - began
-
-
 def _answered(answer: PlainAnswer | LearnerError, kind: LabelKind) -> Answered:
     if isinstance(answer, LearnerError):
         return Answered(error=str(answer))
@@ -188,8 +172,10 @@ def _array(numbers: Numbers) -> Array:
 
 
 def _import_torch() -> None:
-    """So that it is there when the first model is to be loaded."""
+    """So that it is there when the first model is to be loaded. Models come later: they are not there for good."""
     import learnfleet.trainer.serving  # noqa: F401
+
+    tune_interpreter()
 
 
 class _Handlers:

@@ -62,17 +62,19 @@ class InferRequest:
     key: str
     options: InferOptions
     inputs: tuple[Input, ...]
+    most: int  # items that may be computed together, with those of other requests
 
     def encode(self) -> bytes:
         options = self.options
         outputs = sorted(output.value for output in options.outputs)
-        return _packed([self.key, options.thresh, options.tta, outputs, [_input_to_list(item) for item in self.inputs]])
+        inputs = [_input_to_list(item) for item in self.inputs]
+        return _packed([self.key, options.thresh, options.tta, outputs, inputs, self.most])
 
     @classmethod
     def decode(cls, content: bytes) -> InferRequest:
-        key, thresh, tta, outputs, inputs = _unpacked(content)
+        key, thresh, tta, outputs, inputs, most = _unpacked(content)
         options = InferOptions(thresh, tta, frozenset(Output(value) for value in outputs))
-        return cls(key, options, tuple(_input_of(item) for item in inputs))
+        return cls(key, options, tuple(_input_of(item) for item in inputs), most)
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,16 @@ class InferReply:
     items: tuple[Answered, ...] = ()
     is_unknown: bool = False
     refused: str = ""
+    speaks_for_batch: bool = False  # of the replies to requests that were computed together one does
 
     def encode(self) -> bytes:
-        return _packed([self.is_unknown, self.refused, [_answer_to_list(item) for item in self.items]])
+        items = [_answer_to_list(item) for item in self.items]
+        return _packed([self.is_unknown, self.refused, items, self.speaks_for_batch])
 
     @classmethod
     def decode(cls, content: bytes) -> InferReply:
-        is_unknown, refused, items = _unpacked(content)
-        return cls(tuple(_answer_of(item) for item in items), is_unknown, refused)
+        is_unknown, refused, items, speaks = _unpacked(content)
+        return cls(tuple(_answer_of(item) for item in items), is_unknown, refused, speaks)
 
 
 def _packed(value: Any) -> bytes:

@@ -16,6 +16,7 @@ from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import onnx_to_proto, timestamp
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.models import ModelCatalog, ModelRecord, VersionRecord
+from learnfleet.server.tracking.registry import ModelNews, NoNews
 from learnfleet.server.tracking.runs import JOB_TAG, LEARNER_TAG
 from learnfleet.server.tracking.version_tags import CHECKPOINT_TAG, SHA256_TAG, metrics_in, onnx_in
 from learnfleet.v1 import model_service_pb2 as pb
@@ -29,6 +30,7 @@ class ModelServicer:
 
     config: Config
     store: Store
+    news: ModelNews = field(default_factory=NoNews)
     asking: LongCalls = field(default_factory=lambda: LongCalls("models", _CONCURRENT_CALLS))
 
     @property
@@ -71,8 +73,9 @@ class ModelServicer:
         found.raise_if_any()
         assert alias is not None
         assert version is not None
-        moved = self._catalog.set_alias
-        return _version(await self.asking.run(moved, alias, version.version or "", current_tenant()))
+        moved = await self.asking.run(self._catalog.set_alias, alias, version.version or "", current_tenant())
+        await self.asking.run(self.news.changed, alias.model)
+        return _version(moved)
 
     async def delete_model_alias(self, request: pb.DeleteModelAliasRequest) -> Empty:
         found = Violations()
@@ -80,6 +83,7 @@ class ModelServicer:
         found.raise_if_any()
         assert alias is not None
         await self.asking.run(self._catalog.delete_alias, alias, current_tenant())
+        await self.asking.run(self.news.changed, alias.model)
         return Empty()
 
 

@@ -45,6 +45,7 @@ from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.training import TrainingServicer
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.store.base import Store
+from learnfleet.server.tracking.registry import ModelNews, NoNews
 from learnfleet.v1 import (
     dataset_service_pb2,
     interpretation_service_pb2,
@@ -104,11 +105,15 @@ def build_server(
     hub: EventHub,
     roots: DataRoots,
     inference: Inference,
+    news: ModelNews = NoNews(),  # noqa: B008  # has no state
 ) -> RpcServer:
     """Bind all services to `config.listen`.
 
     Raises RuntimeError if the address cannot be had, Unreadable for certificates or an access file that are wrong,
     TypeError for an RPC of which nobody has said who may call it.
+
+    Args:
+        news: is told of aliases that move.
     """
     gate = Gate(build_authenticator(config), RateLimits(config.rate_limits), FailedLogins(config.auth_failed_logins))
     server = grpc.aio.server(options=channel_options(config), interceptors=(gate,))
@@ -144,7 +149,7 @@ def build_server(
     ]
     server.add_generic_rpc_handlers(tuple(handlers_of(*each, owners.check, house) for each in servicers))
     # It asks the registry, which says whose a model is, for all that it does.
-    models = ModelServicer(config, store), _service(model_service_pb2, "ModelService")
+    models = ModelServicer(config, store, news), _service(model_service_pb2, "ModelService")
     server.add_generic_rpc_handlers((handlers_of(*models, house=house),))
     foreign = InferenceServicer(inference, owners, installed_version(), lambda: serving.on)
     protocol = _service(inference_pb2, "GRPCInferenceService")

@@ -90,6 +90,7 @@ class ExportController:
         # A folder an attempt: what an attempt that was not waited for still writes is no concern of the next.
         work, folder = job.work, self.services.config.job_dir(job.learner_id, job.id) / f"export-{job.attempt}"
         if not self._is_made:  # what follows may have to be tried again
+            self.registry.expect()
             unless(self.stops.is_asked, lambda: self._write(job, folder))
             self._onnx = self._completed(folder, work)
             self._is_made = True

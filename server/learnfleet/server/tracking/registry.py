@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
@@ -17,12 +17,12 @@ from learnfleet.server.errors import FailedPrecondition, NotFound
 from learnfleet.server.names import ModelRef
 from learnfleet.server.store.base import Store
 from learnfleet.server.tracking.mlflow_client import import_mlflow, mlflow_client
-from learnfleet.server.tracking.mlflow_model import DATA, card_of, write_mlflow_model
+from learnfleet.server.tracking.mlflow_model import card_of, write_mlflow_model
 from learnfleet.server.tracking.models import EXPORT_HINT, owner_of, told
 from learnfleet.server.tracking.params import made_of
 from learnfleet.server.tracking.runs import JOB_TAG, LEARNER_TAG, Runs
+from learnfleet.server.tracking.version_folders import VersionFolders
 from learnfleet.server.tracking.version_tags import CHECKPOINT_TAG, SHA256_TAG, TENANT_TAG, card_tags
-from learnfleet.trainer import manifest
 
 _MODEL = "model"
 
@@ -38,16 +38,40 @@ class Registered:
     owner: str | None  # its tenant; None: nobody knows
 
 
+class ModelNews(Protocol):
+    """Whoever answers for models, and wants to know of new ones at once. From any thread."""
+
+    def expect(self) -> None:
+        """An export is being made. Returns at once."""
+        ...
+
+    def changed(self, model_id: str, made: Sequence[ModelRef] = ()) -> None:
+        """A version or an alias was made or removed; of those `made` somebody will ask next. May block for seconds."""
+        ...
+
+
+class NoNews:
+    """Nobody who wants to know."""
+
+    def expect(self) -> None:
+        pass
+
+    def changed(self, model_id: str, made: Sequence[ModelRef] = ()) -> None:
+        pass
+
+
 class ModelRegistry:
-    """Registers exports and finds them again. Methods block; errors of MLflow pass through.
+    """Registers exports and finds them again. Methods block; errors of MLflow pass through."""
 
-    `changed` is called, from any thread, with the id of a model of which a version or an alias was made or removed.
-    """
-
-    def __init__(self, config: Config, store: Store, changed: Callable[[str], None] = lambda _: None) -> None:
-        self._config, self._runs, self._changed = config, Runs(config, store), changed
+    def __init__(self, config: Config, store: Store, news: ModelNews = NoNews()) -> None:  # noqa: B008  # has no state
+        self._config, self._runs, self._news = config, Runs(config, store), news
         self._store = store
+        self._folders = VersionFolders(config.data_dir / "models")
         self._lock = Lock()
+
+    def expect(self) -> None:
+        """Tell those who will answer for it that an export is being made."""
+        self._news.expect()
 
     def register(self, job: Job, export: Path, work: ExportWork) -> str:
         """The number of the job's version, made on the first call."""
@@ -57,13 +81,16 @@ class ModelRegistry:
             version = self._version_of(job, work.model_id) or self._create(job, export, work.model_id)
             for alias in work.aliases:
                 client.set_registered_model_alias(work.model_id, alias, version)
-        self._changed(work.model_id)
+        made = client.get_model_version(work.model_id, version)
+        self._folders.place(work.model_id, version, made.tags, export)
+        aliases = [ModelRef(work.model_id, alias=alias) for alias in work.aliases]
+        self._news.changed(work.model_id, [ModelRef(work.model_id, version), *aliases])
         return version
 
     def remove(self, model_id: str, version: str) -> None:
         """Take a version back; the files of its run stay."""
         mlflow_client(self._config).delete_model_version(model_id, version)
-        self._changed(model_id)
+        self._news.changed(model_id)
 
     def registered(self, model_id: str) -> Registered:
         """Raises NotFound."""
@@ -142,20 +169,5 @@ class ModelRegistry:
                 found = client.get_model_version_by_alias(ref.model, ref.alias)
             else:
                 found = client.get_model_version(ref.model, ref.version or "")
-        name = str(ModelRef(ref.model, str(found.version)))
-        return self._fetch(ref.model, str(found.version), str(found.source)), name
-
-    def _fetch(self, model: str, version: str, source: str) -> Path:
-        """The version's export, downloaded once: versions do not change."""
-        folder = self._config.data_dir / "models" / model / version
-        with self._lock:
-            if not (folder / manifest.MANIFEST_FILE).exists():
-                from mlflow.artifacts import download_artifacts
-
-                with tempfile.TemporaryDirectory() as temporary:
-                    found = download_artifacts(artifact_uri=f"{source}/data/{DATA}", dst_path=temporary)
-                    manifest.verify(Path(found))
-                    target = manifest.temporary_for(folder)
-                    shutil.copytree(found, target, dirs_exist_ok=True)
-                    manifest.publish(target, folder)
-        return folder
+        version = str(found.version)
+        return self._folders.fetch(ref.model, version, found.tags, str(found.source)), str(ModelRef(ref.model, version))
