@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -10,11 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf import json_format
-from google.protobuf.descriptor_pool import Default
-from google.protobuf.message_factory import GetMessageClass
+from support.grpcurl import Example, examples
 from support.rpc_server import RunningServer
 
 from learnfleet.client import Client
@@ -63,30 +60,10 @@ def test_the_commands_run(server: RunningServer) -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("code", here(SHELL, "grpcurl"), ids=lambda code: code.rpartition("/")[2])
-def test_the_json_is_taken_by_its_method(server: RunningServer, code: str) -> None:
-    *_, data, _, path = shlex.split(code)
-    service, _, name = path.partition("/")
-    method = Default().FindServiceByName(service).methods_by_name[name]
-    sent = [json_format.ParseDict(each, GetMessageClass(method.input_type)()) for each in values(data)]
-    types = {
-        "request_serializer": lambda message: message.SerializeToString(),
-        "response_deserializer": GetMessageClass(method.output_type).FromString,
-    }
-    channel: grpc.Channel = server.channel
-    if method.client_streaming:
-        answers = list(channel.stream_stream(f"/{path}", **types)(iter(sent), timeout=60))
-    else:
-        answers = [channel.unary_unary(f"/{path}", **types)(sent[0], timeout=60)]
+@pytest.mark.parametrize(
+    "example", [one for one in examples(PAGE) if one.name not in ELSEWHERE], ids=lambda one: one.name
+)
+def test_the_json_is_taken_by_its_method(server: RunningServer, example: Example) -> None:
+    answers = example.call(server.channel)
     assert answers
     assert all(json_format.MessageToDict(answer) for answer in answers)
-
-
-def values(text: str) -> list[dict[str, object]]:
-    """JSON values one after the other, as grpcurl takes them."""
-    found, place, decoder = [], 0, json.JSONDecoder()
-    while place < len(text):
-        value, place = decoder.raw_decode(text, place)
-        found.append(value)
-        place += len(text[place:]) - len(text[place:].lstrip())
-    return found

@@ -42,7 +42,7 @@ def photo() -> bytes:
 @pytest.fixture(scope="module", params=["resnet18", pytest.param("timm/efficientnet_b0", marks=pytest.mark.slow)])
 def of_classes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     root = tmp_path_factory.mktemp("classes")
-    learner = cnn_learner(category_data(root / "data", size=SIZE), request.param, pretrained=False, silent=True)
+    learner = cnn_learner(category_data(root / "data", size=SIZE), request.param, pretrained=False, silent=True, seed=0)
     return exported(learner, root)
 
 

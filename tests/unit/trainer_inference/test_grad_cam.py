@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support.labelled_data import body_and_head, quiet
 from support.memory_data import MemoryData, a_learner
 from torch import Tensor, nn
 
-from learnfleet.trainer import plots
+from learnfleet.trainer import ImageDataBunch, plots
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.errors import LearnerError
-from learnfleet.trainer.grad_cam import grad_cam
+from learnfleet.trainer.grad_cam import NoAndYes, grad_cam
+from learnfleet.trainer.interpret import heat_maps
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.loss_functions import BCEWithLogitsFlat
 
 ACTS = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 1.0], [1.0, 0.0]]])
 GRADS = torch.tensor([[[0.1, 0.2], [0.3, 0.4]], [[-1.0, -1.0], [-1.0, -1.0]]])
@@ -39,6 +43,39 @@ def test_f111_the_oracles_map_is_the_relu_of_the_weighed_activations() -> None:
     maps = grad_cam(model, torch.stack((ACTS, ACTS)), torch.tensor([1, 0]))
     assert maps[0].tolist() == [pytest.approx([0.25, 0.0], rel=1e-6), pytest.approx([0.0, 1.0], rel=1e-6)]
     assert maps[1].tolist() == [[0.0, pytest.approx(0.5)], [pytest.approx(0.25), 0.0]]
+
+
+class _YesHead(nn.Module):
+    """The score of class 1 alone."""
+
+    def forward(self, acts: Tensor) -> Tensor:
+        return (acts * GRADS).sum(dim=(1, 2, 3)).unsqueeze(1)
+
+
+def test_a_single_output_speaks_for_yes_and_its_negative_for_no() -> None:
+    model = nn.Sequential(_Body(), _YesHead())
+    maps = grad_cam(NoAndYes(model), torch.stack((ACTS, ACTS)), torch.tensor([1, 0]), model[0])
+    assert maps[0].tolist() == [pytest.approx([0.25, 0.0], rel=1e-6), pytest.approx([0.0, 1.0], rel=1e-6)]
+    assert maps[1].tolist() == [[0.0, pytest.approx(0.5)], [pytest.approx(0.25), 0.0]]
+
+
+def test_items_of_a_single_output_are_explained_by_what_is_true_of_them(tmp_path: Path) -> None:
+    for number in range(8):
+        pixels = np.random.default_rng(number).integers(0, 255, (18, 20, 3), dtype=np.uint8)
+        path = tmp_path / ("train" if number < 4 else "valid") / ("no", "yes")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    data = ImageDataBunch.from_folder(tmp_path, size=16, bs=2)
+    learner = quiet(data, body_and_head(1), loss_func=BCEWithLogitsFlat())
+    found = learner.interpret()
+    assert found.explains
+    for row, truth in enumerate(found.y_true.long().tolist()):
+        x = data.single_batch([data.valid_ds.path(int(found.indices[row]))])
+        yes = grad_cam(learner.model, x, torch.tensor([0]))[0]
+        map_of_item = heat_maps(found, [row], heatmap_thresh=0)[0]
+        assert map_of_item is not None
+        assert torch.allclose(map_of_item, yes, atol=1e-6) == bool(truth)
+        assert torch.equal(found.GradCAM(int(found.indices[row]), image=False, heatmap_thresh=0), map_of_item)
 
 
 def test_f111_the_map_is_that_of_the_actual_class_from_raw_scores(of_classes: Learner) -> None:

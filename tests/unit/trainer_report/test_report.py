@@ -13,7 +13,7 @@ import pytest
 from support.interpretations import HOSTILE, an_interpretation
 
 from learnfleet.trainer.report import REPORT_FILE, render_report, write_report
-from learnfleet.trainer.report.confusion import MOST_CLASSES
+from learnfleet.trainer.report.confusion import MOST_CLASSES, MOST_LABELS
 
 
 class Page(HTMLParser):
@@ -139,3 +139,28 @@ def test_masks_have_iou_and_no_pictures_to_filter_by_class(found: dict[str, Any]
     assert "IoU" in page.texts
     assert page.all("select", name="actual") == []
     assert not [button for button in page.all("button") if "data-actual" in button]
+
+
+def test_several_labels_have_a_matrix_of_yes_and_no_each(found: dict[str, Any], folder: Path) -> None:
+    counts = [[[100 + place, 7 + place], [4, 69]] for place in range(3)]
+    several = {**found, "kind": "multi_category", "confusion_matrix": [], "label_confusion": counts}
+    page = Page(render_report(several, folder))
+    assert [table["data-label"] for table in page.all("table") if "data-label" in table] == ["ant", "bee", HOSTILE]
+    cells = [int(str(cell["data-count"])) for cell in page.all("td") if "data-count" in cell]
+    assert cells == [count for label in counts for row in label for count in row]
+    assert page.all("section", id="labels")
+    assert not page.all("section", id="confusion")
+
+
+def test_of_very_many_labels_those_with_the_most_errors_have_theirs(found: dict[str, Any], folder: Path) -> None:
+    n = MOST_LABELS + 5
+    many = {
+        **found,
+        "kind": "multi_category",
+        "classes": [f"label {place}" for place in range(n)],
+        "confusion_matrix": [],
+        "label_confusion": [[[10, place], [0, 10]] for place in range(n)],
+    }
+    page = Page(render_report(many, folder))
+    named = [table["data-label"] for table in page.all("table") if "data-label" in table]
+    assert named == [f"label {place}" for place in range(5, n)]

@@ -9,6 +9,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
+from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.errors import LearnerError
 
 HEATMAP_THRESH = 16  # places: a coarser map says little
@@ -28,6 +29,19 @@ def body_of(model: nn.Module) -> nn.Module:
             " give `layer`, or heatmap=False",
         )
     return model[0]
+
+
+class NoAndYes(nn.Module):
+    """A model whose single output says yes, with a score for no and one for yes: each the negative of the other."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [N, 2] of outputs [N, 1] or [N]."""
+        yes = as_arguments(self.model(x))[0].reshape(len(x), 1)
+        return torch.cat([-yes, yes], dim=1)
 
 
 def grad_cam(model: nn.Module, x: Tensor, classes: Tensor, layer: nn.Module | None = None) -> Tensor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self, cast
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from learnfleet.trainer import plots
 from learnfleet.trainer.confusion import ClassScores, Counts, confused_pairs, confusion_counts, mean_of_known
 from learnfleet.trainer.dataset import DatasetType
 from learnfleet.trainer.decoding import category, predicted_classes
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.grad_cam import NoAndYes
 from learnfleet.trainer.inference import Predictions
 from learnfleet.trainer.interpret import Interpretation, TopLoss
 
@@ -80,7 +80,11 @@ class ClassificationInterpretation(Interpretation):
         return bool(self.pred_class[row] == self.y_true[row])
 
     def explained_class(self, targets: Tensor) -> Tensor:
-        return targets.long() if self.preds.shape[1] > 1 else torch.zeros_like(targets, dtype=torch.int64)
+        return targets.long()
+
+    def explained_model(self) -> nn.Module:
+        model = self.learn.model
+        return model if self.preds.shape[1] > 1 else NoAndYes(model)
 
     # --- what is taken for what
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from learnfleet.trainer.report.format import count
-from learnfleet.trainer.report.parts import Cell, Confusion, MatrixRow
+from learnfleet.trainer.report.parts import Cell, Confusion, LabelCounts, Labels, MatrixRow
 
+MOST_LABELS = 60
+_ANSWERS = ("no", "yes")
 MOST_CLASSES = 40  # more cannot be looked at, and 10,000 cells make browsers slow
 
 
@@ -48,3 +50,20 @@ def _row(
         for place in kept
     )
     return MatrixRow(classes[actual], total, cells)
+
+
+def labels_of(found: dict[str, Any]) -> Labels | None:
+    """A matrix of yes and no for each label; of too many, for those with the most errors. None without labels."""
+    counts, classes = found.get("label_confusion") or [], found.get("classes", [])
+    if not counts:
+        return None
+    kept, note = list(range(len(counts))), "For each label: who has it, and who was given it."
+    if len(kept) > MOST_LABELS:
+        kept = sorted(sorted(kept, key=lambda place: -(counts[place][0][1] + counts[place][1][0]))[:MOST_LABELS])
+        note += f" The {MOST_LABELS} with the most errors of {count(len(counts))}."
+    return Labels(tuple(LabelCounts(classes[place], _yes_and_no(counts[place])) for place in kept), note)
+
+
+def _yes_and_no(counts: Sequence[Sequence[int]]) -> tuple[MatrixRow, ...]:
+    columns = [sum(row[place] for row in counts) for place in range(2)]
+    return tuple(_row(counts, _ANSWERS, columns, actual, (0, 1)) for actual in range(2))

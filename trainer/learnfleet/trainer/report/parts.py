@@ -49,6 +49,22 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class LabelCounts:
+    """Of several labels a picture, one: the pictures that have it or not, and were given it or not."""
+
+    name: str
+    rows: tuple[MatrixRow, ...]  # actual no, actual yes; their cells predicted no, predicted yes
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All labels; of very many, those with the most errors."""
+
+    items: tuple[LabelCounts, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Item:
     """A picture with what is said of it."""
 
@@ -193,6 +209,7 @@ class View:
     unit: str
     confusion: Confusion | None = None
     confused: tuple[tuple[str, str, int], ...] = ()
+    labels: Labels | None = None
     classes: tuple[ClassRow, ...] = ()
     gallery: Gallery | None = None
     calibration: Calibration | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learnfleet.trainer.report import measures
-from learnfleet.trainer.report.confusion import confusion_of
+from learnfleet.trainer.report.confusion import confusion_of, labels_of
 from learnfleet.trainer.report.format import count, number, percent
 from learnfleet.trainer.report.items import PictureFiles, compared, item_of, labelled, suspected
 from learnfleet.trainer.report.parts import (
@@ -32,6 +32,7 @@ _OVERLAYS = {
 _TITLES = {
     "comparison": "Comparison",
     "confusion": "Confusion",
+    "labels": "Labels",
     "classes": "Classes",
     "pictures": "Pictures",
     "calibration": "Calibration",
@@ -58,6 +59,7 @@ def view_of(found: Json, folder: Path) -> View:
             (pair["actual"], pair["predicted"], pair["count"])
             for pair in found.get("most_confused", ())[:_CONFUSED_AT_MOST]
         ),
+        labels=labels_of(found),
         classes=tuple(_class_row(row) for row in found.get("class_report", ())),
         gallery=gallery,
         calibration=measures.calibration_of(found.get("calibration")),

@@ -1,6 +1,6 @@
 // The confusion matrix shows counts or shares, and its cells choose pictures.
 
-const matrix = document.querySelector(".matrix");
+const matrix = document.querySelector("#confusion .matrix");
 
 function show(what) {
   for (const cell of matrix.querySelectorAll("td[data-count]")) {
