@@ -37,6 +37,7 @@ from learnfleet.trainer.run_callbacks import Checkpoints, EventReporter, FailOnN
 from learnfleet.trainer.run_context import JobPosition, RunContext, TrainOutcome, report_picture
 from learnfleet.trainer.run_data import DataReporter
 from learnfleet.trainer.run_lr_find import run_lr_find
+from learnfleet.trainer.run_observer import Observed
 from learnfleet.trainer.stage_groups import misfits
 from learnfleet.trainer.stage_spec import FittingStage, FreezeStage, LrFindStage, Stage, stage_to_json
 from learnfleet.trainer.stages import describe_stage, fit_of
@@ -176,7 +177,9 @@ class _TrainRun:
         checkpoints = Checkpoints(self._context, index, self._save, self._is_busy, self._prepare)
         later = self._stages[index + 1 :]
         reporter = EventReporter(self._context.emit, index, later, self._time_left)
-        reporters = [reporter] if self._learner.world.is_main else []
+        reporters: list[Callback] = [reporter] if self._learner.world.is_main else []
+        if self._context.observer is not None:
+            reporters.append(Observed(self._context.observer, index))
         return [FailOnNonFiniteLoss(), *reporters, checkpoints, ReleaseFreeMemory()]
 
     def _is_busy(self) -> bool:

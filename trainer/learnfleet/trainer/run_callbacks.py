@@ -103,14 +103,14 @@ class EventReporter(Callback):
         self._emit, self._stage, self._later, self._time_left = emit, stage, later, time_left
         self._clock_s = time_left.clock_s
         self._said_at_s = self._clock_s()
-        self._samples = 0  # since then
-        self._rate = 0.0
+        self._samples = self._batches = 0  # since then
+        self._told: dict[str, float] = {}  # of the time between the last two events
 
     def on_train_begin(self, state: TrainState) -> None:
         self._time_left.fit_begins()
 
     def on_epoch_begin(self, state: TrainState) -> None:
-        self._said_at_s, self._samples = self._clock_s(), 0
+        self._said_at_s, self._samples, self._batches = self._clock_s(), 0, 0
         self._time_left.epoch_begins()
 
     def on_batch_end(self, state: TrainState) -> None:
@@ -118,10 +118,11 @@ class EventReporter(Callback):
             return
         self._time_left.batch_ends()
         self._samples += state.learner.data.train_dl.batch_size
+        self._batches += 1
         elapsed_s = self._clock_s() - self._said_at_s
         if elapsed_s >= _BATCH_EVENTS_EVERY_S or state.is_last_batch or state.iteration == 0:
-            self._rate = self._samples / max(elapsed_s, 1e-9)
-            self._said_at_s, self._samples = self._clock_s(), 0
+            self._told = {"batches_since": self._batches, "samples_since": self._samples, "elapsed_s": elapsed_s}
+            self._said_at_s, self._samples, self._batches = self._clock_s(), 0, 0
             self._emit(f"batch/{state.global_step + 1}", "batch", self._batch(state))
 
     def _batch(self, state: TrainState) -> dict[str, Any]:
@@ -136,7 +137,8 @@ class EventReporter(Callback):
             "loss": state.smooth_loss,
             "lr": state.learner.recorder.lrs[-1],
             "mom": state.learner.recorder.moms[-1] if state.learner.recorder.moms else optimizer.mom,
-            "samples_per_s": self._rate,
+            "samples_per_s": self._told["samples_since"] / max(self._told["elapsed_s"], 1e-9),
+            **self._told,
             "eta_s": self._eta_s(state),
         }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from learnfleet.trainer.keep_policy import KeepBest, KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo
+from learnfleet.trainer.run_observer import RunObserver
 from learnfleet.trainer.state import FitPosition
 
 Emit = Callable[[str, str, dict[str, Any]], None]
@@ -30,6 +31,7 @@ class RunContext:
         keep_last: newest checkpoints of this job that are kept, at least 2.
         keep_best, keep_every: of older ones, those that `KeepPolicy` says.
         picture_dir: where plots go; None: no plots.
+        observer: told where the run stands, on each rank.
         clock_s: monotonic; what rates and the time that is left are measured with.
     """
 
@@ -44,6 +46,7 @@ class RunContext:
     keep_best: KeepBest | None = None
     keep_every: int | None = None  # epochs
     picture_dir: Path | None = None
+    observer: RunObserver | None = None
     clock_s: Callable[[], float] = time.monotonic
 
     @property
