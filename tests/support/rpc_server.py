@@ -29,6 +29,7 @@ from learnfleet.server.rpc.ports import Argument, Capacity, ExplainOptions, Expl
 from learnfleet.server.rpc.server import RpcServer, build_server
 from learnfleet.server.rpc.status import DETAILS_KEY
 from learnfleet.server.store.sql import SqlStore
+from learnfleet.server.telemetry.telemetry import Telemetry
 from learnfleet.server.tracking.registry import ModelNews, NoNews
 from learnfleet.trainer import manifest
 from learnfleet.trainer.body_info import BodyInfo, BodyTensors
@@ -230,16 +231,18 @@ def running_server(
     inference: Inference | None = None,
     news: ModelNews | None = None,
     credentials: grpc.ChannelCredentials | None = None,
+    telemetry: Telemetry | None = None,
     **settings: Any,
 ) -> Iterator[RunningServer]:
     """A server on a free port whose data root is `root`; `store`, `runtime`, `inference` and `news` replace its own.
 
-    `credentials`: of the channel, where the settings say TLS.
+    `credentials`: of the channel, where the settings say TLS. `telemetry`: what calls and transitions are told to.
     """
+    telemetry = telemetry or Telemetry()
     settings = {"data_roots": (root,), **settings}
     config = Config(folder / "data", listen="127.0.0.1:0", **settings)
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    store = store or SqlStore(config.store_url)
+    store = store or SqlStore(config.store_url, moved=telemetry.job_moved)
     runtime, hub = runtime or FakeRuntime(store), EventHub()
     inference = inference or FixedInference()
     loop = asyncio.new_event_loop()
@@ -249,7 +252,8 @@ def running_server(
     async def serve() -> None:
         try:
             roots = DataRoots(config.data_roots, config.data_dir)
-            server = build_server(config, store, runtime, FakeCatalog(), hub, roots, inference, news or NoNews())
+            told = news or NoNews()
+            server = build_server(config, store, runtime, FakeCatalog(), hub, roots, inference, told, telemetry)
             await server.start()
             await server.set_serving(True)
             server.library.start()

@@ -22,10 +22,15 @@ from learnfleet.server.installed import installed_version
 from learnfleet.server.interpreter import tune_interpreter
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.names import new_id
+from learnfleet.server.redact import redacted
 from learnfleet.server.rpc.hub import EventHub
 from learnfleet.server.rpc.server import RpcServer, build_server
 from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
+from learnfleet.server.telemetry.listener import PATH as METRICS_PATH
+from learnfleet.server.telemetry.listener import MetricsListener, read_address
+from learnfleet.server.telemetry.server_metrics import LoopFigures, ServerMetrics
+from learnfleet.server.telemetry.telemetry import Telemetry, telemetry_of
 from learnfleet.server.workers.catalog import WorkerCatalog
 
 _log = logging.getLogger(__name__)
@@ -47,15 +52,20 @@ async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> N
     with contextlib.ExitStack() as held:
         if config.is_alone:
             held.enter_context(alone_in(config.data_dir))
-        store = SqlStore(config.store_url, server_id=config.server_id)
+        telemetry = telemetry_of(config)
+        held.callback(telemetry.close)
+        store = SqlStore(config.store_url, server_id=config.server_id, moved=telemetry.job_moved)
         hub = EventHub()
-        runtime = ServerRuntime(config, store, _notifier(loop, hub))
+        runtime = ServerRuntime(config, store, _notifier(loop, hub), metrics=telemetry.metrics)
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
         roots = DataRoots(config.data_roots, config.data_dir)
-        rpc = build_server(config, store, runtime, catalog, hub, roots, runtime.inference, runtime.news)
+        rpc = build_server(config, store, runtime, catalog, hub, roots, runtime.inference, runtime.news, telemetry)
+        listener = _listen_for_metrics(config, telemetry, loop, hub, runtime)
+        if listener is not None:
+            held.callback(listener.stop)
         await rpc.start()
         await rpc.set_serving(True)
-        _announce(config, rpc, runtime)
+        _announce(config, rpc, runtime, listener)
         runtime.start()
         runtime.inference.start()
         rpc.library.start()
@@ -132,7 +142,34 @@ def _protection(config: Config) -> str:
     return f"{tls}, {'for those who are known' if config.has_authentication else 'for everyone who can reach it'}"
 
 
-def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime) -> None:
+def _listen_for_metrics(
+    config: Config, telemetry: Telemetry, loop: asyncio.AbstractEventLoop, hub: EventHub, runtime: ServerRuntime
+) -> MetricsListener | None:
+    """Raises RuntimeError for an address in use."""
+    if config.metrics_listen is None:
+        return None
+
+    def on_loop() -> LoopFigures:
+        engine = runtime.inference.figures()
+        return LoopFigures(
+            hub.open,
+            len(hub.watched()),
+            engine.replicas,
+            engine.starting,
+            engine.busy,
+            engine.waiting_items,
+            engine.models,
+            engine.model_bytes,
+        )
+
+    registry = telemetry.metrics.registry
+    ServerMetrics(registry, loop, on_loop, runtime.figures)
+    listener = MetricsListener(registry, read_address(config.metrics_listen))
+    listener.start()
+    return listener
+
+
+def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime, listener: MetricsListener | None) -> None:
     address = f"{config.listen.rsplit(':', 1)[0]}:{rpc.port}"
     roots = ", ".join(str(root) for root in config.data_roots) or "none"
     lines = [
@@ -143,7 +180,9 @@ def _announce(config: Config, rpc: RpcServer, runtime: ServerRuntime) -> None:
     ]
     if not config.is_alone:
         lines.append(f"server {config.server_id} of those on {make_url(config.store_url).render_as_string()}")
-    _say("\n".join(lines))
+    if listener is not None:
+        lines.append(f"metrics at http://{listener.address}{METRICS_PATH}")
+    _say(redacted("\n".join(lines)))
     if config.port_file is not None:
         temporary = config.port_file.with_suffix(".tmp")
         temporary.write_text(address)

@@ -22,7 +22,9 @@ from learnfleet.server.access.oidc import ALGORITHMS
 from learnfleet.server.settings.readers import (
     is_loopback,
     read_address,
+    read_collector,
     read_jwks,
+    read_metrics_address,
     read_quota,
     read_rate_limit,
     read_role,
@@ -284,6 +286,38 @@ class Config:
     )
     predict_channels_last: bool | None = setting(
         "predictions", None, "Memory format of predictions.", unset_text="as each model was trained"
+    )
+
+    metrics_listen: str | None = setting(
+        "metrics",
+        None,
+        "Tell Prometheus at http://HOST:PORT/metrics. A port alone is on loopback. There is neither TLS nor"
+        " authentication: elsewhere let only Prometheus reach it.",
+        metavar="[HOST:]PORT",
+        read=read_metrics_address,
+        unset_text="no metrics",
+    )
+    log_format: str = setting(
+        "log", "text", "What the log on standard error is written for: people or machines.", choices=("text", "json")
+    )
+    log_level: str = setting("log", "info", "The least that is logged.", choices=("debug", "info", "warning", "error"))
+    audit_log: str | None = setting(
+        "audit",
+        None,
+        "File of every call that was to change something, added to as JSON lines; '-' for standard error, or off.",
+        metavar="FILE|-|off",
+        unset_text="audit.jsonl in the data directory",
+    )
+    traces_endpoint: str | None = setting(
+        "traces",
+        None,
+        "OTLP collector (gRPC) that spans are sent to: http://host:4317, https:// for TLS. Needs learnfleet[tracing].",
+        metavar="URL",
+        read=read_collector,
+        unset_text="no traces",
+    )
+    traces_ratio: float = setting(
+        "traces", 1.0, "Share of traces that are begun of calls that bring none with them.", least=0, most=1
     )
 
     @property

@@ -217,6 +217,7 @@ class Job:
     workers: int | None = None  # that it runs on, or ran on last
     cause: Cause | None = None  # of its last failure, restart or requeueing
     exact: bool = True  # until the number of its workers changes in mid-run
+    traceparent: str = ""  # W3C context of the call that it came with; "": nobody traces
 
     def brief(self) -> JobBrief:
         """What scheduling needs of it."""

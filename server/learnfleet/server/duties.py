@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Protocol
@@ -14,6 +14,8 @@ from learnfleet.server.scheduling.scheduler import Scheduler
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.lease import Lease
+from learnfleet.server.telemetry.metrics import Metrics
+from learnfleet.server.telemetry.server_metrics import Behind
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.registry import ModelNews, ModelRegistry, NoNews
 from learnfleet.server.workers.cluster import RayCluster
@@ -29,6 +31,8 @@ class Exporter(Protocol):
     def stop(self, timeout_s: float) -> None: ...
 
     def abandon(self) -> None: ...
+
+    def behind(self) -> Mapping[str, Behind]: ...
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,11 @@ class Duties:
         notify: Callable[[str], None],
         exporter: Callable[[Config, Store], Exporter] = MlflowExporter,
         news: ModelNews = NoNews(),  # noqa: B008  # has no state
+        metrics: Metrics | None = None,
     ) -> None:
         self._config, self._store, self._cluster, self._notify = config, store, cluster, notify
         self._exporter, self._news = exporter, news
+        self._metrics = metrics or Metrics()
         self._last_term = 0
         self._left: GroupPool | None = None  # workers of a term that was lost, and that nobody else has seen to
         self.office: Office | None = None  # None: another server does it
@@ -68,7 +74,7 @@ class Duties:
             self._notify(job_id)
             exporter.wake(job_id)
 
-        services = Services(self._config, store, pool, told, self._cluster.is_local, Event())
+        services = Services(self._config, store, pool, told, self._cluster.is_local, Event(), metrics=self._metrics)
         scheduler = Scheduler(services, self._cluster, ModelRegistry(self._config, store, self._news))
         self.office = Office(pool, scheduler, exporter)
         scheduler.start()

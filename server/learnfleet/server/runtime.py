@@ -10,14 +10,18 @@ from threading import Thread
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobBrief, Wanted
 from learnfleet.server.duties import Duties, Exporter
-from learnfleet.server.errors import Deposed
+from learnfleet.server.errors import Deposed, StoreUnavailable
 from learnfleet.server.inference.build import build_engine, build_newcomers, build_references
+from learnfleet.server.installed import installed_version
 from learnfleet.server.leadership import Leadership
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.rpc.ports import ExplainOptions, Explanation, FoundModel, Placed
 from learnfleet.server.scheduling.preview import preview_from_store
 from learnfleet.server.store.base import Store
+from learnfleet.server.store.lease import SCHEDULER
 from learnfleet.server.store.notices import Listener, Notice, Topic
+from learnfleet.server.telemetry.metrics import Metrics
+from learnfleet.server.telemetry.server_metrics import Figures
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.server.workers.explainer import ExplanationPool
@@ -42,13 +46,15 @@ class ServerRuntime:
         notify: Callable[[str], None],
         cluster: RayCluster | None = None,
         exporter: Callable[[Config, Store], Exporter] = MlflowExporter,
+        metrics: Metrics | None = None,
     ) -> None:
+        metrics = metrics or Metrics()
         self._config, self._store, self._notify = config, store, notify
         self.cluster = cluster or RayCluster(config)
         references = build_references(config, store)
-        self.inference = build_engine(config, references, self.cluster)
+        self.inference = build_engine(config, references, self.cluster, metrics.inference)
         self.news = build_newcomers(config, references, self.inference)
-        self._duties = Duties(config, store, self.cluster, notify, exporter, self.news)
+        self._duties = Duties(config, store, self.cluster, notify, exporter, self.news, metrics)
         self._leadership: Leadership | None = None
         self._listener: Listener | None = None
         self._explanations = ExplanationPool(store, self.cluster, references.resolve)
@@ -84,6 +90,25 @@ class ServerRuntime:
         if self._listener is not None:
             self._listener.stop()
         self.cluster.close()
+
+    def figures(self) -> Figures:
+        """How it stands, for the metrics. From any thread; may block while the database does not answer."""
+        office = self._duties.office
+        return Figures(
+            installed_version(),
+            office is not None,
+            self.cluster.is_connected,
+            self._has_store(),
+            office.exporter.behind() if office is not None else {},
+            self._config.data_dir,
+        )
+
+    def _has_store(self) -> bool:
+        try:
+            self._store.get_lease(SCHEDULER)
+        except StoreUnavailable:
+            return False
+        return True
 
     # -- what other servers say
 

@@ -8,7 +8,7 @@ from support.situations import a_job, at_work, group_of, situation
 
 from learnfleet.server.domain import JobKind, JobState
 from learnfleet.server.scheduling.plan import plan
-from learnfleet.server.scheduling.situation import Kind, Rules, Situation, Tenant, Verdict
+from learnfleet.server.scheduling.situation import Hold, Kind, Rules, Situation, Tenant, Verdict
 
 
 def by_job(asked: Situation) -> dict[str, Verdict]:
@@ -22,6 +22,31 @@ def started(asked: Situation) -> list[str]:
 
 def reasons(asked: Situation) -> dict[str, str]:
     return {verdict.job.id: verdict.waits_for for verdict in plan(asked) if verdict.waits_for}
+
+
+def holds(asked: Situation) -> dict[str, Hold]:
+    return {verdict.job.id: verdict.hold for verdict in plan(asked) if verdict.hold is not None}
+
+
+def test_why_a_job_is_held_is_said_in_one_word_too() -> None:
+    waiting = [
+        a_job("too large", 9),
+        a_job("over quota", tenant="vision"),
+        a_job("too few", 4),
+        a_job("behind it"),
+        a_job("same learner", learner="busy"),
+    ]
+    tenants = {"vision": Tenant(quotas={Kind.CPU: 1})}
+    running = [at_work(a_job("busy", 1)), at_work(a_job("visions", 1, tenant="vision"))]
+    asked = situation(waiting, running, cpus=4, tenants=tenants)
+    assert holds(asked) == {
+        "too large": Hold.TOO_LARGE,
+        "over quota": Hold.QUOTA,
+        "too few": Hold.SLOTS,
+        "behind it": Hold.LINE,
+        "same learner": Hold.LEARNER,
+    }
+    assert set(reasons(asked)) == set(holds(asked))
 
 
 # -- room, and the lack of it

@@ -53,6 +53,8 @@ def another_text(each: Setting) -> str:
         "oidc_jwks": "https://login.test/keys",
         "oidc_roles": "a=admin",
         "rate_limits": "*:read=5:10",
+        "metrics_listen": "9464",
+        "traces_endpoint": "http://collector:4317",
     }
     if each.name in texts:
         return texts[each.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import threading
@@ -15,9 +16,13 @@ from learnfleet.server.alone import DataDirInUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.config import Config
 from learnfleet.server.errors import StoreUnavailable
+from learnfleet.server.names import new_id
+from learnfleet.server.redact import keep_passwords_of, redacted
 from learnfleet.server.settings.checks import exposure
 from learnfleet.server.settings.flags import takes_settings
 from learnfleet.server.settings.merge import Merged
+from learnfleet.server.telemetry.logs import log_uncaught, set_up
+from learnfleet.server.telemetry.telemetry import log_settings
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +30,10 @@ _log = logging.getLogger(__name__)
 @takes_settings()
 def serve(settings: Merged) -> None:
     """Run a control server until SIGTERM or Ctrl-C. `learnfleet config show` prints the settings it would have."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = settings.config
+    config = dataclasses.replace(settings.config, server_id=settings.config.server_id or new_id())
+    keep_passwords_of(config.store, config.mlflow_uri, config.ray_address, *map(str, config.data_roots))
+    set_up(log_settings(config), more=lambda: {"server": config.server_id})
+    log_uncaught()
     _check_workers(config)
     lacks = exposure(config)
     if lacks:
@@ -34,7 +41,7 @@ def serve(settings: Merged) -> None:
     try:
         asyncio.run(run_server(config, lambda: _end_by(config.drain_s)))
     except (DataDirInUse, StoreUnavailable, RuntimeError, Unreadable) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(redacted(str(error)), err=True)
         raise typer.Exit(1) from error
 
 

@@ -12,6 +12,7 @@ from learnfleet.server.inference.plan import ReplicaPlan, ReplicaSettings
 from learnfleet.server.inference.references import References, Target
 from learnfleet.server.inference.scaler import ScaleSettings
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.inference_metrics import InferenceMetrics
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
@@ -51,12 +52,12 @@ def build_references(config: Config, store: Store) -> References:
     return References(ModelRegistry(config, store), LearnerExports(config, store), target, config.alias_ttl_s)
 
 
-def build_engine(config: Config, references: References, cluster: RayCluster) -> Engine:
+def build_engine(config: Config, references: References, cluster: RayCluster, metrics: InferenceMetrics) -> Engine:
     scale = ScaleSettings(config.replicas_min, config.replicas_max, idle_s=config.replica_idle_s)
     settings = EngineSettings(
         scale, config.max_batch, config.batch_delay_s, config.max_waiting, config.model_cache_mb * _MB
     )
-    return Engine(references, RayStarter(config, cluster), settings)
+    return Engine(references, RayStarter(config, cluster), settings, metrics=metrics)
 
 
 def build_newcomers(config: Config, references: References, engine: Engine) -> Newcomers:

@@ -11,18 +11,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from learnfleet.server.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 from learnfleet.server.inference.describe import describe_export
 from learnfleet.server.inference.fleet import Fleet, Member, Starter
 from learnfleet.server.inference.holding import Holding
 from learnfleet.server.inference.line import Full, Waiting
 from learnfleet.server.inference.link import ReplicaLost
-from learnfleet.server.inference.ports import Answered, InferOptions, Input, Loaded, ModelInfo, Reply
+from learnfleet.server.inference.ports import Answered, EngineFigures, InferOptions, Input, Loaded, ModelInfo, Reply
 from learnfleet.server.inference.references import References
 from learnfleet.server.inference.scaler import Scaler, ScaleSettings
 from learnfleet.server.inference.served import Served, ServedModels
 from learnfleet.server.inference.wire import InferReply, InferRequest
 from learnfleet.server.long_calls import LongCalls
+from learnfleet.server.telemetry.inference_metrics import InferenceMetrics
 
 _INFER_TIMEOUT_S = 120.0  # of a batch: a replica that takes longer hangs
 _TICK_S = 0.5
@@ -52,8 +55,10 @@ class Engine:
         starter: Starter,
         settings: EngineSettings,
         clock: Callable[[], float] = time.monotonic,
+        metrics: InferenceMetrics | None = None,
     ) -> None:
         self._references, self._settings, self._clock = references, settings, clock
+        self._metrics = metrics or InferenceMetrics(CollectorRegistry())
         self._fleet = Fleet(starter, settings.cache_bytes, clock, self._pump)
         self._served = ServedModels(settings.max_batch, settings.max_waiting)
         self._holding = Holding(self._fleet, self._served, references, clock, self._pump)
@@ -74,6 +79,7 @@ class Engine:
         arrived = self._clock()
         deadline = math.inf if timeout_s is None else arrived + timeout_s
         served = self._served.of(await self._holding.choose(model))
+        self._metrics.asked(is_held=self._holding.is_held(served.target))
         loop = asyncio.get_running_loop()
         waiting = [Waiting(item, options, arrived, deadline, loop.create_future()) for item in inputs]
         self._line_up(served, waiting)
@@ -122,6 +128,18 @@ class Engine:
         loop = self._loop
         return None if loop is None else asyncio.run_coroutine_threadsafe(work(), loop)
 
+    def figures(self) -> EngineFigures:
+        """How it stands."""
+        members = self._fleet.members
+        return EngineFigures(
+            len(members),
+            self._fleet.starting,
+            sum(member.idle_since is None for member in members),
+            sum(len(served.line) for served in self._served),
+            len({key for member in members for key in member.memory.keys}),
+            sum(member.memory.used_bytes for member in members),
+        )
+
     # -- life
 
     def start(self) -> None:
@@ -148,6 +166,7 @@ class Engine:
         try:
             served.line.add(waiting)
         except Full:
+            self._metrics.refused(len(waiting))
             room, present = self._settings.max_waiting, len(served.line)
             raise ResourceExhausted(
                 f"{present} items wait for {served.target.name}, and there is room for {room}: {len(waiting)} more are"
@@ -235,6 +254,7 @@ class Engine:
         try:
             reply = await member.link.infer(request, _INFER_TIMEOUT_S)
         except ReplicaLost as error:
+            self._metrics.lost_replica()
             self._lost(served, batch, error)
             await self._fleet.lose(member)
             self._pump()  # also where its loss was seen, and the lines were looked at, before this batch was back
@@ -262,7 +282,10 @@ class Engine:
             if not item.answer.done():
                 queue_s = max(0.0, now - item.arrived - answer.decode_s - answer.infer_s)
                 item.answer.set_result(replace(answer, queue_s=queue_s))
+                self._metrics.answered(queue_s, has_error=bool(answer.error))
         first = reply.items[0]
+        if first.batch_size:
+            self._metrics.computed(first.batch_size, first.infer_s)
         if reply.speaks_for_batch and not batch[0].options.tta:
             served.size.record(first.batch_size, first.infer_s)
 

@@ -102,6 +102,18 @@ class Loaded:
     replicas: int
 
 
+@dataclass(frozen=True)
+class EngineFigures:
+    """How an engine stands at a moment."""
+
+    replicas: int
+    starting: int
+    busy: int
+    waiting_items: int
+    models: int
+    model_bytes: int
+
+
 class Inference(Protocol):
     """Warm replicas that answer for exported models and for learners as they are.
 

@@ -18,6 +18,7 @@ from learnfleet.server.errors import PermissionDenied, Unauthenticated
 from learnfleet.server.rpc import tenants
 from learnfleet.server.rpc.handlers import abort
 from learnfleet.server.rpc.rules import RULES, Rule
+from learnfleet.server.telemetry.calls import current_call
 
 _TOKEN_KEY = "authorization"
 _BEARER = "bearer "
@@ -66,6 +67,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no typ
             caller = await self._authenticator.identify(_credentials(context, metadata))
         except Unauthenticated as error:
             raise self._failed.failed(context.peer(), method, error) from None
+        identities.enter(caller)  # also of calls that are refused below: the audit log tells whose they were
         if rule is None or rule.role is None:  # open ones never come here
             raise PermissionDenied(f"{method} is open to nobody")
         if caller.role < rule.role:
@@ -73,8 +75,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no typ
             raise PermissionDenied(f"{why}; ask for a token with that role")
         tenant = _tenant_of(caller, metadata)
         self._limits.take(tenant, rule.kind)
-        identities.enter(caller)
         tenants.enter(tenant)
+        call = current_call()
+        if call is not None:
+            call.tenant = tenant
 
 
 def _credentials(context: grpc.aio.ServicerContext, metadata: Metadata) -> Credentials:

@@ -23,6 +23,7 @@ from learnfleet.server.rpc import deadlines
 from learnfleet.server.rpc.admission import Admission
 from learnfleet.server.rpc.limits import CallLimits
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
+from learnfleet.server.telemetry.calls import current_call
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def _unary(call: Unary, method: MethodDescriptor, check: Check, house: House) ->
             most_s = house.limits.of_call(context.time_remaining())
             deadlines.enter(most_s)
             request = _parse(content, method)
+            _note(request)
             with house.admission.at_work():
                 async with _in_time(most_s):
                     await check(request)
@@ -102,6 +104,7 @@ def _stream(
             house.admission.check(method)
             deadlines.enter(context.time_remaining())
             request = _parse(content, method)
+            _note(request)
             await check(request)
             # Closed at once when the caller goes away, not when it happens to be collected.
             async with aclosing(call(request)) as messages:
@@ -153,10 +156,17 @@ async def _in_time(most_s: float) -> AsyncIterator[None]:
         raise DeadlineExceeded(told) from error
 
 
+def _note(request: Message) -> None:
+    """Take down what the call is about, where that is to be told of."""
+    call = current_call()
+    if call is not None and call.is_audited:
+        call.asked(request)
+
+
 async def _messages(
     contents: AsyncIterator[bytes], method: MethodDescriptor, house: House
 ) -> AsyncGenerator[Message, None]:
-    reading = aiter(contents)
+    reading, is_first = aiter(contents), True
     while True:
         try:
             async with asyncio.timeout(house.limits.silence_s) as waiting:
@@ -171,7 +181,11 @@ async def _messages(
                 ) from None
             told = f"nothing came for {house.limits.silence_s:g} s; begin again where it stopped"
             raise DeadlineExceeded(told) from None
-        yield _parse(content, method)
+        request = _parse(content, method)
+        if is_first:
+            _note(request)
+        is_first = False
+        yield request
 
 
 def _parse(content: bytes, method: MethodDescriptor) -> Message:
@@ -194,5 +208,7 @@ async def abort(error: Exception, method: str, context: grpc.aio.ServicerContext
         await context.abort(status_code(error), message_of(error), trailing_metadata(error))
     _log.error("%s failed", method, exc_info=error)
     # Nothing of the error itself: it may hold what the caller must not see.
-    await context.abort(grpc.StatusCode.INTERNAL, "this is a fault of the server; its log says more")
+    call = current_call()
+    where = f"; its log says more, by request id {call.request_id}" if call is not None else "; its log says more"
+    await context.abort(grpc.StatusCode.INTERNAL, f"this is a fault of the server{where}")
     raise AssertionError("unreachable: abort raises")

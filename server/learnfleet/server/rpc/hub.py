@@ -17,6 +17,7 @@ class EventHub:
         self._changed: dict[str, asyncio.Event] = {}
         self._watchers: dict[str, int] = {}
         self.is_closed = False
+        self.open = 0  # watchers of all jobs
 
     def notify(self, job_id: str) -> None:
         """Wake the watchers of a job. From the event loop's thread."""
@@ -36,9 +37,11 @@ class EventHub:
         """While somebody watches a job."""
         self._watchers[job_id] = self._watchers.get(job_id, 0) + 1
         self._changed.setdefault(job_id, asyncio.Event())
+        self.open += 1
         try:
             yield
         finally:
+            self.open -= 1
             self._watchers[job_id] -= 1
             if not self._watchers[job_id]:
                 del self._watchers[job_id], self._changed[job_id]

@@ -20,9 +20,16 @@ from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import job_to_proto, placement_to_proto
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.calls import current_call
 from learnfleet.v1 import job_pb2
 
 _QUEUED = "waits for the scheduler"
+
+
+def _trace() -> str:
+    """The trace that the present call belongs to."""
+    call = current_call()
+    return str(call.trace) if call is not None and call.trace is not None else ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class Queueing:
             priority=terms.priority,
             retry_policy=terms.retry_policy,
             deadline=now + timedelta(seconds=terms.timeout_s) if terms.timeout_s else None,
+            traceparent=_trace(),
         )
 
     async def preview(

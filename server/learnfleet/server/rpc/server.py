@@ -45,6 +45,8 @@ from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.training import TrainingServicer
 from learnfleet.server.rpc.watch import Watch
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.observed import ObservedCalls
+from learnfleet.server.telemetry.telemetry import Telemetry
 from learnfleet.server.tracking.registry import ModelNews, NoNews
 from learnfleet.v1 import (
     dataset_service_pb2,
@@ -53,6 +55,23 @@ from learnfleet.v1 import (
     model_service_pb2,
     prediction_service_pb2,
     training_service_pb2,
+)
+
+
+def _service(module: object, name: str) -> ServiceDescriptor:
+    return module.DESCRIPTOR.services_by_name[name]  # type: ignore[attr-defined]
+
+
+# All that this server answers besides reflection. Methods that are not of these are no names for metrics.
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    _service(training_service_pb2, "TrainingService"),
+    _service(job_service_pb2, "JobService"),
+    _service(prediction_service_pb2, "PredictionService"),
+    _service(interpretation_service_pb2, "InterpretationService"),
+    _service(model_service_pb2, "ModelService"),
+    _service(dataset_service_pb2, "DatasetService"),
+    _service(inference_pb2, "GRPCInferenceService"),
+    _service(health_pb2, "Health"),
 )
 
 
@@ -106,6 +125,7 @@ def build_server(
     roots: DataRoots,
     inference: Inference,
     news: ModelNews = NoNews(),  # noqa: B008  # has no state
+    telemetry: Telemetry | None = None,
 ) -> RpcServer:
     """Bind all services to `config.listen`.
 
@@ -115,8 +135,10 @@ def build_server(
     Args:
         news: is told of aliases that move.
     """
+    telemetry = telemetry or Telemetry()
+    observed = ObservedCalls(SERVICES, telemetry.metrics.rpc, telemetry.audit, telemetry.tracing)
     gate = Gate(build_authenticator(config), RateLimits(config.rate_limits), FailedLogins(config.auth_failed_logins))
-    server = grpc.aio.server(options=channel_options(config), interceptors=(gate,))
+    server = grpc.aio.server(options=channel_options(config), interceptors=(observed, gate))
     house = House(CallLimits.of(config))
     queueing, targets = Queueing(config, store, runtime, catalog), Targets(config.data_dir, store, catalog, roots)
     library = DatasetLibrary(config, store)
@@ -181,7 +203,3 @@ def _health_server(servicer: health.aio.HealthServicer, config: Config) -> tuple
     server = grpc.aio.server(options=channel_options(config))
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     return server, int(server.add_insecure_port(config.health_listen))
-
-
-def _service(module: object, name: str) -> ServiceDescriptor:
-    return module.DESCRIPTOR.services_by_name[name]  # type: ignore[attr-defined]

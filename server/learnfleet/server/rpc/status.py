@@ -20,6 +20,7 @@ from learnfleet.server.errors import (
     ResourceExhausted,
     ServiceError,
 )
+from learnfleet.server.redact import redacted
 from learnfleet.server.text import shortened
 
 DOMAIN = "learnfleet"
@@ -49,7 +50,7 @@ def trailing_metadata(error: ServiceError) -> tuple[tuple[str, bytes]]:
 
 
 def message_of(error: ServiceError) -> str:
-    text = shortened(str(error), _MAX_MESSAGE_BYTES)
+    text = shortened(redacted(str(error)), _MAX_MESSAGE_BYTES)
     return text if text.isascii() else shortened(text, _MAX_MESSAGE_BYTES // 3)
 
 
@@ -79,7 +80,7 @@ def _violations(violations: Sequence[FieldViolation]) -> list[error_details_pb2.
     room = _MAX_VIOLATIONS_BYTES
     for violation in violations:
         field = shortened(violation.field, _MAX_FIELD_BYTES)
-        description = shortened(violation.description, _MAX_VIOLATION_BYTES)
+        description = shortened(redacted(violation.description), _MAX_VIOLATION_BYTES)
         message = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
         room -= message.ByteSize()
         if room < 0:

@@ -31,6 +31,9 @@ def run_request(services: Services, job: Job) -> RunRequest:
         str(root),
         str(services.config.job_dir(job.learner_id, job.id)),
         services.config.system_metrics_every_s,
+        job.traceparent,
+        job.learner_id,
+        job.tenant,
     )
 
 

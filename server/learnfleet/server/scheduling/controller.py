@@ -21,6 +21,7 @@ from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.stopped import STOPPING, settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.log_fields import fields_of, log_fields
 from learnfleet.server.workers.protocol import (
     ErrorKind,
     GroupHandle,
@@ -61,6 +62,13 @@ class JobController:
     def run(self) -> None:
         """Until the job is over, paused, given back to the scheduler, or the server shuts down."""
         self._record = JobRecord(self.services, self.job_id)
+        try:
+            with log_fields(**fields_of(self.job)):
+                self._run()
+        finally:
+            self.services.metrics.workers.left(self.job_id)
+
+    def _run(self) -> None:
         heed_wanted(self.job, self.stops)
         self._record.take_in_leftovers()
         if self.job.state.at_work:  # by a server before this one

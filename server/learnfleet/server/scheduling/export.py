@@ -16,6 +16,7 @@ from learnfleet.server.scheduling.patience import GivenUp, unless
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.scheduling.stopped import settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, heed_wanted
+from learnfleet.server.telemetry.log_fields import fields_of, log_fields
 from learnfleet.server.tracking.card_facts import facts_of
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
@@ -43,6 +44,10 @@ class ExportController:
     def run(self) -> None:
         """Until the job is over or paused, or the server shuts down."""
         job = self.services.store.get_job(self.job_id)
+        with log_fields(**fields_of(job)):
+            self._run(job)
+
+    def _run(self, job: Job) -> None:
         heed_wanted(job, self.stops)
         if not self.stops.is_asked():
             job = self._started(job)

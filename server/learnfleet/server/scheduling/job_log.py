@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from learnfleet.server.domain import Json
+from learnfleet.server.redact import redacted
 from learnfleet.server.workers.rank_log import rank_log_path, rank_logs
 from learnfleet.server.workers.stacks import crash_path
 
@@ -62,7 +63,12 @@ class JobLog:
 
     def say(self, attempt: int, severity: str, message: str) -> None:
         """Add a line of the server's own."""
-        entry = {"time_s": time.time(), "severity": severity, "logger": "learnfleet.server", "message": message}
+        entry = {
+            "time_s": time.time(),
+            "severity": severity,
+            "logger": "learnfleet.server",
+            "message": redacted(message),
+        }
         self._append([{**entry, "attempt": attempt, "rank": SERVER_RANK}])
 
     def say_crashes(self, attempt: int, world_size: int) -> None:

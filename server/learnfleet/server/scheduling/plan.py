@@ -11,7 +11,7 @@ from learnfleet.server.domain import JobBrief, JobKind, Resources
 from learnfleet.server.scheduling.book import Book
 from learnfleet.server.scheduling.line import Line, Shares
 from learnfleet.server.scheduling.room import Room, Short
-from learnfleet.server.scheduling.situation import Kind, Situation, Verdict, Waiting, kind_of, needs_workers
+from learnfleet.server.scheduling.situation import Hold, Kind, Situation, Verdict, Waiting, kind_of, needs_workers
 
 
 def plan(situation: Situation) -> list[Verdict]:
@@ -60,14 +60,15 @@ class _Plan:
             job = item.job
             before = busy.setdefault(job.learner_id, job.id)
             if before != job.id:
-                said.append(Verdict(job, waits_for=f"waits for jobs/{before}, same learner"))
+                said.append(Verdict(job, waits_for=f"waits for jobs/{before}, same learner", hold=Hold.LEARNER))
             elif job.kind is JobKind.TRAIN and job.learner_id in self._situation.paused:
                 paused = self._situation.paused[job.learner_id]
-                said.append(Verdict(job, waits_for=f"waits for jobs/{paused}, which is paused: resume or cancel it"))
+                why = f"waits for jobs/{paused}, which is paused: resume or cancel it"
+                said.append(Verdict(job, waits_for=why, hold=Hold.PAUSED))
             elif not needs_workers(job):
                 said.append(Verdict(job, standing=job.priority))
             elif never := self._why_never(job):
-                said.append(Verdict(job, waits_for=never))
+                said.append(Verdict(job, waits_for=never, hold=Hold.TOO_LARGE))
             else:
                 eligible.append(item)
         return said, eligible
@@ -90,9 +91,9 @@ class _Plan:
     def _look_at(self, job: JobBrief, standing: float) -> Verdict:
         kind = kind_of(job.resources)
         if (job.tenant, kind) in self._first_of_tenant:
-            return Verdict(job, waits_for=self._behind_its_tenant(job, kind))
+            return Verdict(job, waits_for=self._behind_its_tenant(job, kind), hold=Hold.QUOTA)
         if kind in self._first_to_lack:
-            return Verdict(job, waits_for=self._behind(self._first_to_lack[kind]))
+            return Verdict(job, waits_for=self._behind(self._first_to_lack[kind]), hold=Hold.LINE)
         size = self._size(job, kind)
         if size >= job.resources.least:
             return self._start(job, kind, size, standing)
@@ -102,7 +103,7 @@ class _Plan:
             self._gets_room.setdefault(kind, job)
         else:
             self._hold_back(job, kind, short)
-        return Verdict(job, (), short.gives_up, short.preempts, why)
+        return Verdict(job, (), short.gives_up, short.preempts, why, hold=_hold_of(short))
 
     def _size(self, job: JobBrief, kind: Kind) -> int:
         """How many workers the job could have now: what it would like, or what there is. More where nobody waits."""
@@ -155,6 +156,12 @@ class _Plan:
         if self._told > self._situation.rules.exact_places:
             return f"waits in line, more than {self._situation.rules.exact_places} jobs are before it"
         return f"waits behind jobs/{first.id} (priority {first.priority})"
+
+
+def _hold_of(short: Short) -> Hold:
+    if short.preempts or short.stopping:
+        return Hold.PREEMPTION
+    return Hold.QUOTA if short.is_of_quota else Hold.SLOTS
 
 
 def _slots(resources: Resources) -> str:

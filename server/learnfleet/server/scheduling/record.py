@@ -62,6 +62,7 @@ class JobRecord:
     def append(self, events: Sequence[WorkerEvent]) -> None:
         """What the present attempt tells."""
         self._append(events, self.job.attempt)
+        self._services.metrics.workers.heard(self.job.id, events)
         if self.job.retries.get(Cause.SERVER) and any(event.kind == "checkpoint" for event in events):
             self._forget_interruptions()
 

@@ -14,6 +14,7 @@ from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.controller import JobController
 from learnfleet.server.scheduling.export import ExportController
+from learnfleet.server.scheduling.look import look_at
 from learnfleet.server.scheduling.planner import AtWork, Planner
 from learnfleet.server.scheduling.policy import is_orphaned, is_waiting, paused_halfway
 from learnfleet.server.scheduling.services import Services
@@ -21,6 +22,7 @@ from learnfleet.server.scheduling.situation import Verdict, needs_workers
 from learnfleet.server.scheduling.stopped import interrupted, settle
 from learnfleet.server.scheduling.stopping import Stop, StopRequests, stop_wanted
 from learnfleet.server.scheduling.wishes import Deadlines, Wishes
+from learnfleet.server.telemetry.job_metrics import Look
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
@@ -71,6 +73,7 @@ class Scheduler:
         """Another server schedules now: let go of all jobs as they are, and write nothing more."""
         self.services.deposed.set()
         self._stopping.set()
+        self.services.metrics.jobs.stepped_down()
         self.wake()
         with self._lock:
             running = list(self._running.values())
@@ -163,7 +166,9 @@ class Scheduler:
 
     def _say_to_all(self, reason: str) -> None:
         try:
-            waiting = (job for job in self.services.store.unfinished_jobs() if is_waiting(job, set()))
+            unfinished = self.services.store.unfinished_jobs()
+            self._tell_metrics(Look(unfinished))
+            waiting = (job for job in unfinished if is_waiting(job, set()))
             self._write_reasons((job, reason) for job in waiting)
         except Exception:
             _log.exception("the reason why no job can run was not written")
@@ -186,16 +191,19 @@ class Scheduler:
                 controlled = set(self._running)
             unfinished = self.services.store.unfinished_jobs()  # what was interrupted goes before what was queued
         waiting = [job for job in unfinished if is_waiting(job, controlled)]
-        self._carry_out_a_plan(waiting, paused_halfway(unfinished))
+        self._carry_out_a_plan(unfinished, waiting, paused_halfway(unfinished))
 
     def _at_work(self) -> list[AtWork]:
         with self._lock:
             return [item.as_at_work() for item in self._running.values()]
 
-    def _carry_out_a_plan(self, waiting: Sequence[JobBrief], paused: Mapping[str, str]) -> None:
+    def _carry_out_a_plan(
+        self, unfinished: Sequence[JobBrief], waiting: Sequence[JobBrief], paused: Mapping[str, str]
+    ) -> None:
         pool, at_work = self.services.pool, self._at_work()
         self._in_line = len(waiting)
         if not (waiting or at_work):
+            self._tell_metrics(Look(unfinished))
             return
         capacity = self.cluster.capacity()
         self._planner.count(at_work, pool.held(), capacity)
@@ -206,7 +214,12 @@ class Scheduler:
             for job_id in verdict.preempts:
                 self._make_give_way(job_id, verdict.job)
         self._planner.count(self._at_work(), pool.held(), capacity)
+        self._tell_metrics(look_at(unfinished, verdicts, pool.held(), capacity))
         self._write_reasons((verdict.job, verdict.waits_for) for verdict in verdicts if not verdict.starts)
+
+    def _tell_metrics(self, look: Look) -> None:
+        if not self.services.deposed.is_set():
+            self.services.metrics.jobs.looked(look)
 
     def preview(self, job: JobBrief) -> Verdict:
         """What would be done about a job if it were queued now. Raises Unavailable while there is no Ray."""

@@ -10,6 +10,7 @@ from learnfleet.server.config import Config
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.retries import backoff_s
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,4 @@ class Services:
     cluster_is_local: bool
     deposed: Event = field(default_factory=Event)  # another server schedules: leave all as it is
     backoff_s: Callable[[int], float] = backoff_s  # pause before the n-th retry of one cause
+    metrics: Metrics = field(default_factory=Metrics)

@@ -102,6 +102,18 @@ class Situation:
 _ANYBODY = Tenant()
 
 
+class Hold(StrEnum):
+    """Why a job does not start, in one word: `Verdict.waits_for` says it to people."""
+
+    LEARNER = "learner"  # another job of its learner comes first
+    PAUSED = "paused"  # a paused one does
+    TOO_LARGE = "too_large"  # the cluster, or its tenant's quota, will never be enough
+    QUOTA = "quota"  # its tenant has all that it may have
+    SLOTS = "slots"  # too few are free
+    LINE = "line"  # others come first
+    PREEMPTION = "preemption"  # others save their state to make room
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What is to be done about a waiting job: start it, preempt others for it, or neither, and why."""
@@ -112,6 +124,7 @@ class Verdict:
     preempts: tuple[str, ...] = ()  # jobs that have to stop before it can start
     waits_for: str = ""  # empty: it starts
     standing: float = 0.0  # what it starts with
+    hold: Hold | None = None  # None: it starts
 
     @property
     def starts(self) -> bool:

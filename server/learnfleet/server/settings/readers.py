@@ -14,6 +14,7 @@ _QUOTA = re.compile(r"([^=]+)=(\d{1,9})(?::(\d{1,9}))?")
 _WEIGHT = re.compile(r"([^=]+)=(\d{1,6}(?:\.\d{1,6})?)")
 _RATE = re.compile(r"([a-z0-9-]{1,63}|\*):(read|write|predict|\*)=(\d{1,6}(?:\.\d{1,6})?)(?::(\d{1,6}))?")
 _STORES = ("postgresql://", "sqlite:///")
+_COLLECTOR = re.compile(r"https?://[^\s/]+/?")
 _SERVER_ID = re.compile(r"[A-Za-z0-9._-]{0,63}")
 
 
@@ -32,6 +33,18 @@ def is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def read_metrics_address(value: str) -> str:
+    """`port`, which is on loopback, or `host:port`. Raises ValueError."""
+    return value if value.isdecimal() and int(value[:6]) <= 65_535 else read_address(value)
+
+
+def read_collector(value: str) -> str:
+    """URL of an OTLP collector. Raises ValueError."""
+    if not _COLLECTOR.fullmatch(value):
+        raise ValueError("must be http://host:port or https://host:port, without a path: it is spoken to by gRPC")
+    return value
 
 
 def read_root(value: str) -> Path | str:

@@ -16,7 +16,7 @@ from learnfleet.server.store.schema import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"  # the newest migration; a test compares it with the migrations folder
+HEAD = "0004"  # the newest migration; a test compares it with the migrations folder
 VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_TIMEOUT_S = 30

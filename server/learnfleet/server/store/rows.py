@@ -100,6 +100,7 @@ def job_row(job: Job, fingerprint: str) -> dict[str, Any]:
         "last_sequence": 1,  # its first event is inserted with it
         "request_id": job.request_id,
         "fingerprint": fingerprint,
+        "traceparent": job.traceparent,
         "created_at": job.created_at.isoformat(),
         "updated_at": job.updated_at.isoformat(),
     }
@@ -134,6 +135,7 @@ def job_of(row: Row) -> Job:
         workers=row["workers"],
         cause=Cause(row["cause"]) if row["cause"] else None,
         exact=row["exact"],
+        traceparent=row["traceparent"],
     )
 
 

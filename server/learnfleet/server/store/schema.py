@@ -82,6 +82,7 @@ jobs = Table(
     Column("workers", Integer),
     Column("cause", String(16)),
     Column("exact", Boolean, nullable=False, server_default=true()),
+    Column("traceparent", String(55), nullable=False, server_default=""),
     Index("ix_jobs_tenant", "tenant", "state"),  # how many of a tenant's have not ended is asked of each new one
     UniqueConstraint("tenant", "request_id"),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from sqlalchemy import Select, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +22,7 @@ from learnfleet.server.domain import (
     Wanted,
 )
 from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
+from learnfleet.server.redact import redacted
 from learnfleet.server.store import schema
 from learnfleet.server.store.base import JobFilter, LogPage, Page
 from learnfleet.server.store.notices import Topic
@@ -54,15 +56,22 @@ from learnfleet.server.store.sql_tables import find
 from learnfleet.server.store.sql_transition import Transition, apply_transition
 from learnfleet.server.text import utf8
 
+Moved: TypeAlias = Callable[[Job, Job], None]
+
 _REASONS_AT_ONCE = 500  # of thousands of jobs: submits want to write in between
+
+
+def _unheard(before: Job, after: Job) -> None:
+    """Nobody wants to know."""
 
 
 class SqlStore(SqlDatasets, SqlOwners, SqlGroups, SqlConsumers):
     """The store in an SQL database: see SqlBase for how, and the modules sql_* for what."""
 
-    def __init__(self, url: str, clock: Clock = utc_now, server_id: str = "") -> None:
+    def __init__(self, url: str, clock: Clock = utc_now, server_id: str = "", moved: Moved = _unheard) -> None:
+        """`moved` is told of each transition that was written: the job before it and after. It must not raise."""
         super().__init__(url, clock, server_id)
-        self._unfinished = Unfinished()
+        self._unfinished, self._moved = Unfinished(), moved
 
     # -- learners
 
@@ -173,14 +182,19 @@ class SqlStore(SqlDatasets, SqlOwners, SqlGroups, SqlConsumers):
     ) -> Job:
         now = self._clock()
         with self._writing(f"transition.{to}") as connection:
-            change = Transition(to, utf8(reason), attempt, start_checkpoint_id, result, cause, retries, workers, exact)
-            apply_transition(connection, find_job(connection, job_id, for_change=True), change, now)
+            change = Transition(
+                to, redacted(utf8(reason)), attempt, start_checkpoint_id, result, cause, retries, workers, exact
+            )
+            before = find_job(connection, job_id, for_change=True)
+            apply_transition(connection, before, change, now)
             if checkpoint is not None:
                 write_checkpoint(connection, checkpoint)
             if learner is not None:
                 write_learner(connection, learner, now)
             self._announce(connection, Topic.EVENTS, job_id)
-            return find_job(connection, job_id)
+            after = find_job(connection, job_id)
+        self._moved(before, after)
+        return after
 
     def set_wanted(self, job_id: str, wanted: Wanted) -> Job:
         with self._writing("set_wanted") as connection:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from learnfleet.server.domain import Job, JobBrief, JobState, Wanted
 from learnfleet.server.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from learnfleet.server.redact import redacted
 from learnfleet.server.store import schema
 from learnfleet.server.store.rows import Row, brief_of, job_of
 from learnfleet.server.store.sql_tables import find
@@ -167,4 +168,6 @@ def write_reasons(connection: Connection, reasons: Mapping[str, str], now: datet
         .where(table.id == bindparam("job"), waits)
         .values(reason=bindparam("why"), updated_at=now.isoformat())
     )
-    connection.execute(change, [{"job": job_id, "why": utf8(reason)} for job_id, reason in sorted(reasons.items())])
+    connection.execute(
+        change, [{"job": job_id, "why": redacted(utf8(reason))} for job_id, reason in sorted(reasons.items())]
+    )

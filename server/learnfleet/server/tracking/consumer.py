@@ -10,6 +10,7 @@ from threading import Event, Lock, Thread
 
 from learnfleet.server.errors import NotFound
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.server_metrics import Behind
 from learnfleet.server.tracking.backlog import FIRST_PAUSE_S, Backlog
 
 _EVERY_JOB = 1_000_000
@@ -56,6 +57,7 @@ class Consumer:
         self._told, self._told_lock = set[str](), Lock()
         self._next_scan_s = self._next_try_s = 0.0
         self._is_away = False
+        self._seen: tuple[int, float | None] = (0, None)  # of the backlog, for other threads
         self._changed = Event()
         self._stop: _Stop | None = None
         self._thread: Thread | None = None
@@ -116,10 +118,19 @@ class Consumer:
     def _find_work(self, now_s: float, *, everything: bool) -> None:
         with self._told_lock:
             told, self._told = self._told, set()
-        self._backlog.add(sorted(told))
+        self._backlog.add(sorted(told), now_s)
         if now_s >= self._next_scan_s or (everything and self._scan_s < math.inf):
-            self._backlog.add(self._store.jobs_behind(self.name, _EVERY_JOB))
+            self._backlog.add(self._store.jobs_behind(self.name, _EVERY_JOB), now_s)
             self._next_scan_s = now_s + self._scan_s
+        self._note()
+
+    def _note(self) -> None:
+        self._seen = len(self._backlog), self._backlog.oldest_s()
+
+    def behind(self) -> Behind:
+        """How far it is behind. From any thread."""
+        jobs, since_s = self._seen
+        return Behind(jobs, 0.0 if since_s is None else max(0.0, self._clock_s() - since_s), self._is_away)
 
     def _export_due(self, until_s: float, stop: _Stop) -> None:
         """A page of each job in turn, so that a long log does not keep the others back."""
@@ -143,6 +154,7 @@ class Consumer:
                     self._backlog.done(job_id)
                 else:
                     self._backlog.later(job_id, self._clock_s() + pause_s)
+                self._note()
             waiting = again
 
     def _export_one(self, job_id: str) -> float | None:

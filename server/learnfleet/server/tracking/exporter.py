@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from learnfleet.server.config import Config
 from learnfleet.server.store.base import Store
+from learnfleet.server.telemetry.server_metrics import Behind
 from learnfleet.server.tracking.checkpoint_mirror import CONSUMER as CHECKPOINT_CONSUMER
 from learnfleet.server.tracking.checkpoint_mirror import CheckpointMirror
 from learnfleet.server.tracking.consumer import Consumer
@@ -51,6 +52,10 @@ class MlflowExporter:
     def wake(self, job_id: str) -> None:
         """The job may have new events. From any thread."""
         self._log.wake(job_id)
+
+    def behind(self) -> dict[str, Behind]:
+        """How far each consumer is behind, by its name. From any thread."""
+        return {each.name: each.behind() for each in (self._log, self._checkpoints)}
 
     def stop(self, timeout_s: float = 30.0, *, drain: bool = True) -> None:
         """Export what there is, at most for a while; the rest is exported when a server starts again."""

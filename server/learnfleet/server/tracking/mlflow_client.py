@@ -17,6 +17,7 @@ EXPERIMENT = "learnfleet"
 # For every process of ours that has MLflow in it: no model may bring code along, and no server runs what it is sent.
 SAFE = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 _SETTINGS = {
+    "MLFLOW_CONFIGURE_LOGGING": "false",  # its lines go where ours go, and as ours do
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would make a second run where the first is there; we look first

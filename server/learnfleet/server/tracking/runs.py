@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Job, JobState, Json, Learner
 from learnfleet.server.failpoints import fp
+from learnfleet.server.redact import redacted
 from learnfleet.server.store.base import JobFilter, Page, Store
 from learnfleet.server.tracking.mlflow_client import Connect, experiment_id, mlflow_client
 from learnfleet.server.tracking.params import job_params, job_tags, learner_params, learner_tags
@@ -59,7 +60,9 @@ class Runs:
         writer = RunWriter(client, run_id, f"jobs/{job.id}")
         writer.params(job_params(job, learner.spec))
         writer.note()
-        tracking = {"tracking_uri": self._config.tracking_uri, "experiment_id": experiment, "run_id": run_id}
+        # Clients are told it, and find the run by it in a browser: how the server logs in is none of their business.
+        place = redacted(self._config.tracking_uri)
+        tracking = {"tracking_uri": place, "experiment_id": experiment, "run_id": run_id}
         fp("mlflow.run_made")
         self._store.set_tracking(job.id, tracking)
         stored = self._store.get_job(job.id).tracking or tracking

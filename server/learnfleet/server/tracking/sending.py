@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from learnfleet.server.redact import redacted
 from learnfleet.server.tracking.retrying import final_answer
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class RunWriter:
     def leave(self, what: str, why: str) -> None:
         """Say that `what` is left behind."""
         if what not in self._refused:
-            why = " ".join(why.split())
+            why = redacted(" ".join(why.split()))
             _log.warning("%s: MLflow does not get the %s: %s", self._job_name, what, why)
             self._refused[what] = why
             self._is_noted = False

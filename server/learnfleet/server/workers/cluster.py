@@ -21,10 +21,12 @@ from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.telemetry.telemetry import log_settings, trace_settings
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_access import without_secrets
 from learnfleet.server.workers.ray_host import RaySettings
+from learnfleet.server.workers.train_worker import WorkerTelemetry
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.model_card import OnnxFacts
 
@@ -112,6 +114,7 @@ class RayCluster:
             self._num_cpus(),
             _OBJECT_STORE_BYTES,
             self._config.hang_timeout_s,
+            WorkerTelemetry(log_settings(self._config), trace_settings(self._config)),
         )
         try:
             if not self._closing.is_set():
@@ -133,7 +136,8 @@ class RayCluster:
         defaults = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
         defaults["MALLOC_ARENA_MAX"] = "3"  # heaps of a worker: Ray alone has threads for dozens, see trainer/heap.py
         # Ray switches authentication on by itself in some ways of starting only: always say it.
-        environment = {**defaults, "RAY_AUTH_MODE": "token", **without_secrets(os.environ)}
+        own = log_settings(self._config).to_environment()
+        environment = {**defaults, "RAY_AUTH_MODE": "token", **without_secrets(os.environ), **own}
         if self.is_local and environment["RAY_AUTH_MODE"] == "token":
             environment["RAY_AUTH_TOKEN_PATH"] = str(_own_token(self._config.data_dir))
         return environment
@@ -147,6 +151,11 @@ class RayCluster:
             if self._host is None:
                 raise Unavailable(self._error or "Ray has been left")
             return self._host
+
+    @property
+    def is_connected(self) -> bool:
+        """At this moment; asks nobody."""
+        return self._is_connected()
 
     def _is_connected(self) -> bool:
         return self._host is not None and not self._host.is_lost

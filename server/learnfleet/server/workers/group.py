@@ -13,7 +13,7 @@ from learnfleet.server.domain import Group, Resources
 from learnfleet.server.workers.failures import death_of, oom_kills
 from learnfleet.server.workers.nodes import NODE_LABEL, living_nodes
 from learnfleet.server.workers.protocol import ErrorKind, PlaceLost, RunRequest, WorkerDied, WorkerStatus
-from learnfleet.server.workers.train_worker import TrainWorker, WorkerConfig
+from learnfleet.server.workers.train_worker import TrainWorker, WorkerConfig, WorkerTelemetry
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -105,7 +105,14 @@ class RayGroup:
         return answers
 
 
-def start_group(group: Group, nodes: Sequence[str] = (), *, detached: bool, hang_timeout_s: float) -> RayGroup:
+def start_group(
+    group: Group,
+    nodes: Sequence[str] = (),
+    *,
+    detached: bool,
+    hang_timeout_s: float,
+    telemetry: WorkerTelemetry = WorkerTelemetry(),  # noqa: B008
+) -> RayGroup:
     """Place and start all workers, each on its node where they are named, and let them meet.
 
     Raises WorkerDied if they do not come up together, PlaceLost where a node is gone.
@@ -138,7 +145,7 @@ def start_group(group: Group, nodes: Sequence[str] = (), *, detached: bool, hang
                 max_restarts=0,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(placement, rank),
             )
-            made.actors.append(actor_class.remote(_config(rank, resources, hang_timeout_s)))  # type: ignore[arg-type]
+            made.actors.append(actor_class.remote(_config(rank, resources, hang_timeout_s, telemetry)))  # type: ignore[arg-type]
         address = made._get([made.actors[0].address.remote()], _START_TIMEOUT_S)[0]
         made._all("setup", f"tcp://{address}", timeout_s=_START_TIMEOUT_S)
     except BaseException:
@@ -184,10 +191,10 @@ def _name(group: Group) -> str:
     return f"learner/{group.learner_id}/{group.generation}"
 
 
-def _config(rank: int, resources: Resources, hang_timeout_s: float) -> WorkerConfig:
+def _config(rank: int, resources: Resources, hang_timeout_s: float, telemetry: WorkerTelemetry) -> WorkerConfig:
     device = "cuda" if resources.gpus_per_worker else "cpu"
     exchange_s = max(WorkerConfig.collective_timeout_s, hang_timeout_s + _EXCHANGE_MORE_S)
-    return WorkerConfig(rank, resources.num_workers, device, collective_timeout_s=exchange_s)
+    return WorkerConfig(rank, resources.num_workers, device, collective_timeout_s=exchange_s, telemetry=telemetry)
 
 
 def _answer_timeout_s(hang_timeout_s: float) -> float:

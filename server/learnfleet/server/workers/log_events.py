@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from itertools import count
 
+from learnfleet.server.redact import redacted
 from learnfleet.server.text import shortened
 from learnfleet.server.workers import journal
 from learnfleet.server.workers.protocol import Emit
@@ -47,7 +48,7 @@ class _LogEvents(logging.Handler):
                 message = f"there were {_MOST_LINES} warnings: further ones are in the worker's log only"
             severity = "error" if record.levelno >= logging.ERROR else "warning"
             said_by = f"rank {self._rank}: " if self._rank else ""
-            data = {"severity": severity, "message": shortened(said_by + message, _MOST_BYTES)}
+            data = {"severity": severity, "message": shortened(said_by + redacted(message), _MOST_BYTES)}
             self._emit(f"log/{self._attempt}/{self._rank}/{number}", "log", data)
         except Exception:
             self.handleError(record)

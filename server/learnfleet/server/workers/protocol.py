@@ -75,6 +75,9 @@ class RunRequest:
     checkpoint_root: str
     job_dir: str
     system_metrics_every_s: float = 0.0  # 0: none
+    traceparent: str = ""  # of the call that the job came with
+    learner_id: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from learnfleet.server.redact import redacted
 from learnfleet.server.text import shortened
 
 _MOST_LINES = 20_000  # of a rank in an attempt, and as many bytes as below
@@ -67,7 +68,7 @@ class _RankLog(logging.Handler):
                     "time_s": record.created,
                     "severity": _severity(record),
                     "logger": record.name,
-                    "message": shortened(_text(record), _LINE_BYTES),
+                    "message": shortened(redacted(_text(record)), _LINE_BYTES),
                 }
             )
             self._write(line.encode() + b"\n")

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.managers import BaseManager
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from learnfleet.server.domain import Group
 from learnfleet.server.inference.actors import Replicas
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Node
+from learnfleet.server.telemetry.logs import LogSettings, log_uncaught, set_up
 from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.nodes import living_nodes
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_access import require_token
+from learnfleet.server.workers.train_worker import WorkerTelemetry
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.model_card import OnnxFacts
@@ -49,6 +51,7 @@ class RaySettings:
     num_cpus: int  # of a local one
     object_store_bytes: int
     hang_timeout_s: float = 120.0  # of a worker
+    telemetry: WorkerTelemetry = field(default_factory=WorkerTelemetry)
 
 
 class RayHost:
@@ -58,14 +61,14 @@ class RayHost:
         self._groups: dict[tuple[str, int], RayGroup] = {}
         self._explainer: Any = None
         self._replicas = Replicas()
-        self._hang_timeout_s = RaySettings.hang_timeout_s
+        self._hang_timeout_s, self._telemetry = RaySettings.hang_timeout_s, WorkerTelemetry()
         self._lock = threading.Lock()
         # The kernel ends a local Ray's processes when the thread that forked them does: it must stay.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="ray-starter")
 
     def connect(self, settings: RaySettings) -> None:
         """Start or join Ray."""
-        self._hang_timeout_s = settings.hang_timeout_s
+        self._hang_timeout_s, self._telemetry = settings.hang_timeout_s, settings.telemetry
         self._starter.submit(self._connect, settings).result()
 
     def _connect(self, settings: RaySettings) -> None:
@@ -134,7 +137,7 @@ class RayHost:
     def start_group(self, group: Group, nodes: Sequence[str], detached: bool) -> tuple[str, ...]:
         """The node of each worker. Raises WorkerDied, PlaceLost."""
         made = self._groups[_key(group)] = start_group(
-            group, nodes, detached=detached, hang_timeout_s=self._hang_timeout_s
+            group, nodes, detached=detached, hang_timeout_s=self._hang_timeout_s, telemetry=self._telemetry
         )
         return made.nodes()
 
@@ -235,7 +238,8 @@ class HostManager(BaseManager):
 def main() -> None:
     """Serve on the socket named by the argument; the key is the first line of standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this in order
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up(LogSettings.of_environment())
+    log_uncaught()
     key = bytes.fromhex(sys.stdin.readline().strip())
     host = RayHost()
     HostManager.register("host", callable=lambda: host)

@@ -8,13 +8,17 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from learnfleet.server.domain import CheckpointPolicy, Json
+from learnfleet.server.redact import redacted
+from learnfleet.server.telemetry import trace_context
 from learnfleet.server.workers.failures import described
 from learnfleet.server.workers.journal import Journal, journal_path
+from learnfleet.server.workers.progress import Progress
 from learnfleet.server.workers.protocol import (
     ExamineRun,
     Phase,
@@ -56,8 +60,8 @@ _LOGGED = {"stage": _stage_line, "epoch": _epoch_line}
 class Run:
     """One attempt at one job on this rank."""
 
-    def __init__(self, request: RunRequest, rank: int) -> None:
-        self.request, self.rank = request, rank
+    def __init__(self, request: RunRequest, rank: int, progress: Progress | None = None) -> None:
+        self.request, self.rank, self.progress = request, rank, progress
         self.stop_requested = Event()
         self._lock = Lock()
         self._events: deque[WorkerEvent] = deque()
@@ -73,6 +77,17 @@ class Run:
     @property
     def ended(self) -> bool:
         return self._outcome is not None or self._error is not None
+
+    def log_fields(self) -> dict[str, str | int]:
+        """What lines of the log that are written meanwhile belong to; of the last run, once it is over."""
+        request = self.request
+        found: dict[str, str | int] = {"job": f"jobs/{request.job_id}", "attempt": request.attempt, "rank": self.rank}
+        if request.learner_id:
+            found |= {"learner": f"learners/{request.learner_id}", "tenant": request.tenant}
+        if self.progress is not None and self.progress.epoch is not None:
+            found["epoch"] = self.progress.epoch
+        trace = trace_context.parse(request.traceparent)
+        return found if trace is None else {**found, "trace_id": trace.trace_id}
 
     def is_stop_requested(self) -> bool:
         """Whether it is to end. Asked at every batch, which is what tells a run that gets on from one that hangs."""
@@ -125,9 +140,12 @@ class Run:
         except Exception as error:
             _log.exception("job %s, attempt %s failed", self.request.job_id, self.request.attempt)
             with self._lock:
-                self._error = described(error)
+                error_told = described(error)
+                self._error = replace(error_told, message=redacted(error_told.message))
         finally:
             self._journal.close()
+            if self.progress is not None:
+                self.progress.ended(self._error.message if self._error is not None else "")
 
 
 def execute(learner: Learner, run: Run) -> Json:
@@ -159,6 +177,7 @@ def _context(run: Run, policy: CheckpointPolicy = CheckpointPolicy()) -> RunCont
         keep_best=policy.keep_best,
         keep_every=policy.keep_every,
         picture_dir=Path(request.job_dir) / PICTURES_DIR,
+        observer=run.progress,
     )
 
 

@@ -10,13 +10,16 @@ import logging
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from learnfleet.server.domain import Json
+from learnfleet.server.telemetry.logs import LogSettings, logged_to_stderr
+from learnfleet.server.telemetry.tracing import TraceSettings
 from learnfleet.server.workers.log_events import warnings_as_events
+from learnfleet.server.workers.progress import Progress, worker_tracing
 from learnfleet.server.workers.protocol import RunRequest, StartState, WorkerBusy, WorkerStatus
 from learnfleet.server.workers.rank_log import logging_to, rank_log_path
 from learnfleet.server.workers.run import Run, execute, final_token
@@ -32,6 +35,14 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class WorkerTelemetry:
+    """How workers write their logs, and where they send their spans."""
+
+    logs: LogSettings = field(default_factory=LogSettings)
+    traces: TraceSettings = field(default_factory=TraceSettings)
+
+
+@dataclass(frozen=True)
 class WorkerConfig:
     """What a worker is told at its start."""
 
@@ -40,6 +51,7 @@ class WorkerConfig:
     device: str = "cpu"
     threads: int = 1  # torch's CPU threads; part of what exact resume needs to be the same
     collective_timeout_s: float = 60.0
+    telemetry: WorkerTelemetry = field(default_factory=WorkerTelemetry)
 
 
 class TrainWorker:
@@ -54,6 +66,7 @@ class TrainWorker:
         self._learner: Learner | None = None
         self._built_from: Json | None = None
         self._holds: str | None = None  # token of the state in memory, None: of no saved state
+        self._tracing = worker_tracing(config.telemetry.traces, config.rank)
 
     def address(self) -> str:
         """host:port on this machine where the ranks can meet. The port was free a moment ago."""
@@ -79,7 +92,7 @@ class TrainWorker:
                 return
             if self._run is not None and not self._run.ended:
                 raise WorkerBusy(f"job {self._run.request.job_id} runs here; job {request.job_id} has to wait")
-            self._run = Run(request, self._config.rank)
+            self._run = Run(request, self._config.rank, Progress(self._tracing, request, self._config.rank))
             self._pool.submit(self._execute, self._run)
 
     def _execute(self, run: Run) -> None:
@@ -89,6 +102,7 @@ class TrainWorker:
         with (
             crashes_to(crash_path(*place)),
             logging_to(rank_log_path(*place)),
+            logged_to_stderr(self._config.telemetry.logs, run.log_fields),
             run.reporting(),
             warnings_as_events(run.emit, request.attempt, run.rank),
         ):
