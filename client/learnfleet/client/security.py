@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import grpc
 
+from learnfleet.client.traces import trace_metadata
+
 CA_VARIABLE, CERT_VARIABLE, KEY_VARIABLE = "LEARNFLEET_CA", "LEARNFLEET_CERT", "LEARNFLEET_KEY"
 TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = "LEARNFLEET_TOKEN", "LEARNFLEET_TOKEN_FILE"
 PLAINTEXT_VARIABLE, IN_CLEAR_VARIABLE = "LEARNFLEET_PLAINTEXT", "LEARNFLEET_TOKEN_IN_CLEAR"
@@ -58,16 +60,15 @@ class Security:
         return [] if self.has_tls else [("grpc.enable_http_proxy", 0)]
 
     def authorized(self, channel: Any) -> Any:
-        """The channel, of either kind, whose calls say who makes them."""
-        if self.token is None and self.tenant is None:
-            return channel
+        """The channel, of either kind, whose calls say who makes them, and which trace they belong to."""
         return _Authorized(channel, self)
 
     def metadata(self) -> list[tuple[str, str]]:
         """Of a call that is made now."""
         # Not gRPC's own call credentials: those work with TLS only, and with them a token on loopback would be refused.
         said = [("authorization", f"Bearer {self.token()}")] if self.token is not None else []
-        return said if self.tenant is None else [*said, (_TENANT_KEY, self.tenant)]
+        said += [] if self.tenant is None else [(_TENANT_KEY, self.tenant)]
+        return [*said, *trace_metadata()]
 
 
 def security_for(
@@ -190,7 +191,7 @@ def _truth(variable: str, environment: Mapping[str, str]) -> bool:
 
 
 class _Authorized:
-    """A channel of either kind whose calls say who makes them, and for whom."""
+    """A channel of either kind whose calls say who makes them, for whom, and as a part of what."""
 
     def __init__(self, channel: Any, security: Security) -> None:
         self._channel, self._security = channel, security
