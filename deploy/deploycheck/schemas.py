@@ -20,7 +20,7 @@ _RAY = {"RayCluster": "rayclusters", "RayJob": "rayjobs", "RayService": "rayserv
 _KUBERNETES = "1.34"  # the oldest of those we claim to run on: fields newer than it are errors
 _CORE = f"kubernetes-json-schema/v{_KUBERNETES}.0-local-strict"
 # Custom resources of others, whose schemas are not here: said by name, so that a typo in a kind is found.
-UNCHECKED = frozenset({("monitoring.coreos.com/v1", "PodMonitor")})
+UNCHECKED = frozenset(("monitoring.coreos.com/v1", kind) for kind in ("PodMonitor", "ServiceMonitor", "PrometheusRule"))
 
 
 def check_schema(obj: Obj) -> Iterator[Finding]:
