@@ -172,9 +172,10 @@ def test_one_call_is_one_trace_down_to_the_steps_of_each_worker(run: Run) -> Non
             span = by_id[span.parent_id]
             names.append(span.name)
         assert names == ["step", "epoch", "job.attempt", "learnfleet.v1.TrainingService/Train"]
-    train = next(span for span in spans if span.name.endswith("/Train"))
-    others = [span for span in spans if span.name.startswith("job.") and span.parent_id != train.span_id]
-    assert others == []
+    calls = {span.span_id for span in spans if span.name.endswith("/Train")}  # several while workers were starting
+    parents = {span.parent_id for span in spans if span.name.startswith("job.")}
+    assert len(parents) == 1
+    assert parents <= calls
     assert {span.service for span in spans} == {"learnfleet-server", "learnfleet-worker"}
 
 
@@ -219,9 +220,9 @@ def test_lines_of_workers_name_job_rank_epoch_and_trace(run: Run) -> None:
 
 
 def test_lines_of_the_server_name_the_job_they_are_about(run: Run) -> None:
-    named = [line for line in log_lines(run) if "job" in line]
+    states = [line["message"].split()[2] for line in log_lines(run) if line.get("job") == run.job.name]
 
-    assert {line["tenant"] for line in named} == {"default"}
+    assert states[-3:] == ["STARTING", "RUNNING", "SUCCEEDED"]
 
 
 @pytest.mark.parametrize("secret", SECRETS)

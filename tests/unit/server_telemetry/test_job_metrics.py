@@ -84,6 +84,13 @@ def test_the_oldest_is_the_one_that_is_queued_for_longest(told: Told) -> None:
     assert told.value("job_oldest_queued_seconds") == pytest.approx(3 * 3600, abs=60)
 
 
+def test_slots_are_told_of_while_nothing_needs_them(told: Told) -> None:
+    told.metrics.looked(Look([a_job("a")], slots={"cpu": 8}, slots_at_work={"cpu": 6}))
+    told.metrics.looked(Look([]))
+
+    assert (told.value("slots", kind="cpu"), told.value("slots_at_work", kind="cpu")) == (8, 0)
+
+
 def test_a_server_that_stepped_down_tells_of_no_jobs(told: Told) -> None:
     told.metrics.looked(Look([a_job("a")]))
     told.metrics.stepped_down()

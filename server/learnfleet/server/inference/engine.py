@@ -284,7 +284,7 @@ class Engine:
                 item.answer.set_result(replace(answer, queue_s=queue_s))
                 self._metrics.answered(queue_s, has_error=bool(answer.error))
         first = reply.items[0]
-        if first.batch_size:
+        if reply.speaks_for_batch and first.batch_size:
             self._metrics.computed(first.batch_size, first.infer_s)
         if reply.speaks_for_batch and not batch[0].options.tta:
             served.size.record(first.batch_size, first.infer_s)

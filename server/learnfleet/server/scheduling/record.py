@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ from learnfleet.server.scheduling.job_log import JobLog
 from learnfleet.server.scheduling.services import Services
 from learnfleet.server.workers.journal import journals, read_journal, unread_events
 from learnfleet.server.workers.protocol import WorkerEvent
+
+_log = logging.getLogger(__name__)
 
 
 class JobRecord:
@@ -56,6 +59,8 @@ class JobRecord:
 
     def is_now(self, job: Job) -> None:
         """Somebody has changed it in the store."""
+        if job.state is not self.job.state:
+            _log.info("jobs/%s is %s%s", job.id, job.state.name, f": {job.reason}" if job.reason else "")
         self.job = job
         self._services.notify(job.id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -62,6 +62,8 @@ class JobMetrics(Collector):
 
     def looked(self, look: Look) -> None:
         """The scheduler has looked at all jobs."""
+        if not look.slots and self._look is not None:  # nothing waits or works, so that Ray was not asked
+            look = replace(look, slots=self._look.slots)
         self._look, self._looked_at_s = look, time.time()
 
     def stepped_down(self) -> None:
