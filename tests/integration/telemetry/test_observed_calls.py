@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from support.access_files import access_file, bearer, token_of
 from support.mlflow_server import until
 from support.rpc_server import RunningServer, running_server
 
@@ -200,3 +201,34 @@ def test_a_fault_of_the_server_is_found_in_its_log_by_what_its_caller_is_told(
 
     assert error.value.code() is grpc.StatusCode.INTERNAL
     assert "its log says more, by request id call-" in error.value.details()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "who", "code"),
+    [
+        ([], ("", "", ""), "UNAUTHENTICATED"),
+        ([("authorization", f"Bearer {token_of('nobody')}")], ("", "", ""), "UNAUTHENTICATED"),
+        (bearer("viewer"), ("viewer", "viewer", "red"), "PERMISSION_DENIED"),
+        (bearer("user"), ("user", "user", "red"), "NOT_FOUND"),
+        ([*bearer("admin"), ("learnfleet-tenant", "blue")], ("admin", "admin", "blue"), "NOT_FOUND"),
+    ],
+)
+def test_a_line_says_whose_the_call_was_also_where_it_was_refused(
+    tmp_path: Path,
+    root: Path,
+    telemetry: Telemetry,
+    metadata: list[tuple[str, str]],
+    who: tuple[str, str, str],
+    code: str,
+) -> None:
+    auth = access_file(tmp_path / "access.toml")
+    with (
+        running_server(tmp_path, root, telemetry=telemetry, auth_file=auth) as server,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        server.jobs.CancelJob(job_service_pb2.CancelJobRequest(name="jobs/nobody-knows"), metadata=metadata)
+
+    [line] = audited(tmp_path)
+    assert refused.value.code().name == line["code"] == code
+    assert (line["subject"], line["role"], line["tenant"]) == who
+    assert "Bearer" not in (tmp_path / "audit.jsonl").read_text()
