@@ -22,8 +22,8 @@ lock() { # name, then what uv is to be told more
     echo "deploy/locks/$name.txt: $(grep -c == "deploy/locks/$name.txt") packages"
 }
 
-lock server pyproject.toml --extra=server --extra=postgres
-lock worker-cuda pyproject.toml --extra=worker --extra=pytorchcv
-lock worker-cpu pyproject.toml --extra=worker --extra=pytorchcv ${TORCH_INDEX:+--index="$TORCH_INDEX"}
+lock server pyproject.toml --extra=server --extra=postgres --extra=tracing
+lock worker-cuda pyproject.toml --extra=worker --extra=pytorchcv --extra=tracing
+lock worker-cpu pyproject.toml --extra=worker --extra=pytorchcv --extra=tracing ${TORCH_INDEX:+--index="$TORCH_INDEX"}
 lock build deploy/supply/build.in
 lock supply deploy/supply/supply.in

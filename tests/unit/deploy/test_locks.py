@@ -14,7 +14,11 @@ from deploycheck.__main__ import image_locks
 from deploycheck.locks import FOLDER, agreed_versions, read_lock
 
 _PROJECT = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]
-_EXTRAS = {"server.txt": ("server", "postgres"), "worker-cpu.txt": ("worker",), "worker-cuda.txt": ("worker",)}
+_EXTRAS = {
+    "server.txt": ("server", "postgres", "tracing"),
+    "worker-cpu.txt": ("worker", "tracing"),
+    "worker-cuda.txt": ("worker", "tracing"),
+}
 _NOT_FOR_SERVERS = re.compile(r"torch|torchvision|timm|torchmetrics|captum|triton|nvidia-.*|cuda-.*|tensorboardx")
 
 
