@@ -26,6 +26,7 @@ class Faults:
     deaf: float = 0.0  # done, and the connection is reset
     reset: float = 0.0  # reset before anything was done
     delay_s: float = 0.0
+    only: str = ""  # of requests whose path has this in it
 
 
 class FaultyHttp:
@@ -40,7 +41,9 @@ class FaultyHttp:
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def draw(self) -> str:
+    def draw(self, path: str) -> str:
+        if self.faults.only not in path:
+            return "passed"
         with self._lock:
             at = self._random.random()
             for what in ("refused", "forgotten", "deaf", "reset"):
@@ -67,7 +70,7 @@ def _handler(proxy: FaultyHttp, port: int) -> type[BaseHTTPRequestHandler]:
         def _any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             threading.Event().wait(proxy.faults.delay_s)
-            what = proxy.draw()
+            what = proxy.draw(self.path)
             if what == "reset":
                 self._hang_up()
             elif what == "refused":

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from support.tracking import Tracking
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobState, NewEvent
+from learnfleet.server.tracking import points, sending
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.mlflow_client import EXPERIMENT, mlflow_client
 
@@ -98,16 +103,8 @@ def is_behind(tracking: Tracking) -> bool:
     return any(tracking.store.jobs_behind(consumer) for consumer in ("mlflow", "mlflow-checkpoints"))
 
 
-def history(client: Any, run_id: str, metric: str) -> list[tuple[int, float, int]]:
-    points = client.get_metric_history(run_id, metric)
-    return sorted((point.step, point.value, point.timestamp) for point in points)
-
-
-def test_every_point_arrives_once_through_errors_delays_resets_and_a_restart(
-    mlflow: MlflowServer, proxy: FaultyHttp, tracking: Tracking
-) -> None:
-    from mlflow.tracking import MlflowClient
-
+def play(proxy: FaultyHttp, tracking: Tracking, faults: Faults, mlflow: MlflowServer | None = None) -> Memory:
+    """Four jobs are told to an MLflow that fails; it is killed and started again in between where it is given."""
     run_job(tracking.store, "warm")
     tracking.exporter.start()
     until(lambda: not is_behind(tracking))
@@ -121,28 +118,86 @@ def test_every_point_arrives_once_through_errors_delays_resets_and_a_restart(
             limit > 0 or not is_behind(tracking)
         )
 
-    proxy.faults = BAD
+    proxy.faults = faults
     tracking.exporter.wake(JOBS[0])
     until(lambda: done(EVENTS), MAX_S)
-    mlflow.kill()
-    asked = sum(proxy.done.values())
-    until(lambda: sum(proxy.done.values()) > asked + 1)
-    mlflow.start()
+    if mlflow is not None:
+        mlflow.kill()
+        asked = sum(proxy.done.values())
+        until(lambda: sum(proxy.done.values()) > asked + 1)
+        mlflow.start()
     until(done, MAX_S)
     proxy.faults = Faults()
+    return memory
 
-    client = MlflowClient(mlflow.uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    runs = {run.info.run_name: run for run in client.search_runs([experiment])}
-    assert len(client.search_runs([experiment])) == 2 * (len(JOBS) + 1)  # a learner's and a job's each, made once
+
+def runs_by_name(uri: str) -> dict[str, Any]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    found = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    runs = {run.info.run_name: run for run in found}
+    assert len(found) == len(runs) == 2 * (len(JOBS) + 1)  # a learner's and a job's each, made once
+    return runs
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Points of all jobs and metrics."""
+
+    lost: int = 0
+    too_many: int = 0
+    at_other_times: int = 0
+
+
+def wrong_points(uri: str) -> Wrong:
+    from mlflow.tracking import MlflowClient
+
+    client, runs = MlflowClient(uri), runs_by_name(uri)
+    start_ms, lost, too_many, at_other_times = round(NOW.timestamp() * 1000), 0, 0, 0
+    for job_id, (metric, name) in product(JOBS, NAMES.items()):
+        found = client.get_metric_history(runs[f"jobs/{job_id}"].info.run_id, metric)
+        there = Counter((point.step, point.value) for point in found)
+        expected = Counter((nth, value_of(job_id, nth, name)) for nth in range(EVENTS))
+        lost += (expected - there).total()
+        too_many += (there - expected).total()
+        at_other_times += sum(point.timestamp != start_ms + 1000 * point.step for point in found)
+    return Wrong(lost, too_many, at_other_times)
+
+
+def test_every_point_arrives_once_through_errors_delays_resets_and_a_restart(
+    mlflow: MlflowServer, proxy: FaultyHttp, tracking: Tracking
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    memory = play(proxy, tracking, BAD, mlflow)
+    assert wrong_points(mlflow.uri) == Wrong()
+    client, runs = MlflowClient(mlflow.uri), runs_by_name(mlflow.uri)
     for job_id in JOBS:
         run = runs[f"jobs/{job_id}"]
         assert run.info.status == "FINISHED"
-        for metric, name in NAMES.items():
-            start_ms = round(NOW.timestamp() * 1000)
-            expected = [(nth, value_of(job_id, nth, name), start_ms + 1000 * nth) for nth in range(EVENTS)]
-            assert history(client, run.info.run_id, metric) == expected
         (folder,) = client.list_artifacts(run.info.run_id, "checkpoints")
         assert len(client.list_artifacts(run.info.run_id, folder.path)) == 4
     assert memory.growth <= MAX_GROWTH_BYTES, f"{memory.growth / 1e6:.0f} MB"
     assert {"refused", "forgotten", "deaf", "reset"} <= set(proxy.done)
+
+
+def test_points_that_are_sent_anew_with_the_time_of_sending_are_found(
+    mlflow: MlflowServer, proxy: FaultyHttp, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "_time_ms", lambda stored: time.time_ns() // 1_000_000)
+    play(proxy, tracking, Faults(forgotten=0.5, only="log-batch"))
+    assert wrong_points(mlflow.uri).too_many > 0
+
+
+def test_points_that_an_error_took_away_are_found(
+    mlflow: MlflowServer, proxy: FaultyHttp, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(send: Callable[[], object]) -> str:
+        with contextlib.suppress(Exception):
+            send()
+        return ""
+
+    monkeypatch.setattr(sending, "refusal", careless)
+    play(proxy, tracking, Faults(refused=0.5, only="log-batch"))
+    assert wrong_points(mlflow.uri).lost > 0
