@@ -50,6 +50,6 @@ def test_a_server_ends_in_time_whatever_hangs_and_what_hung_can_be_asked_for_aga
         until(lambda: list(server.data_dir.glob("datasets/hung/*")), bool)
 
         assert server.stop() == 0
-        assert "not done with stopping after 3 s (dataset" in server.said()
+        assert "not done with stopping after 3 s (dataset_0); ended all the same" in server.said()
         server.start()
         assert uploading.result(60).versions[0].files == 1

@@ -16,6 +16,9 @@ _STARTING = "WORKERS_STARTING"  # the server lives, and works on it
 _LIMITED = "RATE_LIMITED"  # nothing has been begun
 _STARTING_S = 900.0  # a machine that takes longer to start Ray and to import torch is broken
 _SAY_EVERY_S = 10.0
+# gRPC ends calls as CANCELLED that come in the moment in which a server closes its door. Nothing here cancels a call
+# whose error is then looked at.
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ def may_pass(error: grpc.RpcError) -> bool:
     """Whether the same call may do later: the server is away, or has had too many calls of this tenant."""
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return reason_of(error) == _LIMITED
-    return error.code() is grpc.StatusCode.UNAVAILABLE and not is_tls_fault(error)
+    return error.code() in _AWAY and not is_tls_fault(error)
 
 
 def pauses() -> Iterator[float]:

@@ -92,12 +92,12 @@ async def _drain(config: Config, rpc: RpcServer, runtime: ServerRuntime, hub: Ev
         await stopping.run(runtime.lay_down)
     except Exception:  # the store may be away: the rest is ended in order all the same
         _log.exception("what this server leads was not brought to an end in order; jobs go on from their checkpoints")
-    unanswered = await rpc.admission.idle(times.calls_s / 2)
+    await rpc.admission.idle(times.calls_s / 2)
     hub.close()
     await rpc.stop(times.calls_s / 2)
     await runtime.inference.close()
     await stopping.run(runtime.leave)
-    cut_off = f"; {unanswered} calls were cut off" if unanswered else ""
+    cut_off = f"; {rpc.admission.cut_off} calls were cut off" if rpc.admission.cut_off else ""
     _say(f"stopped in order, after {time.monotonic() - began_s:.1f} s{cut_off}")
 
 

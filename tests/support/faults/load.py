@@ -276,9 +276,14 @@ class Load:
 
 
 def _was_let_in(error: grpc.RpcError) -> bool:
-    """Whether a server had a call that nobody answers: it neither refused it nor was it away."""
+    """Whether a server may have had a call that nobody answers: it neither refused it nor was it away.
+
+    gRPC itself ends calls as CANCELLED that come as it closes; of those that were let in the server says that it cut
+    them off.
+    """
     refused = any(item.key == DETAILS_KEY for item in error.trailing_metadata() or ())
-    return not refused and not any(words in error.details() for words in _NOT_EVEN_SENT)
+    is_late = error.code() is grpc.StatusCode.CANCELLED
+    return not refused and not is_late and not any(words in error.details() for words in _NOT_EVEN_SENT)
 
 
 def _has_ended(job: job_pb2.Job) -> bool:

@@ -80,3 +80,16 @@ def test_the_server_says_how_long_it_wants_to_be_left_alone() -> None:
 def test_what_can_never_succeed_is_not_repeated() -> None:
     with pytest.raises(InvalidArgumentError):
         Patience(60.0).pause_after(Refused(InvalidArgument([])))
+
+
+def test_a_call_that_comes_as_the_door_closes_is_repeated() -> None:
+    """gRPC says CANCELLED of it, without a word from the server."""
+
+    class Late(Refused):
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.CANCELLED
+
+        def trailing_metadata(self) -> tuple[tuple[str, bytes]]:
+            return ()  # type: ignore[return-value]
+
+    assert Patience(1.0).pause_after(Late(Unavailable("CANCELLED"))) > 0

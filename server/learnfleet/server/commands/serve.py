@@ -52,7 +52,8 @@ def _end_by(drain_s: float) -> None:
     """
 
     def end() -> None:
-        hanging = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+        hanging = [thread.name for thread in others if not thread.daemon]
         _log.warning("not done with stopping after %g s (%s); ended all the same", drain_s, ", ".join(hanging))
         logging.shutdown()
         os._exit(0)

@@ -23,6 +23,7 @@ class Admission:
 
     def __init__(self) -> None:
         self.is_closed = False
+        self.cut_off = 0  # calls with one answer that were let in, and ended without it since `close`
         self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -47,6 +48,9 @@ class Admission:
         self._idle.clear()
         try:
             yield
+        except asyncio.CancelledError:  # by the end of the server's grace; or its caller has gone
+            self.cut_off += self.is_closed
+            raise
         finally:
             self._at_work -= 1
             if not self._at_work:
