@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from learnfleet.server.access.limits import Kind
 from learnfleet.server.rpc.oip.unsupported import UNSUPPORTED
 from learnfleet.server.rpc.rules import RULES, require_rules
 
-PROTOS = Path(__file__).parents[3] / "protos"
+ROOT = Path(__file__).parents[3]
+PROTOS = ROOT / "protos"
 
 
 def published() -> set[str]:
@@ -57,3 +59,9 @@ def test_what_only_looks_counts_as_reading_and_only_users_change_something() -> 
 def test_an_rpc_that_nobody_has_said_who_may_call_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match=r"/a\.B/Steal, /a\.B/Wipe"):
         require_rules(["/a.B/Wipe", "/grpc.health.v1.Health/Check", "/a.B/Steal"])
+
+
+def test_the_tests_that_the_page_names_are_there() -> None:
+    named = set(re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / "security.md").read_text()))
+    assert len(named) > 10
+    assert named - {path.name for path in (ROOT / "tests").rglob("test_*.py")} == set()
