@@ -111,3 +111,9 @@ def test_no_series_names_a_job(told: Told) -> None:
 
     samples = [sample for family in told.registry.collect() for sample in family.samples]
     assert not [sample for sample in samples if "job-1" in sample.labels.values()]
+
+
+@pytest.mark.parametrize("kind", ["batch", "system"])
+def test_an_event_of_another_version_is_not_counted_and_ends_no_job(told: Told, kind: str) -> None:
+    told.hear(kind, step=1)
+    assert told.value("train_steps_total") == 0

@@ -225,7 +225,7 @@ class Interpretation:
         ds_type = self.ds_type if ds_type is None else plain_type(ds_type)
         item = dataset_items.item_of(self.learn, ds_type, idx)
         target = self.explained_class(item.target.unsqueeze(0))
-        heat = grad_cam(self.explained_model(), item.x.unsqueeze(0), target, body_of(self.learn.model))[0]
+        heat = grad_cam(self._explained_model(), item.x.unsqueeze(0), target, body_of(self.learn.model))[0]
         kept = heat if fine_enough(heat, heatmap_thresh) else None
         return (dataset_items.picture_of(self.learn, ds_type, idx), kept) if image else kept
 
@@ -233,7 +233,7 @@ class Interpretation:
         """Of targets [N], the outputs that a heat map explains, int64 [N]."""
         raise LearnerError("heatmap", "heat maps need labels that are classes")
 
-    def explained_model(self) -> nn.Module:
+    def _explained_model(self) -> nn.Module:
         """With a score for each of the classes that `explained_class` gives."""
         return self.learn.model
 
@@ -251,7 +251,7 @@ class Interpretation:
         layer = body_of(self.learn.model)
         targets = self.explained_class(self.y_true[list(rows)])
         inputs = [dataset_items.item_of(self.learn, self.ds_type, int(self.indices[row])).x for row in rows]
-        maps = grad_cam(self.explained_model(), torch.stack(inputs), targets, layer)
+        maps = grad_cam(self._explained_model(), torch.stack(inputs), targets, layer)
         return [heat if fine_enough(heat, thresh) else None for heat in maps]
 
 

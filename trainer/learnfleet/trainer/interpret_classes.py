@@ -82,7 +82,7 @@ class ClassificationInterpretation(Interpretation):
     def explained_class(self, targets: Tensor) -> Tensor:
         return targets.long()
 
-    def explained_model(self) -> nn.Module:
+    def _explained_model(self) -> nn.Module:
         model = self.learn.model
         return model if self.preds.shape[1] > 1 else NoAndYes(model)
 

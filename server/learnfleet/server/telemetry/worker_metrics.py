@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _LAG_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _MB = 1e6
 MOST_NODES = 500  # further ones are told together, as node "other"
 _STALE_S = 90.0  # a sample that is older says nothing of now
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,18 @@ class WorkerMetrics(Collector):
         now_s = time.time()
         for event in events:
             self._lag.observe(max(0.0, now_s - event.time_s))
-            if event.kind == "batch":
-                self._batches(job_id, event.data)
-            elif event.kind == "system":
-                self._sample(job_id, event.data)
-            elif event.kind == "bad_image":
-                self._skipped.inc()
+            try:
+                self._count(job_id, event)
+            except (KeyError, IndexError, TypeError, ValueError):  # of workers of another version: no job ends for that
+                _log.warning("an event of kind %s is not as expected, and not counted", event.kind, exc_info=True)
+
+    def _count(self, job_id: str, event: WorkerEvent) -> None:
+        if event.kind == "batch":
+            self._batches(job_id, event.data)
+        elif event.kind == "system":
+            self._sample(job_id, event.data)
+        elif event.kind == "bad_image":
+            self._skipped.inc()
 
     def _batches(self, job_id: str, data: Mapping[str, Any]) -> None:
         self._rates[job_id] = float(data["samples_per_s"])
