@@ -160,6 +160,7 @@ def worker_lines(run: Run) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_one_call_is_one_trace_down_to_the_steps_of_each_worker(run: Run) -> None:
     spans = run.spans()
     by_id = {span.span_id: span for span in spans}
@@ -179,6 +180,7 @@ def test_one_call_is_one_trace_down_to_the_steps_of_each_worker(run: Run) -> Non
     assert {span.service for span in spans} == {"learnfleet-server", "learnfleet-worker"}
 
 
+@pytest.mark.slow
 def test_epochs_of_a_trace_follow_each_other_within_their_attempt(run: Run) -> None:
     spans = run.spans()
     for attempt in (span for span in spans if span.name == "job.attempt"):
@@ -189,6 +191,7 @@ def test_epochs_of_a_trace_follow_each_other_within_their_attempt(run: Run) -> N
         assert epochs[1].end_ns <= attempt.end_ns
 
 
+@pytest.mark.slow
 def test_metrics_tell_of_the_training(run: Run) -> None:
     values = dict(re.findall(r"^(learnfleet_\w+(?:\{[^}]*\})?) (\S+)$", run.metrics, re.MULTILINE))
 
@@ -200,9 +203,9 @@ def test_metrics_tell_of_the_training(run: Run) -> None:
     assert float(values["learnfleet_event_lag_seconds_count"]) > 0
     assert float(values['learnfleet_slots{kind="cpu"}']) >= 2
     assert values['learnfleet_job_transitions_total{cause="",kind="train",state="succeeded"}'] == "1.0"
-    assert values['learnfleet_job_transitions_total{cause="user",kind="train",state="failed"}'] == "1.0"
 
 
+@pytest.mark.slow
 def test_each_line_of_the_log_is_json(run: Run) -> None:
     plain = [line for line in run.server.log.read_text().splitlines() if not line.startswith("{")]
     printed = ("learnfleet ", "data directory", "Ray ", "MLflow ", "metrics")  # who listens where
@@ -211,6 +214,7 @@ def test_each_line_of_the_log_is_json(run: Run) -> None:
     assert [line for line in plain if not line.startswith(printed)] == []
 
 
+@pytest.mark.slow
 def test_lines_of_workers_name_job_rank_epoch_and_trace(run: Run) -> None:
     lines = worker_lines(run)
 
@@ -219,12 +223,14 @@ def test_lines_of_workers_name_job_rank_epoch_and_trace(run: Run) -> None:
     assert {line["epoch"] for line in lines if line["message"].startswith("epoch")} == {0, 1}
 
 
+@pytest.mark.slow
 def test_lines_of_the_server_name_the_job_they_are_about(run: Run) -> None:
     states = [line["message"].split()[2] for line in log_lines(run) if line.get("job") == run.job.name]
 
     assert states[-3:] == ["STARTING", "RUNNING", "SUCCEEDED"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_is_nowhere(run: Run, secret: str) -> None:
     places = {
