@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from learnfleet.server.config import Config
+from learnfleet.server.data.flush import flush_folder, flush_tree
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -53,7 +57,31 @@ def mlflow_client(config: Config) -> MlflowClient:
     config.artifact_root.mkdir(parents=True, exist_ok=True)
     from mlflow.tracking import MlflowClient
 
+    if config.mlflow_uri is None:
+        with _import_lock:
+            _make_whole(Path(config.tracking_uri.removeprefix("sqlite:///")))
     return MlflowClient(tracking_uri=config.tracking_uri, registry_uri=config.tracking_uri)
+
+
+def _make_whole(database: Path) -> None:
+    """MLflow's own SQLite database, there with all of its tables or not at all.
+
+    MLflow makes tables by dozens of migrations, each in steps of its own: of a process that ends in their middle it
+    leaves a database that no later one can open.
+    """
+    if database.exists():
+        return
+    from mlflow.tracking import MlflowClient
+
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".new-") as folder:
+        made, copy = Path(folder) / "made.db", Path(folder) / "copy.db"
+        uri = f"sqlite:///{made}"
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        shutil.copyfile(made, copy)  # MLflow keeps connections to the one that it has made
+        flush_tree(Path(folder))
+        if not database.exists():  # another server that shares the folder may have been quicker
+            copy.rename(database)
+    flush_folder(database.parent)
 
 
 def experiment_id(client: MlflowClient, config: Config) -> str:
