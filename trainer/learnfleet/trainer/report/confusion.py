@@ -9,7 +9,7 @@ from learnfleet.trainer.report.format import count
 from learnfleet.trainer.report.parts import Cell, Confusion, LabelCounts, Labels, MatrixRow
 
 MOST_LABELS = 60
-_ANSWERS = ("no", "yes")
+_ANSWERS = ("absent", "present")
 MOST_CLASSES = 40  # more cannot be looked at, and 10,000 cells make browsers slow
 
 

@@ -53,7 +53,7 @@ class LabelCounts:
     """Of several labels a picture, one: the pictures that have it or not, and were given it or not."""
 
     name: str
-    rows: tuple[MatrixRow, ...]  # actual no, actual yes; their cells predicted no, predicted yes
+    rows: tuple[MatrixRow, ...]  # absent, present; their cells not given, given
 
 
 @dataclass(frozen=True)
