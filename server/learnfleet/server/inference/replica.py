@@ -117,8 +117,7 @@ class Replica:
         return wire.InferReply(tuple(items), speaks_for_batch=done.speaks_for_batch)
 
     def _prepared(self, model: ServedModel, inputs: Sequence[Input]) -> list[_Prepared]:
-        if len(inputs) == 1:
-            return [_prepare(model, inputs[0])]
+        """By few threads, however many calls there are: they would take the core of the one that computes."""
         return list(self._decoding.map(lambda item: _prepare(model, item), inputs))
 
     def _use_threads(self) -> None:
