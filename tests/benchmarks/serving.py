@@ -1,12 +1,12 @@
-"""Predictions over the wire: learnfleet, a loop in one process, LitServe and Ray Serve with the same export.
+"""Predictions over the wire: learnfleet, a loop in one process, LitServe, Ray Serve and BentoML with the same export.
 
-    python tests/benchmarks/serving.py [--only learnfleet,bf16,litserve,ray-serve,preds] [--seconds 8] [--json FILE]
+    python tests/benchmarks/serving.py [--only learnfleet,bf16,litserve,ray-serve,bentoml,preds] [--seconds 8]
 
 resnet18 with random weights at 224 px, float32, one thread of torch; JPEG photos in, probabilities out. Clients live in
 processes of their own, at most four, and ask without a pause; each case has a warm-up that does not count. The loop
-decodes and computes in one process without any server: the best of serial and decoding ahead, of batches of 1 to 32.
-It runs before and after all others, since the machine's speed drifts; the ratios are to the mean of the two.
-BentoML is not measured: installed here it would exchange the OpenTelemetry that MLflow and Ray run with.
+decodes and computes in one process without any server, in the fastest of ten ways (serial or decoding ahead, batches of
+1 to 32). It takes a turn before and after every case, since the machine's speed drifts; ratios are to the mean of the
+two. Servers are one after another; an idle one computes nothing.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import photos
+from serving_bento import bento_python
+from serving_loop import Loop, loop_of
 from timing import Row, report
 
-from learnfleet.client import Client, ImageDataBunch, RemoteLearner
+from learnfleet.client import Client, DatasetType, ImageDataBunch, RemoteLearner
 from learnfleet.server.commands.local_server import local_server
 
 _HERE = Path(__file__).parent
 _MODEL = "models/bench@best"
 _PORT = 18473
 _MOST_PROCESSES = 4
-_ALL = "learnfleet,bf16,litserve,ray-serve,preds"
+_ALL = ("learnfleet", "bf16", "litserve", "ray-serve", "bentoml", "preds")
 
 
 @dataclass
@@ -44,16 +47,12 @@ class Bench:
     scratch: Path
     seconds: float
     export: Path = Path()
-    loops: list[dict[str, float]] = field(default_factory=list)
+    own: dict[int, float] = field(default_factory=dict)  # learnfleet's ratio to the loop in float32, by clients
     rows: list[Row] = field(default_factory=list)
 
     @property
     def pictures(self) -> Path:
         return self.scratch / "pictures"
-
-    @property
-    def loop_rate(self) -> float | None:
-        return statistics.mean(max(found.values()) for found in self.loops) if self.loops else None
 
     def note(self, case: str, name: str, unit: str, value: float, ratio: float | None = None) -> None:
         self.rows.append(Row(case, name, unit, value, value, value, ratio))
@@ -76,41 +75,53 @@ def few(source: Path, to: Path, each: int = 8) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def asked(bench: Bench, kind: str, address: str, clients: int, model: str = _MODEL) -> list[float]:
-    """Seconds of each call of so many clients."""
+def asked(bench: Bench, kind: str, address: str, clients: int, model: str = _MODEL) -> tuple[float, list[float]]:
+    """Pictures/s of so many clients, and the seconds of each call, sorted."""
     processes = min(clients, _MOST_PROCESSES)
     command = [sys.executable, str(_HERE / "serving_clients.py"), kind, address, str(bench.pictures)]
     command += ["--seconds", str(bench.seconds), "--model", model, "--clients", str(clients // processes)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
     outputs = [process.communicate()[0] for process in running]
-    return [took for output in outputs for took in json.loads(output)]
+    found = [json.loads(output) for output in outputs]
+    if sizes := sum((Counter(each["sizes"]) for each in found), Counter()):
+        print(f"    pictures in batches of {dict(sorted(sizes.items(), key=lambda pair: int(pair[0])))}", flush=True)
+    return sum(each["rate"] for each in found), sorted(took for each in found for took in each["took"])
 
 
-def cases(bench: Bench, name: str, kind: str, address: str, counts: Sequence[int] = (1, 8, 32)) -> None:
+def cases(
+    bench: Bench, loop: Loop, name: str, kind: str, address: str, counts: Sequence[int] = (1, 8, 32)
+) -> dict[int, float]:
+    """Ratios to the loop, by clients."""
+    ratios = {}
     for clients in counts:
-        took = sorted(asked(bench, kind, address, clients))
-        rate = len(took) / bench.seconds
-        case = f"{clients} clients"
-        ratio = None if bench.loop_rate is None else rate / bench.loop_rate
-        bench.note(case, name, "pictures/s, ratio to the loop", rate, ratio)
-        bench.note(case, f"{name} p50", "ms", statistics.median(took) * 1e3)
-        bench.note(case, f"{name} p99", "ms", took[int(0.99 * (len(took) - 1))] * 1e3)
+        case = f"{clients} client{'s'[: clients > 1]}"
+        rate, took = asked(bench, kind, address, clients)
+        loop.turn(bench.seconds / 2)
+        p50_s, p99_s = statistics.median(took), took[int(0.99 * (len(took) - 1))]
+        ratios[clients] = rate / loop.rate
+        bench.note(case, name, "pictures/s, ratio to the loop", rate, ratios[clients])
+        to_single = p50_s / loop.single_s if clients == 1 else None
+        bench.note(case, f"{name} p50", "ms, ratio to one in the loop", p50_s * 1e3, to_single)
+        bench.note(case, f"{name} p99", "ms, ratio to p50", p99_s * 1e3, p99_s / p50_s)
+    return ratios
 
 
-def loop(bench: Bench, *options: str, name: str = "loop") -> None:
-    command = [sys.executable, str(_HERE / "serving_peers.py"), "loop", str(bench.export), str(bench.pictures)]
-    command += ["--seconds", str(bench.seconds / 4), *options]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    if not options:
-        bench.loops.append(found["rates"])
-    best = max(found["rates"], key=found["rates"].get)
-    bench.note("no server", f"{name}, {best}", "pictures/s", found["rates"][best])
-    bench.note("no server", f"{name}, one picture", "ms", found["single_s"] * 1e3)
+def chosen(bench: Bench, loop: Loop, name: str = "loop") -> None:
+    """The fastest way to write the loop, and its first turn."""
+    found = loop.choose(bench.seconds / 4)
+    loop.turn(bench.seconds / 2)
+    way, size = loop.best
+    print({f"{way} {size}": round(rate, 1) for (way, size), rate in found.items()}, flush=True)
+    bench.note("no server", f"{name}, {way} {size}", "pictures/s", loop.rate)
+    bench.note("no server", f"{name}, one picture", "ms", loop.single_s * 1e3)
 
 
 @contextlib.contextmanager
 def peer(bench: Bench, what: str) -> Iterator[str]:
-    command = [sys.executable, str(_HERE / "serving_peers.py"), what, str(bench.export), str(_PORT)]
+    if what == "bentoml":
+        command = [str(bento_python()), str(_HERE / "serving_bento.py"), str(bench.export), str(_PORT)]
+    else:
+        command = [sys.executable, str(_HERE / "serving_peers.py"), what, str(bench.export), str(_PORT)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -119,14 +130,14 @@ def peer(bench: Bench, what: str) -> Iterator[str]:
         while not line.startswith("ready "):
             line = process.stdout.readline()
             if not line:
-                raise SystemExit(f"{what} did not come up")
+                raise RuntimeError("it did not come up")
         yield line.split()[1]
     finally:
         process.stdin.close()
         process.wait(60)
 
 
-def trained(scratch: Path, client: Client) -> RemoteLearner:
+def trained(client: Client) -> RemoteLearner:
     """A learner that has seen sixteen photos: what it says is of no account here."""
     data = ImageDataBunch.from_folder("few", valid="val", size=224, bs=8)
     learner = client.cnn_learner(data, "resnet18", pretrained=False)
@@ -134,43 +145,48 @@ def trained(scratch: Path, client: Client) -> RemoteLearner:
     return learner
 
 
-def learnfleet(bench: Bench, learner: RemoteLearner, client: Client, address: str) -> None:
-    learner.export("bench", aliases=["best"])
+def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> None:
+    """After Export has returned: of a server that has not predicted yet, and of a model that is asked all the time."""
     content = next(iter(sorted(bench.pictures.iterdir()))).read_bytes()
-    began = time.perf_counter()
-    client.predict(_MODEL, content)
-    bench.note("first prediction after Export", "cold", "s", time.perf_counter() - began)
-    learner.fit(1)
-    learner.export("bench", aliases=["best"])
-    began = time.perf_counter()
-    client.predict(_MODEL, content)
-    bench.note("first prediction after Export", "of a model that is loaded", "ms", (time.perf_counter() - began) * 1e3)
-    bench.export = next((bench.scratch / "data").glob("models/bench/1/spec.json")).parent
+
+    def first(name: str) -> None:
+        made = learner.export("bench", aliases=["best"])
+        began = time.perf_counter()
+        answer = client.predict(_MODEL, content)
+        took_s = time.perf_counter() - began
+        assert answer.model_used == made.name, f"{answer.model_used} answered, not {made.name}"
+        bench.note("first prediction after Export", name, "ms", took_s * 1e3)
+
+    first("cold")
+    for _ in range(3):
+        learner.fit(1)
+        first("of a model that is loaded")
+    bench.export = next((bench.scratch / "data").glob("models/bench/1-*/spec.json")).parent
 
 
-def preds(bench: Bench, client: Client) -> None:
+def preds(bench: Bench, loop: Loop, client: Client) -> None:
     """GetPreds on 1,000 pictures, the workers warm."""
     photos.copies(photos.real_photos(None, bench.scratch), bench.scratch / "many", 1000)
     data = ImageDataBunch.from_folder("many", valid="val", size=224, bs=8)
     learner = client.cnn_learner(data, "resnet18", pretrained=False)
     learner.get_preds(n_batch=1)
+    loop.turn(bench.seconds / 2)
     began = time.perf_counter()
-    rows = len(learner.get_preds("train")[0])
+    rows = len(learner.get_preds(DatasetType.Train)[0])
     rate = rows / (time.perf_counter() - began)
-    ratio = None if bench.loop_rate is None else rate / bench.loop_rate
-    bench.note(f"GetPreds of {rows} pictures", "learnfleet", "pictures/s, ratio to the loop", rate, ratio)
+    loop.turn(bench.seconds / 2)
+    bench.note(f"GetPreds of {rows} pictures", "learnfleet", "pictures/s, ratio to the loop", rate, rate / loop.rate)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=_ALL)
+    parser.add_argument("--only", default=",".join(_ALL))
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    only = args.only.split(",")
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name), args.seconds)
-        run(bench, only)
+        run(bench, args.only.split(","))
         report("Predictions over the wire", bench.rows, args.json)
 
 
@@ -179,34 +195,48 @@ def run(bench: Bench, only: Sequence[str]) -> None:
     made_pictures(scratch, bench.pictures)
     few(photos.real_photos(None, scratch), scratch / "few")
     with contextlib.ExitStack() as held:
-        options = ["--replicas-max", "1", "--cpu-slots", "1"]
-        server = held.enter_context(local_server(scratch / "data", [scratch], scratch / "server.log", options=options))
-        client = held.enter_context(Client.connect(server.address))
-        learner = trained(scratch, client)
-        learnfleet(bench, learner, client, server.address)
-        loop(bench)
-        if "learnfleet" in only:
-            cases(bench, "learnfleet", "grpc", server.address)
-        if "preds" in only:
-            preds(bench, client)
-    if "bf16" in only:
-        fast(bench)
-    if "litserve" in only:
-        with peer(bench, "litserve") as address:
-            cases(bench, "LitServe", "form", address)
-    if "ray-serve" in only:
-        with peer(bench, "ray-serve") as address:
-            cases(bench, "Ray Serve handle", "handle", address)
-            cases(bench, "Ray Serve HTTP", "http", f"127.0.0.1:{_PORT}")
-    loop(bench)
+        with contextlib.ExitStack() as serving:
+            options = ["--replicas-max", "1", "--cpu-slots", "1"]
+            log = scratch / "server.log"
+            server = serving.enter_context(local_server(scratch / "data", [scratch], log, options=options))
+            client = serving.enter_context(Client.connect(server.address))
+            first_predictions(bench, trained(client), client)
+            loop = held.enter_context(loop_of(bench.export, bench.pictures))
+            chosen(bench, loop)
+            if "learnfleet" in only:
+                bench.own = cases(bench, loop, "learnfleet", "grpc", server.address)
+            if "preds" in only:
+                preds(bench, loop, client)
+        if "bf16" in only:
+            fast(bench, loop)
+        for what, kinds in _PEERS.items():
+            if what not in only:
+                continue
+            try:
+                with peer(bench, what) as address:
+                    for name, kind, where in kinds:
+                        cases(bench, loop, name, kind, where or address)
+            except RuntimeError as error:  # the figures of the others are not lost with it
+                print(f"{what} is not measured: {error}", flush=True)
 
 
-def fast(bench: Bench) -> None:
-    """The same data directory, served in bfloat16 and channels_last."""
+_PEERS = {
+    "litserve": [("LitServe", "form", None)],
+    "ray-serve": [("Ray Serve handle", "handle", None), ("Ray Serve HTTP", "http", f"127.0.0.1:{_PORT}")],
+    "bentoml": [("BentoML", "form", None)],
+}
+
+
+def fast(bench: Bench, loop: Loop) -> None:
+    """The same data directory, served in bfloat16 and channels_last. Its own ratio is to the float32 of this run."""
     options = ["--replicas-max", "1", "--predict-precision", "bf16", "--predict-channels-last"]
     with local_server(bench.scratch / "data", [bench.scratch], bench.scratch / "fast.log", options=options) as server:
-        cases(bench, "bf16, channels_last", "grpc", server.address, (1, 8))
-    loop(bench, "--precision", "bf16", "--channels-last", name="loop in bf16, channels_last")
+        ratios = cases(bench, loop, "bf16, channels_last", "grpc", server.address, (1, 8))
+    for clients in ratios.keys() & bench.own.keys():
+        gain = ratios[clients] / bench.own[clients]
+        bench.note(f"{clients} clients", "bf16, channels_last", "times learnfleet in float32", gain, gain)
+    with loop_of(bench.export, bench.pictures, "--precision", "bf16", "--channels-last") as fast_loop:
+        chosen(bench, fast_loop, "loop in bf16, channels_last")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""Clients that ask for predictions, in a process of their own: what each call took, as JSON on standard output.
+"""Clients that ask for predictions, in a process of their own. As JSON on standard output: the rate of all together in
+pictures/s, what each call took in s, and of learnfleet how many pictures were in batches of which size.
 
     python tests/benchmarks/serving_clients.py KIND ADDRESS PICTURES --clients 8 --seconds 10 [--model models/m@a]
 
 Each client is a thread with a connection of its own that asks for one picture after another, without a pause. KIND:
 grpc (learnfleet), http (the bytes as the body), form (the bytes as a file of a form), handle (Ray Serve).
+
+A call that is under way when the time begins or ends counts as far as it is within: to count whole ones only would be
+up to a call a client too few.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import http.client
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,28 +88,33 @@ def main() -> None:
         import ray
 
         ray.init(args.address, namespace="serve", log_to_driver=False, logging_level="ERROR")
-    found: list[tuple[float, float]] = []  # (when it was answered, seconds it took)
+    found: list[tuple[float, float]] = []  # (share that was within the time, seconds it took)
+    sizes: Counter[int] = Counter()
     barrier = Barrier(args.clients)
 
     def ask_on(number: int) -> None:
         with asking(args.kind, args.address, args.model) as ask:  # type: ignore[attr-defined]
             ask(pictures[number % len(pictures)])
             barrier.wait()
-            ends = time.perf_counter() + _WARM_UP_S + args.seconds
+            starts = time.perf_counter() + _WARM_UP_S
+            ends = starts + args.seconds
             turn = number
             while (began := time.perf_counter()) < ends:
-                ask(pictures[turn % len(pictures)])
+                answer = ask(pictures[turn % len(pictures)])
                 turn += args.clients
                 done = time.perf_counter()
-                if began > ends - args.seconds:
-                    found.append((done, done - began))
+                if done > starts:
+                    found.append(((min(done, ends) - max(began, starts)) / (done - began), done - began))
+                    if args.kind == "grpc":
+                        sizes[answer.timings.batch_size] += 1  # type: ignore[attr-defined]
 
     threads = [Thread(target=ask_on, args=(number,)) for number in range(args.clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    json.dump([took for _, took in found], sys.stdout)
+    rate = sum(share for share, _ in found) / args.seconds
+    json.dump({"rate": rate, "took": [took for _, took in found], "sizes": sizes}, sys.stdout)
 
 
 if __name__ == "__main__":

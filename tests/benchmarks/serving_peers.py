@@ -1,12 +1,16 @@
-"""The others that serve the same export: a loop in one process, LitServe, Ray Serve, each with its own batching.
+"""The others that serve the same export: a loop in one process, LitServe and Ray Serve, each with its own batching.
 
-    python tests/benchmarks/serving_peers.py loop EXPORT PICTURES --seconds 6
+    python tests/benchmarks/serving_peers.py loop EXPORT PICTURES
     python tests/benchmarks/serving_peers.py litserve EXPORT PORT
     python tests/benchmarks/serving_peers.py ray-serve EXPORT PORT
 
 All decode as the export says, compute by its predictor in one thread of torch, and answer probabilities. A server says
 where it listens (`ready ADDRESS`) and ends with its standard input. Batches have at most eight pictures, which is the
-fastest size on the machines that this was made on, and wait 5 ms for company.
+fastest size on the machines that this was made on, and wait 5 ms for company. BentoML is in serving_bento.py.
+
+The loop reads what to do from its standard input, a JSON object a line, and answers each with one: between its turns it
+does nothing. `{"way": "ahead", "size": 8, "seconds": 4}` is answered by `{"rate": pictures/s}`, `{"single": 60}` by
+`{"seconds": the median of as many single pictures}`.
 """
 
 from __future__ import annotations
@@ -23,8 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_BATCH, _WAIT_S = 8, 0.005
-_SIZES = (1, 4, 8, 16, 32)
+BATCH, WAIT_S = 8, 0.005
 
 
 def predictor_of(export: str, precision: str | None = None, channels_last: bool | None = None) -> Any:
@@ -71,27 +74,38 @@ def ahead_loop(predictor: Any, turns: Iterator[bytes], size: int) -> Callable[[]
     return step
 
 
-def loop(args: argparse.Namespace) -> None:
-    """Pictures per second of every way to write the loop, and what one picture takes alone."""
-    pictures = [path.read_bytes() for path in sorted(Path(args.where).iterdir())]
-    channels_last = True if args.channels_last else None
-    predictor = predictor_of(args.export, args.precision, channels_last)
-    rates = {}
-    for make in (plain_loop, ahead_loop):
-        for size in _SIZES:
-            step = make(predictor, itertools.cycle(pictures), size)
-            step()
-            count, began = 0, time.perf_counter()
-            while time.perf_counter() - began < args.seconds:
-                step()
-                count += size
-            rates[f"{make.__name__} {size}"] = count / (time.perf_counter() - began)
+WAYS = {"plain": plain_loop, "ahead": ahead_loop}
+
+
+def rate_of(predictor: Any, pictures: list[bytes], way: str, size: int, seconds: float) -> float:
+    step = WAYS[way](predictor, itertools.cycle(pictures), size)
+    step()
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        step()
+        count += size
+    return count / (time.perf_counter() - began)
+
+
+def single_s(predictor: Any, pictures: list[bytes], count: int) -> float:
     took = []
-    for content in itertools.islice(itertools.cycle(pictures), 120):
+    for content in itertools.islice(itertools.cycle(pictures), count + 5):
         began = time.perf_counter()
         answers(predictor, [content])
         took.append(time.perf_counter() - began)
-    json.dump({"rates": rates, "single_s": sorted(took)[len(took) // 2]}, sys.stdout)
+    return sorted(took[5:])[count // 2]
+
+
+def loop(args: argparse.Namespace) -> None:
+    pictures = [path.read_bytes() for path in sorted(Path(args.where).iterdir())]
+    predictor = predictor_of(args.export, args.precision, True if args.channels_last else None)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "single" in asked:
+            found = {"seconds": single_s(predictor, pictures, asked["single"])}
+        else:
+            found = {"rate": rate_of(predictor, pictures, asked["way"], asked["size"], asked["seconds"])}
+        print(json.dumps(found), flush=True)
 
 
 # -- servers
@@ -120,7 +134,7 @@ def litserve(args: argparse.Namespace) -> None:
             return {"probabilities": output}
 
     server = litserve.LitServer(
-        Api(max_batch_size=_BATCH, batch_timeout=_WAIT_S), accelerator="cpu", devices=1, workers_per_device=1
+        Api(max_batch_size=BATCH, batch_timeout=WAIT_S), accelerator="cpu", devices=1, workers_per_device=1
     )
     threading.Thread(target=_tell_when_listening, args=(args.where,), daemon=True).start()
     server.run(port=int(args.where), host="127.0.0.1", generate_client_file=False, log_level="error")
@@ -135,7 +149,7 @@ def ray_serve(args: argparse.Namespace) -> None:
         def __init__(self) -> None:
             self.predictor = predictor_of(args.export)
 
-        @serve.batch(max_batch_size=_BATCH, batch_wait_timeout_s=_WAIT_S)
+        @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=WAIT_S)
         async def ask(self, pictures: list[bytes]) -> list[list[float]]:
             return answers(self.predictor, pictures)
 
@@ -169,7 +183,6 @@ def main() -> None:
     parser.add_argument("what", choices=("loop", "litserve", "ray-serve"))
     parser.add_argument("export")
     parser.add_argument("where")
-    parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--precision")
     parser.add_argument("--channels-last", action="store_true")
     args = parser.parse_args()
