@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -35,7 +36,6 @@ from learnfleet.server.commands.local_server import local_server
 
 _HERE = Path(__file__).parent
 _MODEL = "models/bench@best"
-_PORT = 18473
 _MOST_PROCESSES = 4
 _ALL = ("learnfleet", "bf16", "litserve", "ray-serve", "bentoml", "preds")
 
@@ -82,6 +82,8 @@ def asked(bench: Bench, kind: str, address: str, clients: int, model: str = _MOD
     command += ["--seconds", str(bench.seconds), "--model", model, "--clients", str(clients // processes)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
     outputs = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise RuntimeError(f"clients of the kind {kind} failed; what they say is above")
     found = [json.loads(output) for output in outputs]
     if sizes := sum((Counter(each["sizes"]) for each in found), Counter()):
         print(f"    pictures in batches of {dict(sorted(sizes.items(), key=lambda pair: int(pair[0])))}", flush=True)
@@ -116,12 +118,20 @@ def chosen(bench: Bench, loop: Loop, name: str = "loop") -> None:
     bench.note("no server", f"{name}, one picture", "ms", loop.single_s * 1e3)
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 @contextlib.contextmanager
-def peer(bench: Bench, what: str) -> Iterator[str]:
+def peer(bench: Bench, what: str) -> Iterator[tuple[str, str]]:
+    """Where it listens, and its HTTP."""
+    port = free_port()
     if what == "bentoml":
-        command = [str(bento_python()), str(_HERE / "serving_bento.py"), str(bench.export), str(_PORT)]
+        command = [str(bento_python()), str(_HERE / "serving_bento.py"), str(bench.export), str(port)]
     else:
-        command = [sys.executable, str(_HERE / "serving_peers.py"), what, str(bench.export), str(_PORT)]
+        command = [sys.executable, str(_HERE / "serving_peers.py"), what, str(bench.export), str(port)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -131,7 +141,7 @@ def peer(bench: Bench, what: str) -> Iterator[str]:
             line = process.stdout.readline()
             if not line:
                 raise RuntimeError("it did not come up")
-        yield line.split()[1]
+        yield line.split()[1], f"127.0.0.1:{port}"
     finally:
         process.stdin.close()
         process.wait(60)
@@ -213,17 +223,17 @@ def run(bench: Bench, only: Sequence[str]) -> None:
             if what not in only:
                 continue
             try:
-                with peer(bench, what) as address:
-                    for name, kind, where in kinds:
-                        cases(bench, loop, name, kind, where or address)
+                with peer(bench, what) as (address, http):
+                    for name, kind in kinds:
+                        cases(bench, loop, name, kind, http if kind == "http" else address)
             except RuntimeError as error:  # the figures of the others are not lost with it
                 print(f"{what} is not measured: {error}", flush=True)
 
 
 _PEERS = {
-    "litserve": [("LitServe", "form", None)],
-    "ray-serve": [("Ray Serve handle", "handle", None), ("Ray Serve HTTP", "http", f"127.0.0.1:{_PORT}")],
-    "bentoml": [("BentoML", "form", None)],
+    "litserve": [("LitServe", "form")],
+    "ray-serve": [("Ray Serve handle", "handle"), ("Ray Serve HTTP", "http")],
+    "bentoml": [("BentoML", "form")],
 }
 
 

@@ -19,9 +19,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier
 
 _BOUNDARY = "a1b2c3d4e5f6"
 _FORM = f"multipart/form-data; boundary={_BOUNDARY}"
@@ -108,11 +109,12 @@ def main() -> None:
                     if args.kind == "grpc":
                         sizes[answer.timings.batch_size] += 1  # type: ignore[attr-defined]
 
-    threads = [Thread(target=ask_on, args=(number,)) for number in range(args.clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(args.clients) as pool:
+        asking_on = [pool.submit(ask_on, number) for number in range(args.clients)]
+        for future in asking_on:
+            future.add_done_callback(lambda done: done.exception() and barrier.abort())  # the others wait for no more
+    for future in asking_on:
+        future.result()
     rate = sum(share for share, _ in found) / args.seconds
     json.dump({"rate": rate, "took": [took for _, took in found], "sizes": sizes}, sys.stdout)
 

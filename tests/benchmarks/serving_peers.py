@@ -113,29 +113,9 @@ def loop(args: argparse.Namespace) -> None:
 
 def litserve(args: argparse.Namespace) -> None:
     import litserve
+    from serving_lit import Api
 
-    class Api(litserve.LitAPI):
-        def setup(self, device: str) -> None:
-            self.predictor = predictor_of(args.export)
-
-        def decode_request(self, request: Any) -> Any:
-            return self.predictor.transform.pixels(request["content"].file.read())
-
-        def batch(self, inputs: Any) -> Any:
-            return inputs
-
-        def predict(self, x: Any) -> Any:
-            return [list(answer.prediction.probabilities) for answer in self.predictor.answer(x)]
-
-        def unbatch(self, output: Any) -> Any:
-            return output
-
-        def encode_response(self, output: Any) -> Any:
-            return {"probabilities": output}
-
-    server = litserve.LitServer(
-        Api(max_batch_size=BATCH, batch_timeout=WAIT_S), accelerator="cpu", devices=1, workers_per_device=1
-    )
+    server = litserve.LitServer(Api(args.export), accelerator="cpu", devices=1, workers_per_device=1)
     threading.Thread(target=_tell_when_listening, args=(args.where,), daemon=True).start()
     server.run(port=int(args.where), host="127.0.0.1", generate_client_file=False, log_level="error")
 
@@ -156,7 +136,10 @@ def ray_serve(args: argparse.Namespace) -> None:
         async def __call__(self, request: Any) -> Any:
             return {"probabilities": await self.ask(await request.body())}
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", namespace="serve")
+    # Its own, whatever other Ray there is on the machine.
+    ray.init(
+        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", namespace="serve"
+    )
     serve.start(http_options={"host": "127.0.0.1", "port": int(args.where)})
     serve.run(Model.bind(), name="bench", route_prefix="/")
     print(f"ready {ray.get_runtime_context().gcs_address}", flush=True)
