@@ -24,7 +24,7 @@ from learnfleet.server.data.unpack import Limits, Packing, unpack
 from learnfleet.server.data.upload_file import sha256_of
 from learnfleet.server.data.values import DatasetState, DatasetVersion, Upload
 from learnfleet.server.domain import Json
-from learnfleet.server.errors import Unavailable
+from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.failpoints import fp
 from learnfleet.server.store.datasets import ByteQuota, DatasetStore
 
@@ -141,11 +141,17 @@ class DatasetLibrary:
             # Described where it is to stay: moving changes the times of some file systems' files.
             version = self._add(target, describe_folder(target, _MAX_FILES), origin)
         except BaseException:
-            shutil.rmtree(target, ignore_errors=True)
+            self._remove_unless_known(target)
             raise
         if version.path != str(target):  # it was there already
             shutil.rmtree(target, ignore_errors=True)
         return version
+
+    def _remove_unless_known(self, copy: Path) -> None:
+        """A write that is said to have failed may have been made: a version must not lose its files."""
+        with contextlib.suppress(StoreUnavailable, OSError):  # then a later start removes what nobody knows
+            if str(copy) not in self._store.version_paths():
+                shutil.rmtree(copy, ignore_errors=True)
 
     def _add(self, folder: Path, manifest: Manifest, origin: Origin) -> DatasetVersion:
         sha256 = manifest.sha256
@@ -166,12 +172,22 @@ class DatasetLibrary:
             created_at=datetime.now(UTC),
             request_id=origin.request_id,
         )
-        version = self._store.add_version(wanted, origin.tenant, origin.fingerprint, self.quota)
+        try:
+            version = self._store.add_version(wanted, origin.tenant, origin.fingerprint, self.quota)
+        except BaseException:
+            self._look_at_pending()
+            raise
         if version.summary is None:
             self._summaries.put(self._order(version))
         return version
 
     # -- summaries
+
+    def _look_at_pending(self) -> None:
+        """A write that is said to have failed may have been made, and whoever asks again waits for the summary."""
+        with contextlib.suppress(StoreUnavailable, OSError):  # then the next start does it
+            for version in self._store.pending_versions():
+                self._summaries.put(self._order(version))
 
     def _order(self, version: DatasetVersion) -> SummaryOrder:
         manifest = self._places.manifest(version.dataset_id, version.sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import subprocess
@@ -10,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
 from learnfleet.server.domain import Json
+from learnfleet.server.errors import StoreUnavailable
 from learnfleet.server.text import shortened, utf8_json
 
 _MAX_REASON_BYTES = 1000
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # between tries to keep a summary
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class SummaryQueue:
         self._lock = Lock()
         self._waiting: set[SummaryOrder] = set()
         self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
+        self._closed, self._ending = False, Event()
         # A daemon: the server does not wait for it when it ends, but ends the process instead.
         self._first: Callable[[], list[SummaryOrder]] = list
         self._thread = Thread(target=self._work, name="summaries", daemon=True)
@@ -63,6 +66,7 @@ class SummaryQueue:
 
     def close(self) -> None:
         """End the present one; it is made anew when the server is started again."""
+        self._ending.set()
         with self._lock:
             self._closed = True
             if self._process is not None:
@@ -81,10 +85,21 @@ class SummaryQueue:
             summary, reason = self._summary(order)
             if self._closed:
                 return
+            self._keep_at_last(order, summary, reason)
+
+    def _keep_at_last(self, order: SummaryOrder, summary: Json | None, reason: str) -> None:
+        """Again where it cannot be written: a version that stays PENDING is waited for until the server ends."""
+        pauses_s = itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1]))
+        for tried, pause_s in enumerate(pauses_s, 1):
             try:
                 self._keep(order, summary, reason)
-            except Exception:
+                return
+            except Exception as error:
                 _log.exception("the summary of datasets/%s could not be kept", order.dataset_id)
+                if tried > len(_PAUSES_S) and not isinstance(error, StoreUnavailable):
+                    return  # it is about this one, and others wait
+            if self._ending.wait(pause_s):
+                return
 
     def _summary(self, order: SummaryOrder) -> tuple[Json | None, str]:
         command = [sys.executable, "-m", "learnfleet.server.data.summary", str(order.folder), str(order.manifest)]
