@@ -9,15 +9,18 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.faults.campaign import SEED, Disturbed
+from support.faults import buggy_plugin
+from support.faults.campaign import SEED, Disturbed, wait_until
 from support.faults.load import Load, a_spec
 from support.faults.scenes import EPOCHS
 from support.faults.validators import violations
 
 from learnfleet.server.config import Config
 from learnfleet.trainer import manifest
+from learnfleet.trainer.manifest import CorruptCheckpoint
 from learnfleet.v1 import job_pb2
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -49,6 +52,12 @@ class SmallDisk:
             manifest.verify(path)
         return found
 
+    def is_sound(self) -> bool:
+        try:
+            return bool(self.valid())
+        except CorruptCheckpoint:
+            return False
+
 
 @pytest.fixture
 def load(disturbed: Disturbed) -> Iterator[Load]:
@@ -69,9 +78,9 @@ def disk(disturbed: Disturbed, small_disk: Path) -> Iterator[SmallDisk]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def a_job(load: Load, name: str) -> str:
+def a_job(load: Load, name: str, **options: Any) -> str:
     policy = job_pb2.CheckpointPolicy(every_steps=2)
-    return load.train(a_spec(pretrained=False), EPOCHS, name=name, checkpoint_policy=policy)
+    return load.train(a_spec(pretrained=False, **options), EPOCHS, name=name, checkpoint_policy=policy)
 
 
 def test_a_job_goes_on_while_the_disk_is_full_and_ends_as_one_that_had_room(load: Load, disk: SmallDisk) -> None:
@@ -99,3 +108,13 @@ def test_a_job_whose_disk_stays_full_fails_with_the_reason_and_leaves_a_valid_ch
     ended = load.until_state(job, "failed")
     assert "No space left" in ended.state_reason
     assert disk.valid()
+
+
+def test_checkpoints_that_are_written_in_place_are_found_damaged(load: Load, disk: SmallDisk) -> None:
+    job = a_job(load, disk.learner, callbacks=((buggy_plugin.NAME, {"bug": "writes_in_place"}),))
+    load.until(job, lambda found: found.progress.epoch >= 2, "the third epoch")
+    disk.fill()
+    assert wait_until(lambda: not disk.is_sound(), 60)
+    disk.free()
+    load.cancel(job)
+    load.until_ended(job)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
+from support.faults import buggy_plugin
+
 from learnfleet.trainer.callback import Callback
 from learnfleet.trainer.state import TrainState
 
@@ -48,6 +50,6 @@ def install(folder: Path) -> Path:
     info = folder / "hungry-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hungry\nVersion: 1.0\n")
-    entry = f"{NAME} = {__name__}:Hungry"
-    (info / "entry_points.txt").write_text(f"[learnfleet.callbacks]\n{entry}\n")
+    entries = f"{NAME} = {__name__}:Hungry\n{buggy_plugin.NAME} = {buggy_plugin.__name__}:Buggy\n"
+    (info / "entry_points.txt").write_text(f"[learnfleet.callbacks]\n{entries}")
     return folder
