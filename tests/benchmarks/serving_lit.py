@@ -1,10 +1,11 @@
 """What LitServe runs in its worker, which imports it by name (serving_peers.py)."""
 
-from __future__ import annotations
+# No annotations from __future__: LitServe looks at that of `decode_request`, and knows no text.
 
 from typing import Any
 
 import litserve
+from fastapi import Request
 from serving_peers import BATCH, WAIT_S, predictor_of
 
 
@@ -18,7 +19,7 @@ class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.predictor = predictor_of(self.export)
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:
         return self.predictor.transform.pixels(request["content"].file.read())
 
     def batch(self, inputs: Any) -> Any:
