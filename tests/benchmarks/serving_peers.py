@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import sys
 import threading
@@ -158,6 +159,8 @@ def _tell_when_listening(port: str) -> None:
             time.sleep(0.1)
     print(f"ready 127.0.0.1:{port}", flush=True)
     sys.stdin.read()
+    for child in multiprocessing.active_children():  # LitServe's workers would live on, and ask for work all the time
+        child.kill()
     os._exit(0)
 
 
