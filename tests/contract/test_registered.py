@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
+import types
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +18,7 @@ import learnfleet.trainer
 from learnfleet.client.data_options import cifar_stats, imagenet_stats, mnist_stats
 from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.named import Entry, entries
+from learnfleet.client.refused import REFUSED
 from learnfleet.client.transform_specs import get_transforms
 
 GENERATOR = Path(__file__).resolve().parents[2] / "client" / "generate.py"
@@ -53,9 +56,23 @@ def test_arguments_come_in_the_trainers_order_and_with_its_defaults(entry: Entry
 
 
 def test_every_public_name_of_the_trainer_is_there_for_a_client_or_there_is_a_reason() -> None:
-    missing = set(learnfleet.trainer.__all__) - set(learnfleet.client.__all__)
+    missing = set(learnfleet.trainer.__all__) - (set(learnfleet.client.__all__) - set(REFUSED))
     assert sorted(missing - set(NO_REMOTE_NAME)) == [], "neither a name nor a reason"
     assert sorted(set(NO_REMOTE_NAME) - missing) == [], "a reason for what is there, or is no name of the trainer"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_the_service_cannot_have_says_so_in_whatever_way_it_is_used(name: str) -> None:
+    assert name in learnfleet.trainer.__all__
+    stands_for = getattr(learnfleet.client, name)
+    uses = [
+        lambda: stands_for(1, metrics=None),
+        lambda: stands_for.from_folder("pictures"),
+        lambda: type.__call__(type, "Own", types.resolve_bases((stands_for,)), {}),
+    ]
+    for use in uses:
+        with pytest.raises(TypeError, match=f"^{name}: .*{re.escape('`from learnfleet.trainer import *` has it')}"):
+            use()
 
 
 def test_every_public_name_of_the_client_is_there() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from learnfleet.client import (
     Client,
     DatasetType,
+    FailedPreconditionError,
     ImageDataBunch,
     InvalidArgumentError,
     NotFoundError,
@@ -19,6 +22,8 @@ from learnfleet.client import (
     get_transforms,
     imagenet_stats,
 )
+from learnfleet.client.cli.main import build_app
+from learnfleet.server.commands.local_server import LocalServer
 from learnfleet.v1 import learner_pb2
 
 PNG = b"\x89PNG"
@@ -75,6 +80,48 @@ def test_predictions_of_a_data_set_are_complete_and_in_order(learn: RemoteLearne
     averaged, again = learn.TTA(beta=0.5)
     assert np.asarray(averaged).shape == preds.shape
     assert np.array_equal(np.asarray(again), targets)
+
+
+def test_what_is_asked_for_beside_plain_predictions_agrees_with_them(learn: RemoteLearner, pictures: Path) -> None:
+    preds = np.asarray(learn.get_preds()[0])
+    raw = np.exp(np.asarray(learn.get_preds(activ="none")[0], dtype=np.float64))
+    assert np.allclose(raw / raw.sum(axis=1, keepdims=True), preds, atol=1e-5)
+    plain, mean, _ = (np.asarray(part) for part in learn.TTA(beta=None))
+    assert np.allclose(plain, preds, atol=1e-6)
+    assert np.allclose(0.4 * plain + 0.6 * mean, np.asarray(learn.TTA()[0]), atol=1e-5)
+    assert (np.asarray(learn.tta(n=2, use_max=True)[0]) >= plain - 1e-6).all()
+    picture = sorted((pictures / "digits" / "valid" / "3").iterdir())[0]
+    samples = learn.predict_with_mc_dropout(picture, n_times=4)
+    assert len({sample.probabilities for sample in samples}) > 1
+    explained = learn.explain(picture, class_name="3")
+    assert (explained.class_name, explained.map.shape) == ("3", (16, 16))
+    assert explained.overlay.startswith(PNG)
+    assert "Conv2d" in learn.summary()
+
+
+def test_the_command_line_describes_a_learner(learn: RemoteLearner, server: LocalServer) -> None:
+    shell = CliRunner()
+    told = shell.invoke(build_app(), ["describe", learn.name, "--server", server.address])
+    assert (told.exit_code, told.output.partition("mean of")[0].strip()) == (0, learn.summary().strip())
+    plain = shell.invoke(build_app(), ["describe", learn.name, "--server", server.address, "--json"])
+    assert len(json.loads(plain.output)["channel_means"]) == 3
+
+
+def test_weights_alone_are_saved_and_loaded(learn: RemoteLearner) -> None:
+    before = learn.validate()
+    assert learn.save("light", with_opt=False).optimizer_sha256 == ""
+    with pytest.raises(FailedPreconditionError, match="without its optimiser"):
+        learn.load("light", with_opt=True)
+    assert learn.load("light").validate() == before
+
+
+def test_any_loss_is_told_and_the_least_are_drawn(learn: RemoteLearner) -> None:
+    found = learn.interpret(top_losses=2, parts=["top_losses", "confusion"])
+    every = found.top_losses()
+    assert len(every.indices) == found.examples
+    least = found.top_losses(3, largest=False)
+    assert least.values.tolist() == every.values.tolist()[::-1][:3]
+    assert found.plot_top_losses(2, largest=False).content.startswith(PNG)
 
 
 def test_results_are_drawn_and_errors_explained(learn: RemoteLearner) -> None:

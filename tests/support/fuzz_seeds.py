@@ -35,6 +35,7 @@ def seeds(learner: str) -> Mapping[str, Message]:
     made: list[Message] = [
         training.TrainRequest(learner_spec=spec, stages=stages),
         training.ValidateRequest(learner=learner),
+        training.DescribeRequest(learner=learner, freeze_to=job_pb2.FreezeTo(n=-1)),
         training.SaveRequest(learner=learner, checkpoint_id="named"),
         training.ExportRequest(learner=learner, model_id="pets", aliases=["newest"]),
         prediction.PredictRequest(model=learner, image=encoded(picture(0))),

@@ -76,6 +76,7 @@ def naming_requests(job: str) -> Mapping[str, Message]:
             "Purge": training.PurgeRequest(learner=learner),
             "DeleteLearner": training.DeleteLearnerRequest(name=learner),
             "Validate": training.ValidateRequest(learner=learner),
+            "Describe": training.DescribeRequest(learner=learner),
             "Export": training.ExportRequest(learner=learner),
         },
         "learnfleet.v1.JobService": {

@@ -71,6 +71,7 @@ COUNTERPARTS = {
             "split": "client.cnn_learner(split_on)",
             "load_fastai_weights": "client.cnn_learner(pretrained)",
             "load(strict) load(remove_module)": "client.cnn_learner(pretrained)",
+            "pred_batch(with_dropout)": "learn.predict_with_mc_dropout",
             "opt_func": "client.cnn_learner(opt_func)",
             "create_opt": "client.cnn_learner(opt_arguments)",
             "metrics": "client.cnn_learner(metrics)",
@@ -82,13 +83,13 @@ COUNTERPARTS = {
             "load(file)": "learn.load(name)",
         },
         {
-            NOT_YET: "tta predict_with_mc_dropout predict(with_dropout) save(with_opt) load(with_opt) "
-            "validate(callbacks) to_bf16(loss_fp32)",
-            OWN_CODE: "get_preds(activ) TTA(activ) get_preds(pbar)",
-            TENSORS: "backward pred_batch wrapped_model get_preds(dl) predict(return_x) predict(batch_first)",
-            WORKERS: "eval_transform_json hold_frozen_statistics lr_range metric_callbacks require_optimizer whole",
+            NOT_YET: "validate(callbacks) to_bf16(loss_fp32)",
+            OWN_CODE: "get_preds(pbar)",
+            TENSORS: "backward wrapped_model get_preds(dl) predict(return_x) predict(batch_first) pred_batch(batch) "
+            "pred_batch(reconstruct)",
+            WORKERS: "eval_transform_json first_trained_group hold_frozen_statistics lr_range metric_callbacks "
+            "require_optimizer whole",
             PLACED: "load(device)",
-            "the network is on the server; `learn.info` says how it stands": "summary",
         },
     ),
     "recorder": Counterpart(
@@ -99,7 +100,7 @@ COUNTERPARTS = {
             WORKERS: "add_metric_names format_row in_lr_find jump_to_epoch order state_dict load_state_dict tensors "
             "load_tensors rank_tensors load_rank_tensors on_train_begin on_epoch_begin on_batch_begin on_loss_begin "
             "on_backward_begin on_backward_end on_step_end on_batch_end on_epoch_end on_train_end",
-            "a smoothed curve is " + NOT_YET: "plot(k)",
+            "a spline is scipy's, which the client has not": "plot(k)",
         },
     ),
     "data": Counterpart(
@@ -136,16 +137,12 @@ COUNTERPARTS = {
             "intersect_scores(cm) plot_intersect_cm(cm)": "interpretation.intersection",
         },
         {
-            "the smallest losses are " + NOT_YET: "plot_top_losses(largest) top_losses(largest) "
-            "describe_top_losses(largest)",
             OWN_CODE: "from_learner(activ)",
             "of how the server counts, which does not change the result": "confusion_matrix(slice_size) "
             "most_confused(slice_size)",
             "of pixels, whose losses stay on the server": "top_losses(sizes)",
             TENSORS: "explained_class is_right item masks_of picture show_xyz",
-            DRAWN: "tile_heading tile_title plot_confusion_matrix(title) plot_confusion_matrix(cmap) "
-            "plot_confusion_matrix(slice_size) plot_confusion_matrix(norm_dec) plot_confusion_matrix(plot_txt) "
-            "plot_confusion_matrix(return_fig) plot_confusion_matrix(dpi) "
+            DRAWN: "tile_heading tile_title plot_confusion_matrix(slice_size) plot_confusion_matrix(return_fig) "
             "plot_top_losses(heatmap_thresh) "
             "plot_top_losses(alpha) plot_top_losses(cmap) plot_top_losses(show_text) plot_top_losses(return_fig) "
             "plot_intersect_cm(title)",

@@ -190,12 +190,17 @@ class RunningServer:
             self.store.transition(job_id, state, result=result if state.final else None)
         self.notify(job_id)
 
-    def train_to_a_checkpoint(self, name: str, weights: bytes = b"weights") -> Checkpoint:
-        """Finish a TRAIN job as the scheduler does: with a checkpoint that the learner then points at."""
+    def train_to_a_checkpoint(self, name: str, weights: bytes = b"weights", moments: bytes = b"") -> Checkpoint:
+        """Finish a TRAIN job as the scheduler does: with a checkpoint that the learner then points at.
+
+        `moments`: of its optimiser, if it has one.
+        """
         job = self.store.get_job(names.parse_job(name))
         folder = self.config.checkpoint_root(job.learner_id) / f"{job.id}-0000000010-1"
         folder.mkdir(parents=True)
         (folder / manifest.MODEL_FILE).write_bytes(weights)
+        if moments:
+            (folder / manifest.OPTIMIZER_FILE).write_bytes(moments)
         state = {"classes": ["cat", "dog"], "frozen_to": 2, "lifetime_epoch": 3, "global_step": 10}
         (folder / manifest.STATE_FILE).write_text(json.dumps(state))
         manifest.write_manifest(folder, job_id=job.id, attempt=1, step=10, epoch=3)

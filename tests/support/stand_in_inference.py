@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from learnfleet.server.domain import DEFAULT_TENANT
@@ -128,6 +128,18 @@ def _answer(predictor: Predictor, item: Input, options: InferOptions) -> Answere
         assert isinstance(item, TensorInput)
         return Answered(error=f"shape: is {list(item.shape)}; must be [3, *{predictor.transform.size}]")
     said = predictor.predict_pixels(pixels, options.thresh, options.tta)
+    samples = predictor.dropout_samples([pixels], options.dropout_samples, options.thresh)[0]
+    return replace(
+        _answered(said),
+        arrays=_arrays(predictor, item, said, options),
+        samples=tuple(map(_answered, samples)),
+        decode_s=decoded - began,
+        infer_s=time.perf_counter() - decoded,
+        batch_size=1,
+    )
+
+
+def _answered(said: Prediction) -> Answered:
     is_multi = said.kind is LabelKind.MULTI_CATEGORY
     return Answered(
         kind=said.kind,
@@ -137,10 +149,6 @@ def _answer(predictor: Predictor, item: Input, options: InferOptions) -> Answere
         values=said.values,
         mask_png=b64decode(said.mask_png()) if said.kind is LabelKind.MASK else b"",
         picture_png=b64decode(said.picture_png()) if said.kind is LabelKind.IMAGE else b"",
-        arrays=_arrays(predictor, item, said, options),
-        decode_s=decoded - began,
-        infer_s=time.perf_counter() - decoded,
-        batch_size=1,
     )
 
 

@@ -1,7 +1,8 @@
 """learnfleet's client: the Learner on a server, and all that goes with it. Needs no torch.
 
 `from learnfleet.client import *` gives the names of `from learnfleet.trainer import *`, as far as the service offers
-what they stand for: a notebook runs with either line. `connect("host:port")` says which server is used.
+what they stand for: a notebook runs with either line. Names that a service cannot have say why when they are used.
+`connect("host:port")` says which server is used.
 
 Names are imported when they are first used (PEP 562).
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnfleet.client.named import entries, find
 from learnfleet.client.public_names import HOME
+from learnfleet.client.refused import REFUSED, Refused
 
 if TYPE_CHECKING:
     from learnfleet.client.client import Client as Client
@@ -78,7 +80,7 @@ if TYPE_CHECKING:
     from learnfleet.client.values import Prediction as Prediction
 
 # The names for asyncio are asked for by those who use it: to others they are 0.1 s of imports.
-__all__ = sorted({*(name for name, module in HOME.items() if module != "aio"), *entries()})
+__all__ = sorted({*(name for name, module in HOME.items() if module != "aio"), *entries(), *REFUSED})
 
 
 def __getattr__(name: str) -> Any:
@@ -86,6 +88,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"{__name__}.{HOME[name]}"), name)
     elif name in entries():
         value = find(name)
+    elif name in REFUSED:
+        value = Refused(name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

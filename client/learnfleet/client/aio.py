@@ -135,9 +135,10 @@ class AsyncClient(LearnerMaker[AsyncLearner], AsyncInterpreting):
         thresh: float | None = None,
         tta: bool = False,
         outputs: Sequence[str] = (),
+        dropout_samples: int = 0,
     ) -> Prediction:
         """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture. As `Client.predict`."""
-        request = Ask(model, top_k, thresh, tta, outputs).predict_request(item)
+        request = Ask(model, top_k, thresh, tta, outputs).predict_request(item, dropout_samples)
         return Prediction.from_proto(await self._connection.call(self._connection.prediction.Predict, request))
 
     async def predict_batch(

@@ -36,11 +36,12 @@ class AsyncInterpreting:
         slice_columns: Sequence[str] = (),
         metadata: str = "",
         void_class: str = "",
+        least_losses: int = 0,
     ) -> Interpretation:
         """Find what a model version or learner gets wrong."""
         asked = Questions(
             ds_type, tta, top_losses, min_confused, data, tuple(parts), tuple(slice_columns), metadata, void_class
-        )
+        ).more(least_losses, largest=False)
         queued = await self._connection.call(self._connection.interpretation.Interpret, asked.of(model))
         return await self._when_done(queued)
 
@@ -52,9 +53,10 @@ class AsyncInterpreting:
         with_loss: bool = False,
         n_batch: int | None = None,
         tta: bool = False,
+        activ: str | None = None,
     ) -> Predictions:
         """[predictions, targets] of a data set in its order, by any model, and losses if asked for."""
-        request = preds_request(model, data, ds_type, with_loss, n_batch, tta)
+        request = preds_request(model, data, ds_type, with_loss, n_batch, tta, activ)
         service = self._connection.prediction
         queued = await self._connection.call(service.GetPreds, request)
         job = await AsyncJob(self._connection, JobInfo.from_proto(queued)).wait()

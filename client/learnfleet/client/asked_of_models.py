@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from learnfleet.client.activations import activation
 from learnfleet.client.data_bunch import DataBunch
 from learnfleet.client.dataset_paths import DatasetPath, put_dataset
 from learnfleet.client.dataset_types import DatasetType
@@ -42,10 +43,11 @@ class Questions:
     slice_columns: tuple[str, ...] = ()
     metadata: str = ""
     void_class: str = ""
+    least_losses: int = 0
 
-    def more(self, top_losses: int) -> Questions:
-        """The same with another number of top losses."""
-        return replace(self, top_losses=top_losses)
+    def more(self, count: int, *, largest: bool) -> Questions:
+        """The same with so many of the greatest, or of the least, losses."""
+        return replace(self, top_losses=count) if largest else replace(self, least_losses=count)
 
     def request(
         self, *, learner: str = "", model: str = "", resources: job_pb2.Resources | None = None
@@ -65,6 +67,7 @@ class Questions:
             slice_columns=self.slice_columns,
             metadata=self.metadata,
             void_class=self.void_class,
+            least_losses=self.least_losses,
         )
 
     def of(self, model: str) -> pb.InterpretRequest:
@@ -95,7 +98,7 @@ def explain_request(model: str, item: object, method: str, class_name: str) -> p
 
 
 def preds_request(
-    model: str, data: Data, ds_type: DatasetType, with_loss: bool, n_batch: int | None, tta: bool
+    model: str, data: Data, ds_type: DatasetType, with_loss: bool, n_batch: int | None, tta: bool, activ: str | None
 ) -> prediction_service_pb2.GetPredsRequest:
     request = prediction_service_pb2.GetPredsRequest(
         dataset=ds_type.to_proto(),
@@ -103,6 +106,7 @@ def preds_request(
         n_batch=n_batch or 0,
         request_id=new_id(),
         data=data_to_proto(data),
+        activation=activation(activ),
     )
     setattr(request, "learner" if model.startswith("learners/") else "model", model)
     if tta:

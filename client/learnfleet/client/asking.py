@@ -34,9 +34,9 @@ class Ask:
     tta: bool = False
     outputs: Sequence[str] = ()
 
-    def predict_request(self, item: object) -> pb.PredictRequest:
-        """About one picture."""
-        request = pb.PredictRequest()
+    def predict_request(self, item: object, dropout_samples: int = 0) -> pb.PredictRequest:
+        """About one picture. `dropout_samples`: also so many predictions with dropout on."""
+        request = pb.PredictRequest(dropout_samples=dropout_samples)
         self._put(request)
         put_input(request, item)
         return request

@@ -144,6 +144,7 @@ class Client(LearnerMaker[RemoteLearner], Interpreting):
         thresh: float | None = None,
         tta: bool = False,
         outputs: Sequence[str] = (),
+        dropout_samples: int = 0,
     ) -> Prediction:
         """Ask `models/m/versions/v`, `models/m@alias` or `learners/l` about one picture.
 
@@ -154,8 +155,9 @@ class Client(LearnerMaker[RemoteLearner], Interpreting):
             thresh: of several labels, those at least so probable are predicted.
             tta: average over zoomed and mirrored variants.
             outputs: what else is wanted: "logits", "embedding", "activated".
+            dropout_samples: also so many predictions with dropout on, up to 100: the answer's `samples`.
         """
-        request = Ask(model, top_k, thresh, tta, outputs).predict_request(item)
+        request = Ask(model, top_k, thresh, tta, outputs).predict_request(item, dropout_samples)
         return Prediction.from_proto(self._connection.call(self._connection.prediction.Predict, request))
 
     def predict_batch(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from learnfleet.client.events import DataRead
     from learnfleet.client.interpretation import Picture
     from learnfleet.client.job import Job
+    from learnfleet.client.learner import RemoteLearner
+
+_DEFAULT_SEED = 42  # as the trainer's, where none is given
 
 
 @dataclass
@@ -101,7 +104,7 @@ class DataBunch:
         """Subtract the mean and divide by the std, each three values of pixels in [0, 1], as `imagenet_stats`.
 
         Args:
-            stats: must be given: measuring them takes the pictures, which the server has.
+            stats: None has the server measure them on the first batch of training pictures, now.
             do_y: those of the targets, too, where they are pictures.
 
         Raises ValueError if the data is normalised already.
@@ -112,9 +115,7 @@ class DataBunch:
             raise ValueError("do_y: only targets that are pictures can be normalised")
         if not do_x:
             return self
-        if stats is None:
-            raise ValueError("stats: give them, such as imagenet_stats; only the trainer itself can measure them")
-        self.normalization, self.normalizes_targets = checked_stats(stats), do_y
+        self.normalization, self.normalizes_targets = checked_stats(stats or self._measured()), do_y
         return self
 
     def add_test_folder(self, test_folder: str = "test") -> Self:
@@ -178,22 +179,36 @@ class DataBunch:
         self._job = self._job or job
 
     def _look(self, rows: int, ds_type: DatasetType) -> Picture:
-        """Have a learner of the default client look at the data, which is its only use: it is deleted again."""
+        """Have a learner of the default client look at the data."""
+        with self._looker() as looker:
+            return looker.show_batch(rows, ds_type)
+
+    def _measured(self) -> Stats:
+        """Mean and standard deviation of the pictures, from the server: of the batch that the trainer would look at,
+        which is drawn by the seed of the data.
+        """
+        given = getattr(self.source, "seed", getattr(getattr(self.source, "split", None), "seed", None))
+        with self._looker(_DEFAULT_SEED if given is None else given) as looker:
+            found = looker.described()
+        return found.channel_means, found.channel_stds
+
+    @contextmanager
+    def _looker(self, seed: int = 0) -> Iterator[RemoteLearner]:
+        """A learner of the default client whose only use is to look at the data: it is deleted again."""
         from learnfleet.client.default import default_client
         from learnfleet.client.errors import LearnfleetError
         from learnfleet.client.run_settings import RunSettings
         from learnfleet.client.specs import LearnerSpec
 
-        looker = default_client().new_learner(LearnerSpec(replace(self), "resnet18"), "", RunSettings())
+        looker = default_client().new_learner(LearnerSpec(replace(self), "resnet18", seed=seed), "", RunSettings())
         try:
-            picture = looker.show_batch(rows, ds_type)
+            yield looker
             if self._read is None and looker.last_job is not None:
                 self._read = looker.last_job.data_read()
         finally:
             if looker.spec is None:  # it has come to be
                 with suppress(LearnfleetError):  # what is left behind is no concern of who looked
                     looker.delete()
-        return picture
 
     @property
     def train_ds(self) -> Part:

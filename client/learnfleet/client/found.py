@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +21,8 @@ from learnfleet.client.found_measures import (
 from learnfleet.client.results import time_of
 from learnfleet.client.values import label_kind
 from learnfleet.v1 import interpretation_service_pb2
+
+LOSSES_FILE = "losses.csv"  # of an interpretation: all its items
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,24 @@ class TopLoss:
     def from_proto(cls, message: interpretation_service_pb2.TopLoss) -> TopLoss:
         judged = message.index, message.path, message.predicted, message.actual, message.loss, message.probability
         return cls(*judged, message.picture, message.heat_map)
+
+
+def read_losses(content: bytes, listed: Iterable[TopLoss]) -> tuple[TopLoss, ...]:
+    """All items of LOSSES_FILE, greatest loss first; those that were `listed` with their pictures."""
+    known = {item.index: item for item in listed}
+    rows = csv.DictReader(io.StringIO(content.decode(errors="replace"), newline=""))
+    items = (
+        TopLoss(
+            int(row["index"]),
+            row["path"],
+            row["predicted"],
+            row["actual"],
+            float(row["loss"]),
+            float(row["probability"] or 0.0),
+        )
+        for row in rows
+    )
+    return tuple(known.get(item.index, item) for item in items)
 
 
 @dataclass(frozen=True)
@@ -108,6 +131,7 @@ class Found:
     parts: tuple[str, ...] = ()  # that were found out
     files: tuple[str, ...] = ()  # that `file` gives
     create_time: datetime | None = None
+    least_losses: tuple[TopLoss, ...] = ()  # least first, where they were asked for
 
     @classmethod
     def from_proto(cls, message: interpretation_service_pb2.Interpretation) -> Found:
@@ -146,6 +170,7 @@ class Found:
             parts=tuple(_part(number) for number in message.parts),
             files=tuple(file.name for file in message.files),
             create_time=time_of(message.create_time),
+            least_losses=tuple(TopLoss.from_proto(item) for item in message.least_losses),
         )
 
 

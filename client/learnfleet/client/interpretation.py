@@ -5,14 +5,15 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from learnfleet.client import cards
 from learnfleet.client.arrays import Array
+from learnfleet.client.confusion import Look, confusion_picture
 from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.figures import Figsize
 from learnfleet.client.figures import Picture as Picture
-from learnfleet.client.found import ClassReport, Found, TopLoss
+from learnfleet.client.found import LOSSES_FILE, ClassReport, Found, TopLoss, read_losses
+from learnfleet.client.found_html import as_html
 from learnfleet.client.found_measures import (
     Calibration,
     ClassCurves,
@@ -27,6 +28,8 @@ from learnfleet.v1 import interpretation_service_pb2
 
 if TYPE_CHECKING:
     from learnfleet.client.examining import Examining
+
+Again: TypeAlias = "Callable[[int, bool], Interpretation]"
 
 _ROWS_SHOWN = 9
 _REPORT = "report.html"
@@ -75,11 +78,14 @@ class Interpretation:
     def __init__(
         self,
         found: Found,
-        again: Callable[[int], Interpretation] | None = None,
+        again: Again | None = None,
         read: Callable[[str], bytes] | None = None,
     ) -> None:
-        """`again`: interprets anew with so many top losses. `read`: gives a file of it."""
+        """`again`: interprets anew with so many of the greatest, or else of the least, losses. `read`: gives a file of
+        it.
+        """
         self.found, self._again, self._read = found, again, read
+        self._all: tuple[TopLoss, ...] | None = None  # items, once they were read
 
     @classmethod
     def from_learner(
@@ -92,7 +98,7 @@ class Interpretation:
     def from_proto(
         cls,
         message: interpretation_service_pb2.Interpretation,
-        again: Callable[[int], Interpretation] | None = None,
+        again: Again | None = None,
         read: Callable[[str], bytes] | None = None,
     ) -> Interpretation:
         return cls(Found.from_proto(message), again, read)
@@ -152,40 +158,53 @@ class Interpretation:
 
     # --- the items with the greatest losses
 
-    def top_losses(self, k: int | None = None) -> TopLosses:
-        """The k largest losses, and the positions of their items in the data set. Default: all that were asked for.
+    def top_losses(self, k: int | None = None, largest: bool = True) -> TopLosses:
+        """The k largest (or smallest) losses, and the positions of their items in the data set. Default: all, sorted.
 
-        Raises ValueError for more than `interpret(top_losses=...)` asked for.
+        Raises ValueError if there are not so many.
         """
-        worst = self.describe_top_losses(k)
-        return TopLosses(Array.of([item.loss for item in worst]), Array.of([item.index for item in worst], "q"))
+        items = self.describe_top_losses(k, largest)
+        return TopLosses(Array.of([item.loss for item in items]), Array.of([item.index for item in items], "q"))
 
-    def describe_top_losses(self, k: int | None = None) -> list[TopLoss]:
-        """The items with the k largest losses, with names and files. Raises ValueError as `top_losses`."""
-        worst = self.found.top_losses
-        if k is not None and not 0 < k <= len(worst):
-            raise ValueError(f"k is {k}; must be 1 to {len(worst)}: ask interpret(top_losses={k}) for more")
-        return list(worst[:k])
+    def describe_top_losses(self, k: int | None = None, largest: bool = True) -> list[TopLoss]:
+        """The items with the k largest (or smallest) losses, with names and files. As `top_losses`."""
+        listed = self.found.top_losses if largest else self.found.least_losses
+        items = listed if k is not None and 0 < k <= len(listed) else self._items(largest)
+        if k is not None and not 0 < k <= len(items):
+            raise ValueError(f"k: {k} losses of {len(items)} items cannot be listed; give 1 to {len(items)}")
+        return list(items[:k])
 
-    def plot_top_losses(self, k: int | None = None, figsize: Figsize = None, heatmap: bool = False) -> Picture:
-        """The pictures with the k largest losses. Default: as many as `interpret(top_losses=...)` asked for.
+    def _items(self, largest: bool) -> tuple[TopLoss, ...]:
+        """All of them, in order; those that were listed where there is no file of all."""
+        if LOSSES_FILE not in self.found.files:
+            return self.found.top_losses if largest else self.found.least_losses
+        if self._all is None:
+            self._all = read_losses(self.file(LOSSES_FILE), (*self.found.top_losses, *self.found.least_losses))
+        return self._all if largest else tuple(sorted(self._all, key=lambda item: item.loss))
+
+    def plot_top_losses(
+        self, k: int | None = None, largest: bool = True, figsize: Figsize = None, heatmap: bool = False
+    ) -> Picture:
+        """The pictures with the k largest (or smallest) losses. Default: as many as `interpret` drew.
 
         Args:
             k: where it is another number, the learner is interpreted again as it is now.
             figsize: inches that a notebook shows it in.
             heatmap: where the score of the actual class comes from, laid over each.
         """
-        whole = self._drawn(k)
-        return whole._picture("top_losses_heatmap" if heatmap else "top_losses").sized(figsize)
+        name = f"{'top' if largest else 'least'}_losses{'_heatmap' if heatmap else ''}"
+        return self._drawn(k, largest)._picture(name).sized(figsize)
 
-    def _drawn(self, k: int | None) -> Interpretation:
+    def _drawn(self, k: int | None, largest: bool = True) -> Interpretation:
         """What has a plot of k pictures."""
-        wanted = len(self.found.top_losses) if k is None else min(k, self.found.examples)
-        if wanted == len(self.found.top_losses):
+        drawn = len(self.found.top_losses if largest else self.found.least_losses)
+        wanted = min(k or _ROWS_SHOWN, self.found.examples)
+        if wanted == drawn or (k is None and (drawn or largest)):
             return self
         if self._again is None:
-            raise ValueError(f"{len(self.found.top_losses)} pictures were drawn: ask interpret(top_losses={k})")
-        return self._again(wanted)
+            asked = f"{'top' if largest else 'least'}_losses={wanted}"
+            raise ValueError(f"{drawn} pictures were drawn: ask interpret({asked})")
+        return self._again(wanted, largest)
 
     def plot_multi_top_losses(
         self, samples: int | None = None, figsize: Figsize = None, save_misclassified: bool = False
@@ -209,10 +228,28 @@ class Interpretation:
         pairs = self.found.most_confused
         return [(pair.actual, pair.predicted, pair.count) for pair in pairs if pair.count >= min_val]
 
-    def plot_confusion_matrix(self, normalize: bool = False, figsize: Figsize = None) -> Picture:
-        """The confusion matrix. `normalize`: shares of each actual class. `figsize`: inches it is shown in."""
+    def plot_confusion_matrix(
+        self,
+        normalize: bool = False,
+        title: str = "Confusion matrix",
+        cmap: str = "Blues",
+        norm_dec: int = 2,
+        plot_txt: bool = True,
+        figsize: Figsize = None,
+        dpi: float | None = None,
+    ) -> Picture:
+        """The confusion matrix, as the server has drawn it; or drawn here, by matplotlib, where another look is wanted.
+
+        Args:
+            normalize: shares of each actual class, with `norm_dec` decimals; a class that never occurs stays blank.
+            title, cmap, norm_dec, plot_txt, dpi: as of the trainer's; of single classes alone.
+            figsize: inches.
+        """
         name = "confusion_matrix_normalized" if normalize else "confusion_matrix"
-        return self._picture(name).sized(figsize)
+        if (title, cmap, norm_dec, plot_txt, dpi) == ("Confusion matrix", "Blues", 2, True, None):
+            return self._picture(name).sized(figsize)
+        look = Look(normalize, title, cmap, norm_dec, plot_txt, figsize, dpi)
+        return confusion_picture(name, self.found.confusion_matrix, self.classes, look)
 
     def classification_report(self) -> tuple[ClassReport, ...]:
         """Precision, recall, F1 and support by class: `class_report`."""
@@ -251,28 +288,7 @@ class Interpretation:
         return f"Interpretation({self.found.learner}, {self.found.examples} items, loss {self.found.loss:.4f})"
 
     def _repr_html_(self) -> str:
-        found = self.found
-        areas = [curve.auroc for curve in found.curves if curve.auroc is not None]
-        compared = found.comparison
-        facts = {
-            "learner": found.learner,
-            "model": found.model,
-            "items": found.examples,
-            "accuracy": f"{found.accuracy:.4f}" if found.kind != "float" else None,
-            "loss": f"{found.loss:.4f}",
-            "calibration error": f"{found.calibration.ece:.4f}" if found.calibration else None,
-            "AUROC": f"{sum(areas) / len(areas):.4f}" if areas else None,
-            "likely label errors": len(found.label_issues) or None,
-            "against": f"{compared.baseline}: {compared.fixed} fixed, {compared.broken} broken" if compared else None,
-            "left out": found.skipped_images or None,
-        }
-        confused = cards.table(("actual", "predicted", "count"), self.most_confused()[:_ROWS_SHOWN])
-        worst = [
-            (item.path, item.predicted, item.actual, f"{item.loss:.3f}", f"{item.probability:.3f}")
-            for item in found.top_losses[:_ROWS_SHOWN]
-        ]
-        listed = cards.table(("picture", "predicted", "actual", "loss", "probability"), worst)
-        return cards.card(found.name, facts) + (confused if found.most_confused else "") + listed
+        return as_html(self.found)
 
 
 # fastai's names.

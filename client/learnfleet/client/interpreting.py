@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from learnfleet.client.asked_of_models import Data, Questions, compare_request, explain_request, preds_request
 from learnfleet.client.connection import Connection
 from learnfleet.client.dataset_types import DatasetType
 from learnfleet.client.explanation import Explanation
 from learnfleet.client.found import Found
-from learnfleet.client.interpretation import Interpretation
+from learnfleet.client.interpretation import Again, Interpretation
 from learnfleet.client.job import Job
 from learnfleet.client.predictions import Predictions
 from learnfleet.client.results import JobInfo, LearnerInfo
@@ -38,6 +38,7 @@ class Interpreting:
         metadata: str = "",
         void_class: str = "",
         timeout: float | None = None,
+        least_losses: int = 0,
     ) -> Interpretation:
         """Find what `models/m/versions/v`, `models/m@alias` or `learners/l` gets wrong.
 
@@ -50,7 +51,7 @@ class Interpreting:
         """
         asked = Questions(
             ds_type, tta, top_losses, min_confused, data, tuple(parts), tuple(slice_columns), metadata, void_class
-        )
+        ).more(least_losses, largest=False)
         return interpret(self._connection, asked, model, timeout)
 
     def get_preds(
@@ -62,6 +63,7 @@ class Interpreting:
         n_batch: int | None = None,
         tta: bool = False,
         timeout: float | None = None,
+        activ: str | None = None,
     ) -> Predictions:
         """[predictions, targets] of a data set in its order, by any model, and losses if asked for.
 
@@ -69,8 +71,9 @@ class Interpreting:
             data: other pictures than those it was trained with: a data bunch, or `datasets/d`.
             n_batch: only so many batches.
             tta: average over zoomed and mirrored variants.
+            activ: "none" (raw outputs), "softmax" or "sigmoid", in place of the activation that suits the loss.
         """
-        request = preds_request(model, data, ds_type, with_loss, n_batch, tta)
+        request = preds_request(model, data, ds_type, with_loss, n_batch, tta, activ)
         service = self._connection.prediction
         queued = self._connection.call(service.GetPreds, request)
         job = Job(self._connection, JobInfo.from_proto(queued)).wait(timeout)
@@ -134,22 +137,24 @@ class Interpreting:
 def interpret(connection: Connection, asked: Questions, model: str, timeout: float | None) -> Interpretation:
     """Ask, wait, and read. Raises JobFailedError, JobCancelledError, DeadlineExceededError."""
     queued = connection.call(connection.interpretation.Interpret, asked.of(model))
-    return _when_done(
-        connection, queued, timeout, lambda count: interpret(connection, asked.more(count), model, timeout)
-    )
+
+    def again(count: int, largest: bool) -> Interpretation:
+        return interpret(connection, asked.more(count, largest=largest), model, timeout)
+
+    return _when_done(connection, queued, timeout, again)
 
 
 def _when_done(
     connection: Connection,
     queued: job_pb2.Job,
     timeout: float | None,
-    again: Callable[[int], Interpretation] | None = None,
+    again: Again | None = None,
 ) -> Interpretation:
     job = Job(connection, JobInfo.from_proto(queued)).wait(timeout)
     return read(connection, job.result.interpretation, again)
 
 
-def read(connection: Connection, name: str, again: Callable[[int], Interpretation] | None = None) -> Interpretation:
+def read(connection: Connection, name: str, again: Again | None = None) -> Interpretation:
     """An interpretation that is done."""
     request = pb.GetInterpretationRequest(name=name)
     message = connection.call(connection.interpretation.GetInterpretation, request)

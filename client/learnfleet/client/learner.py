@@ -156,22 +156,37 @@ class RemoteLearner(Examining):
         answer = self.connection.call(self.connection.training.Train, self.dry_run_request(stages))
         return Placement.from_proto(answer.placement)
 
-    def predict(self, item: Item, top_k: int = 0, thresh: float | None = None, tta: bool = False) -> Prediction:
+    def predict(
+        self,
+        item: Item,
+        top_k: int = 0,
+        thresh: float | None = None,
+        tta: bool = False,
+        with_dropout: bool = False,
+    ) -> Prediction:
         """Ask about one picture with the present state: fastai's triple. Raises InvalidArgumentError.
 
         Args:
             item: a path of a file that is here, the bytes of a picture file, or a PIL image.
             thresh: of several labels, those at least so probable are predicted.
             tta: average over zoomed and mirrored variants.
+            with_dropout: dropout stays on.
         """
         self.come_to_be()
-        request = Ask(self.name, top_k, thresh, tta).predict_request(item)
-        return Prediction.from_proto(self.connection.call(self.connection.prediction.Predict, request))
+        request = Ask(self.name, top_k, thresh, tta).predict_request(item, dropout_samples=int(with_dropout))
+        found = Prediction.from_proto(self.connection.call(self.connection.prediction.Predict, request))
+        return found.samples[0] if with_dropout else found
 
-    def save(self, name: str) -> CheckpointInfo:
-        """Give the present state a name; one that is used is replaced."""
+    def predict_with_mc_dropout(self, item: Item, n_times: int = 10) -> list[Prediction]:
+        """`predict` so many times, 1 to 100, with dropout on: how far the answers differ says how sure the model is."""
         self.come_to_be()
-        request = pb.SaveRequest(learner=self.name, checkpoint_id=name)
+        request = Ask(self.name).predict_request(item, dropout_samples=n_times)
+        return list(Prediction.from_proto(self.connection.call(self.connection.prediction.Predict, request)).samples)
+
+    def save(self, name: str, with_opt: bool = True) -> CheckpointInfo:
+        """Give the present state a name; one that is used is replaced. `with_opt=False`: without its optimiser."""
+        self.come_to_be()
+        request = self.save_request(name, with_opt)
         return CheckpointInfo.from_proto(self.connection.call(self.connection.training.Save, request))
 
     def checkpoints(self) -> list[CheckpointInfo]:
@@ -180,14 +195,14 @@ class RemoteLearner(Examining):
         found = self.connection.call(self.connection.training.ListCheckpoints, request)
         return [CheckpointInfo.from_proto(message) for message in found.checkpoints]
 
-    def load(self, name: str) -> RemoteLearner:
+    def load(self, name: str, with_opt: bool | None = None) -> RemoteLearner:
         """Go back to a state that was saved, that a job named after itself, or that it kept.
 
         Args:
             name: the last part, or all, of the checkpoint's name.
+            with_opt: False: the optimiser starts anew. True: FailedPreconditionError where the state has none.
         """
-        request = pb.LoadRequest(checkpoint=self.checkpoint_name(name))
-        self.connection.call(self.connection.training.Load, request)
+        self.connection.call(self.connection.training.Load, self.load_request(name, with_opt))
         return self
 
     def purge(self) -> RemoteLearner:

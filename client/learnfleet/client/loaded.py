@@ -9,6 +9,7 @@ from learnfleet.client.results import Prediction
 
 if TYPE_CHECKING:
     from learnfleet.client.client import Client
+    from learnfleet.client.explanation import Explanation
 
 
 class LoadedLearner:
@@ -27,6 +28,14 @@ class LoadedLearner:
             tta: average over zoomed and mirrored variants.
         """
         return self._client.predict(self.name, item, top_k, thresh, tta)
+
+    def predict_with_mc_dropout(self, item: object, n_times: int = 10) -> list[Prediction]:
+        """As of a learner."""
+        return list(self._client.predict(self.name, item, dropout_samples=n_times).samples)
+
+    def explain(self, item: object, method: str = "grad_cam", class_name: str = "") -> Explanation:
+        """As of a learner."""
+        return self._client.explain(self.name, item, method, class_name)
 
     def __repr__(self) -> str:
         return f"LoadedLearner({self.name})"

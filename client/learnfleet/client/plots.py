@@ -69,12 +69,17 @@ def check_skips(skip_start: int, skip_end: int) -> None:
         raise ValueError(f"skip_start {skip_start}, skip_end {skip_end}: give how much to leave out, 0 or more")
 
 
-def _new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
+def figure_class() -> type[Figure]:
+    """Raises ImportError that says what to install."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(_MISSING) from error
-    figure = Figure(figsize=(6.4 * n_axes, 4.2), layout="constrained")
+    return Figure
+
+
+def _new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
+    figure = figure_class()(figsize=(6.4 * n_axes, 4.2), layout="constrained")
     axes = figure.subplots(1, n_axes, squeeze=False)[0].tolist()
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)

@@ -13,7 +13,8 @@ _WHOLE_TARGETS = ("category", "mask")
 
 @dataclass(frozen=True)
 class Predictions:
-    """fastai's list: `preds, targets = learn.get_preds()`, and the losses as a third where they were asked for.
+    """fastai's list: `preds, targets = learn.get_preds()`, and the losses as a third where they were asked for;
+    `preds, mean, targets = learn.TTA(beta=None)`.
 
     Attributes:
         preds: float32 [N, classes], or [N, classes, height, width] of masks.
@@ -21,22 +22,26 @@ class Predictions:
             set has no labels.
         losses: float32 [N]; None unless asked for.
         indices: position of each row in the data set: pictures that could not be read are missing.
+        variants: mean over the augmented variants, as `preds`; None unless `TTA(beta=None)` asked for it.
     """
 
     preds: Array
     targets: Array
     losses: Array | None
     indices: tuple[int, ...]
+    variants: Array | None = None
 
     def __len__(self) -> int:
-        """2, or 3 with losses."""
-        return 2 if self.losses is None else 3
+        """2, or 3 with losses or variants."""
+        return len(tuple(iter(self)))
 
     def __getitem__(self, number: int) -> Array:
-        return tuple(self)[number]
+        return tuple(iter(self))[number]
 
     def __iter__(self) -> Iterator[Array]:
         yield self.preds
+        if self.variants is not None:
+            yield self.variants
         yield self.targets
         if self.losses is not None:
             yield self.losses
@@ -50,7 +55,7 @@ class Predictions:
         kind: str = "float",
     ) -> Predictions:
         """`kind`: what the targets are, which decides their type."""
-        preds, targets, losses = bytearray(), bytearray(), bytearray()
+        preds, targets, losses, variants = bytearray(), bytearray(), bytearray(), bytearray()
         indices: list[int] = []
         shape: tuple[int, ...] = ()
         target_shape: tuple[int, ...] = ()
@@ -58,6 +63,7 @@ class Predictions:
             preds += message.predictions
             targets += message.targets
             losses += message.losses
+            variants += message.variants
             indices += message.indices
             shape, target_shape = tuple(message.shape), tuple(message.target_shape)
         n = len(indices)
@@ -67,4 +73,5 @@ class Predictions:
             truth.whole() if kind in _WHOLE_TARGETS else truth,
             Array.little_endian(losses, (n,)) if with_loss else None,
             tuple(indices),
+            Array.little_endian(variants, (n, *shape)) if variants else None,
         )

@@ -55,6 +55,15 @@ class TrackingRun:
 
 
 @dataclass(frozen=True)
+class Description:
+    """What a learner is made of."""
+
+    network: str  # a table with a line a layer
+    channel_means: tuple[float, ...]  # of the first batch of training pictures, in [0, 1]; () where they are none
+    channel_stds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class JobResult:
     """What a job came to."""
 
@@ -69,6 +78,7 @@ class JobResult:
     lr_findings: tuple[LrFinding, ...] = ()  # of the `lr_find` stages, in their order
     kept_checkpoints: tuple[str, ...] = ()  # by keep_best and keep_every: learners/{learner}/checkpoints/{checkpoint}
     onnx: OnnxModel | None = None  # what became of ONNX, where an export was asked for it
+    description: Description | None = None  # where it was asked for
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,12 @@ def _result(message: job_pb2.JobResult) -> JobResult:
         tuple(LrFinding.from_proto(finding) for finding in message.lr_findings),
         tuple(message.kept_checkpoints),
         OnnxModel.from_proto(message.onnx) if message.HasField("onnx") else None,
+        _description(message.description) if message.HasField("description") else None,
     )
+
+
+def _description(message: job_pb2.Description) -> Description:
+    return Description(message.network, tuple(message.channel_means), tuple(message.channel_stds))
 
 
 def _data_path(data: learner_pb2.DataSpec) -> str:

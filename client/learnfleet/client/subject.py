@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Self, TypeAlias
 
+from learnfleet.client.activations import activation
 from learnfleet.client.components import Component, Components, as_components, component_to_proto
 from learnfleet.client.data_bunch import DataBunch
 from learnfleet.client.dataset_types import DatasetType
@@ -24,7 +25,7 @@ from learnfleet.v1 import training_service_pb2 as pb
 
 NEWEST = "newest"  # the alias that every export of a client moves to its version
 
-NewLearnerRequest: TypeAlias = pb.TrainRequest | interpretation_service_pb2.ShowBatchRequest
+NewLearnerRequest: TypeAlias = pb.TrainRequest | interpretation_service_pb2.ShowBatchRequest | pb.DescribeRequest
 
 
 @dataclass
@@ -200,19 +201,39 @@ class Subject:
         )
 
     def preds_request(
-        self, ds_type: DatasetType, with_loss: bool, n_batch: int | None = None, tta: tuple[float, float] | None = None
+        self,
+        ds_type: DatasetType,
+        with_loss: bool = False,
+        n_batch: int | None = None,
+        activ: str | None = None,
+        tta: prediction_service_pb2.TestTimeAugmentation | None = None,
     ) -> prediction_service_pb2.GetPredsRequest:
-        """`tta`: beta and scale of test-time augmentation."""
-        request = prediction_service_pb2.GetPredsRequest(
+        return prediction_service_pb2.GetPredsRequest(
             learner=self.require_name(),
             dataset=ds_type.to_proto(),
             with_loss=with_loss,
             n_batch=n_batch or 0,
             resources=self.settings.resources(),
             request_id=new_id(),
+            activation=activation(activ),
+            tta=tta,
         )
-        if tta is not None:
-            request.tta.beta, request.tta.scale = tta
+
+    def describe_request(self) -> pb.DescribeRequest:
+        """As it will be after the freezes that wait."""
+        request = pb.DescribeRequest(resources=self.settings.resources(), request_id=new_id())
+        if self._pending:
+            request.freeze_to.CopyFrom(self._pending[-1].to_proto().freeze_to)
+        self.target(request)
+        return request
+
+    def save_request(self, name: str, with_opt: bool) -> pb.SaveRequest:
+        return pb.SaveRequest(learner=self.name, checkpoint_id=name, with_opt=with_opt)
+
+    def load_request(self, name: str, with_opt: bool | None) -> pb.LoadRequest:
+        request = pb.LoadRequest(checkpoint=self.checkpoint_name(name))
+        if with_opt is not None:
+            request.with_opt = with_opt
         return request
 
     def show_batch_request(self, rows: int, ds_type: DatasetType) -> interpretation_service_pb2.ShowBatchRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, overload
 
 from learnfleet.client.arrays import Array
@@ -134,6 +134,7 @@ class Prediction:
     embedding: Array | None = None  # the body's output, pooled, where asked for
     activated: Array | None = None  # activated outputs in full, where asked for
     timings: Timings | None = None
+    samples: tuple[Prediction, ...] = ()  # with dropout on, where asked for
 
     @property
     def probability(self) -> float:
@@ -178,23 +179,28 @@ class Prediction:
     def from_proto(
         cls, message: prediction_service_pb2.PredictResponse | prediction_service_pb2.ItemResult
     ) -> Prediction:
-        prediction = message.prediction
-        return cls(
-            prediction.class_name,
-            prediction.class_index,
-            tuple(prediction.probabilities),
-            tuple((item.class_name, item.probability) for item in prediction.top),
-            message.model_used,
-            label_kind(prediction.kind),
-            tuple(prediction.labels),
-            tuple(prediction.values),
-            prediction.mask,
-            prediction.picture,
-            _array(prediction.logits),
-            _array(prediction.embedding),
-            _array(prediction.activated),
-            Timings.from_proto(message.timings),
-        )
+        timings = Timings.from_proto(message.timings)
+        made = [_of(part, message.model_used, timings) for part in (message.prediction, *message.prediction.samples)]
+        return replace(made[0], samples=tuple(made[1:]))
+
+
+def _of(prediction: prediction_service_pb2.Prediction, model_used: str, timings: Timings) -> Prediction:
+    return Prediction(
+        prediction.class_name,
+        prediction.class_index,
+        tuple(prediction.probabilities),
+        tuple((item.class_name, item.probability) for item in prediction.top),
+        model_used,
+        label_kind(prediction.kind),
+        tuple(prediction.labels),
+        tuple(prediction.values),
+        prediction.mask,
+        prediction.picture,
+        _array(prediction.logits),
+        _array(prediction.embedding),
+        _array(prediction.activated),
+        timings,
+    )
 
 
 def _array(message: prediction_service_pb2.FloatArray) -> Array | None:

@@ -47,7 +47,7 @@ EXPLANATION_METHOD_INTEGRATED_GRADIENTS: ExplanationMethod
 EXPLANATION_METHOD_OCCLUSION: ExplanationMethod
 
 class InterpretRequest(_message.Message):
-    __slots__ = ("learner", "top_losses", "min_confused", "resources", "request_id", "dataset", "tta", "model", "data", "parts", "slice_columns", "metadata", "void_class")
+    __slots__ = ("learner", "top_losses", "min_confused", "resources", "request_id", "dataset", "tta", "model", "data", "parts", "slice_columns", "metadata", "void_class", "least_losses")
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     TOP_LOSSES_FIELD_NUMBER: _ClassVar[int]
     MIN_CONFUSED_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class InterpretRequest(_message.Message):
     SLICE_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VOID_CLASS_FIELD_NUMBER: _ClassVar[int]
+    LEAST_LOSSES_FIELD_NUMBER: _ClassVar[int]
     learner: str
     top_losses: int
     min_confused: int
@@ -74,7 +75,8 @@ class InterpretRequest(_message.Message):
     slice_columns: _containers.RepeatedScalarFieldContainer[str]
     metadata: str
     void_class: str
-    def __init__(self, learner: _Optional[str] = ..., top_losses: _Optional[int] = ..., min_confused: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., tta: bool = ..., model: _Optional[str] = ..., data: _Optional[_Union[_learner_pb2.DataSpec, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[InterpretationPart, str]]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., metadata: _Optional[str] = ..., void_class: _Optional[str] = ...) -> None: ...
+    least_losses: int
+    def __init__(self, learner: _Optional[str] = ..., top_losses: _Optional[int] = ..., min_confused: _Optional[int] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., tta: bool = ..., model: _Optional[str] = ..., data: _Optional[_Union[_learner_pb2.DataSpec, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[InterpretationPart, str]]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., metadata: _Optional[str] = ..., void_class: _Optional[str] = ..., least_losses: _Optional[int] = ...) -> None: ...
 
 class CompareVersionsRequest(_message.Message):
     __slots__ = ("baseline", "candidate", "data", "dataset", "examples", "resources", "request_id")
@@ -101,7 +103,7 @@ class GetInterpretationRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Interpretation(_message.Message):
-    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time", "kind", "class_report", "label_confusion", "dataset", "misclassified_count", "misclassified", "intersection", "model", "calibration", "curves", "label_issues", "label_issues_caveat", "duplicates", "outliers", "slices", "comparison", "void_class", "parts", "files")
+    __slots__ = ("name", "learner", "checkpoint", "job", "classes", "examples", "accuracy", "loss", "confusion_matrix", "most_confused", "top_losses", "pictures", "skipped_images", "create_time", "kind", "class_report", "label_confusion", "dataset", "misclassified_count", "misclassified", "intersection", "model", "calibration", "curves", "label_issues", "label_issues_caveat", "duplicates", "outliers", "slices", "comparison", "void_class", "parts", "files", "least_losses")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +137,7 @@ class Interpretation(_message.Message):
     VOID_CLASS_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    LEAST_LOSSES_FIELD_NUMBER: _ClassVar[int]
     name: str
     learner: str
     checkpoint: str
@@ -168,7 +171,8 @@ class Interpretation(_message.Message):
     void_class: str
     parts: _containers.RepeatedScalarFieldContainer[InterpretationPart]
     files: _containers.RepeatedCompositeFieldContainer[InterpretationFile]
-    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., class_report: _Optional[_Iterable[_Union[ClassReport, _Mapping]]] = ..., label_confusion: _Optional[_Iterable[_Union[ConfusionMatrix, _Mapping]]] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., misclassified_count: _Optional[int] = ..., misclassified: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., intersection: _Optional[_Iterable[_Union[Shares, _Mapping]]] = ..., model: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., curves: _Optional[_Iterable[_Union[Curves, _Mapping]]] = ..., label_issues: _Optional[_Iterable[_Union[LabelIssue, _Mapping]]] = ..., label_issues_caveat: _Optional[str] = ..., duplicates: _Optional[_Iterable[_Union[DuplicateGroup, _Mapping]]] = ..., outliers: _Optional[_Iterable[_Union[Outlier, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SlicesOfColumn, _Mapping]]] = ..., comparison: _Optional[_Union[Comparison, _Mapping]] = ..., void_class: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[InterpretationPart, str]]] = ..., files: _Optional[_Iterable[_Union[InterpretationFile, _Mapping]]] = ...) -> None: ...
+    least_losses: _containers.RepeatedCompositeFieldContainer[TopLoss]
+    def __init__(self, name: _Optional[str] = ..., learner: _Optional[str] = ..., checkpoint: _Optional[str] = ..., job: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., loss: _Optional[float] = ..., confusion_matrix: _Optional[_Union[ConfusionMatrix, _Mapping]] = ..., most_confused: _Optional[_Iterable[_Union[ConfusedPair, _Mapping]]] = ..., top_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[_job_pb2.Picture, _Mapping]]] = ..., skipped_images: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., class_report: _Optional[_Iterable[_Union[ClassReport, _Mapping]]] = ..., label_confusion: _Optional[_Iterable[_Union[ConfusionMatrix, _Mapping]]] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., misclassified_count: _Optional[int] = ..., misclassified: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ..., intersection: _Optional[_Iterable[_Union[Shares, _Mapping]]] = ..., model: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., curves: _Optional[_Iterable[_Union[Curves, _Mapping]]] = ..., label_issues: _Optional[_Iterable[_Union[LabelIssue, _Mapping]]] = ..., label_issues_caveat: _Optional[str] = ..., duplicates: _Optional[_Iterable[_Union[DuplicateGroup, _Mapping]]] = ..., outliers: _Optional[_Iterable[_Union[Outlier, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SlicesOfColumn, _Mapping]]] = ..., comparison: _Optional[_Union[Comparison, _Mapping]] = ..., void_class: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[InterpretationPart, str]]] = ..., files: _Optional[_Iterable[_Union[InterpretationFile, _Mapping]]] = ..., least_losses: _Optional[_Iterable[_Union[TopLoss, _Mapping]]] = ...) -> None: ...
 
 class InterpretationFile(_message.Message):
     __slots__ = ("name", "media_type", "size_bytes")

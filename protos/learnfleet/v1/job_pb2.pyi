@@ -349,7 +349,7 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., batch: _Optional[int] = ..., batches: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures", "kept_checkpoints", "onnx")
+    __slots__ = ("metrics", "checkpoint", "interpretation", "model_version", "skipped_images", "exact", "predictions", "lr_findings", "pictures", "kept_checkpoints", "onnx", "description")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -368,6 +368,7 @@ class JobResult(_message.Message):
     PICTURES_FIELD_NUMBER: _ClassVar[int]
     KEPT_CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     ONNX_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.ScalarMap[str, float]
     checkpoint: _learner_pb2.Checkpoint
     interpretation: str
@@ -379,7 +380,18 @@ class JobResult(_message.Message):
     pictures: _containers.RepeatedScalarFieldContainer[str]
     kept_checkpoints: _containers.RepeatedScalarFieldContainer[str]
     onnx: OnnxModel
-    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ..., kept_checkpoints: _Optional[_Iterable[str]] = ..., onnx: _Optional[_Union[OnnxModel, _Mapping]] = ...) -> None: ...
+    description: Description
+    def __init__(self, metrics: _Optional[_Mapping[str, float]] = ..., checkpoint: _Optional[_Union[_learner_pb2.Checkpoint, _Mapping]] = ..., interpretation: _Optional[str] = ..., model_version: _Optional[str] = ..., skipped_images: _Optional[int] = ..., exact: bool = ..., predictions: _Optional[int] = ..., lr_findings: _Optional[_Iterable[_Union[LrFinding, _Mapping]]] = ..., pictures: _Optional[_Iterable[str]] = ..., kept_checkpoints: _Optional[_Iterable[str]] = ..., onnx: _Optional[_Union[OnnxModel, _Mapping]] = ..., description: _Optional[_Union[Description, _Mapping]] = ...) -> None: ...
+
+class Description(_message.Message):
+    __slots__ = ("network", "channel_means", "channel_stds")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_MEANS_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_STDS_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    channel_means: _containers.RepeatedScalarFieldContainer[float]
+    channel_stds: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, network: _Optional[str] = ..., channel_means: _Optional[_Iterable[float]] = ..., channel_stds: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class LrFinding(_message.Message):
     __slots__ = ("stage", "lrs", "losses", "suggestions")

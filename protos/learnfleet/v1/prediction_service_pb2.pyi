@@ -22,6 +22,13 @@ class TensorType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TENSOR_TYPE_UNSPECIFIED: _ClassVar[TensorType]
     TENSOR_TYPE_UINT8: _ClassVar[TensorType]
     TENSOR_TYPE_FLOAT32: _ClassVar[TensorType]
+
+class Activation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTIVATION_UNSPECIFIED: _ClassVar[Activation]
+    ACTIVATION_NONE: _ClassVar[Activation]
+    ACTIVATION_SOFTMAX: _ClassVar[Activation]
+    ACTIVATION_SIGMOID: _ClassVar[Activation]
 OUTPUT_UNSPECIFIED: Output
 OUTPUT_LOGITS: Output
 OUTPUT_EMBEDDING: Output
@@ -29,9 +36,13 @@ OUTPUT_ACTIVATED: Output
 TENSOR_TYPE_UNSPECIFIED: TensorType
 TENSOR_TYPE_UINT8: TensorType
 TENSOR_TYPE_FLOAT32: TensorType
+ACTIVATION_UNSPECIFIED: Activation
+ACTIVATION_NONE: Activation
+ACTIVATION_SOFTMAX: Activation
+ACTIVATION_SIGMOID: Activation
 
 class PredictRequest(_message.Message):
-    __slots__ = ("model", "image", "tensor", "file", "top_k", "thresh", "tta", "outputs")
+    __slots__ = ("model", "image", "tensor", "file", "top_k", "thresh", "tta", "outputs", "dropout_samples")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +51,7 @@ class PredictRequest(_message.Message):
     THRESH_FIELD_NUMBER: _ClassVar[int]
     TTA_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     model: str
     image: bytes
     tensor: Tensor
@@ -48,7 +60,8 @@ class PredictRequest(_message.Message):
     thresh: float
     tta: bool
     outputs: _containers.RepeatedScalarFieldContainer[Output]
-    def __init__(self, model: _Optional[str] = ..., image: _Optional[bytes] = ..., tensor: _Optional[_Union[Tensor, _Mapping]] = ..., file: _Optional[_Union[ServerFile, _Mapping]] = ..., top_k: _Optional[int] = ..., thresh: _Optional[float] = ..., tta: bool = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ...) -> None: ...
+    dropout_samples: int
+    def __init__(self, model: _Optional[str] = ..., image: _Optional[bytes] = ..., tensor: _Optional[_Union[Tensor, _Mapping]] = ..., file: _Optional[_Union[ServerFile, _Mapping]] = ..., top_k: _Optional[int] = ..., thresh: _Optional[float] = ..., tta: bool = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., dropout_samples: _Optional[int] = ...) -> None: ...
 
 class Tensor(_message.Message):
     __slots__ = ("type", "shape", "content")
@@ -171,7 +184,7 @@ class PredictResponse(_message.Message):
     def __init__(self, prediction: _Optional[_Union[Prediction, _Mapping]] = ..., model_used: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("class_name", "class_index", "probabilities", "top", "kind", "labels", "values", "mask", "picture", "logits", "embedding", "activated")
+    __slots__ = ("class_name", "class_index", "probabilities", "top", "kind", "labels", "values", "mask", "picture", "logits", "embedding", "activated", "samples")
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +197,7 @@ class Prediction(_message.Message):
     LOGITS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     ACTIVATED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
     class_name: str
     class_index: int
     probabilities: _containers.RepeatedScalarFieldContainer[float]
@@ -196,7 +210,8 @@ class Prediction(_message.Message):
     logits: FloatArray
     embedding: FloatArray
     activated: FloatArray
-    def __init__(self, class_name: _Optional[str] = ..., class_index: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., mask: _Optional[bytes] = ..., picture: _Optional[bytes] = ..., logits: _Optional[_Union[FloatArray, _Mapping]] = ..., embedding: _Optional[_Union[FloatArray, _Mapping]] = ..., activated: _Optional[_Union[FloatArray, _Mapping]] = ...) -> None: ...
+    samples: _containers.RepeatedCompositeFieldContainer[Prediction]
+    def __init__(self, class_name: _Optional[str] = ..., class_index: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ..., kind: _Optional[_Union[_learner_pb2.LabelKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., mask: _Optional[bytes] = ..., picture: _Optional[bytes] = ..., logits: _Optional[_Union[FloatArray, _Mapping]] = ..., embedding: _Optional[_Union[FloatArray, _Mapping]] = ..., activated: _Optional[_Union[FloatArray, _Mapping]] = ..., samples: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ...) -> None: ...
 
 class FloatArray(_message.Message):
     __slots__ = ("shape", "content")
@@ -229,7 +244,7 @@ class Timings(_message.Message):
     def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., infer: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., batch_size: _Optional[int] = ...) -> None: ...
 
 class GetPredsRequest(_message.Message):
-    __slots__ = ("learner", "dataset", "with_loss", "n_batch", "tta", "resources", "request_id", "model", "data")
+    __slots__ = ("learner", "dataset", "with_loss", "n_batch", "tta", "resources", "request_id", "model", "data", "activation")
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     WITH_LOSS_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +254,7 @@ class GetPredsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     learner: str
     dataset: _learner_pb2.DatasetType
     with_loss: bool
@@ -248,15 +264,22 @@ class GetPredsRequest(_message.Message):
     request_id: str
     model: str
     data: _learner_pb2.DataSpec
-    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., with_loss: bool = ..., n_batch: _Optional[int] = ..., tta: _Optional[_Union[TestTimeAugmentation, _Mapping]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., model: _Optional[str] = ..., data: _Optional[_Union[_learner_pb2.DataSpec, _Mapping]] = ...) -> None: ...
+    activation: Activation
+    def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., with_loss: bool = ..., n_batch: _Optional[int] = ..., tta: _Optional[_Union[TestTimeAugmentation, _Mapping]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., model: _Optional[str] = ..., data: _Optional[_Union[_learner_pb2.DataSpec, _Mapping]] = ..., activation: _Optional[_Union[Activation, str]] = ...) -> None: ...
 
 class TestTimeAugmentation(_message.Message):
-    __slots__ = ("beta", "scale")
+    __slots__ = ("beta", "scale", "passes", "use_max", "apart")
     BETA_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    USE_MAX_FIELD_NUMBER: _ClassVar[int]
+    APART_FIELD_NUMBER: _ClassVar[int]
     beta: float
     scale: float
-    def __init__(self, beta: _Optional[float] = ..., scale: _Optional[float] = ...) -> None: ...
+    passes: int
+    use_max: bool
+    apart: bool
+    def __init__(self, beta: _Optional[float] = ..., scale: _Optional[float] = ..., passes: _Optional[int] = ..., use_max: bool = ..., apart: bool = ...) -> None: ...
 
 class ReadPredictionsRequest(_message.Message):
     __slots__ = ("job", "first_row", "rows")
@@ -269,7 +292,7 @@ class ReadPredictionsRequest(_message.Message):
     def __init__(self, job: _Optional[str] = ..., first_row: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class ReadPredictionsResponse(_message.Message):
-    __slots__ = ("first_row", "rows", "shape", "predictions", "target_shape", "targets", "losses", "indices")
+    __slots__ = ("first_row", "rows", "shape", "predictions", "target_shape", "targets", "losses", "indices", "variants")
     FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +301,7 @@ class ReadPredictionsResponse(_message.Message):
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     LOSSES_FIELD_NUMBER: _ClassVar[int]
     INDICES_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
     first_row: int
     rows: int
     shape: _containers.RepeatedScalarFieldContainer[int]
@@ -286,4 +310,5 @@ class ReadPredictionsResponse(_message.Message):
     targets: bytes
     losses: bytes
     indices: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, first_row: _Optional[int] = ..., rows: _Optional[int] = ..., shape: _Optional[_Iterable[int]] = ..., predictions: _Optional[bytes] = ..., target_shape: _Optional[_Iterable[int]] = ..., targets: _Optional[bytes] = ..., losses: _Optional[bytes] = ..., indices: _Optional[_Iterable[int]] = ...) -> None: ...
+    variants: bytes
+    def __init__(self, first_row: _Optional[int] = ..., rows: _Optional[int] = ..., shape: _Optional[_Iterable[int]] = ..., predictions: _Optional[bytes] = ..., target_shape: _Optional[_Iterable[int]] = ..., targets: _Optional[bytes] = ..., losses: _Optional[bytes] = ..., indices: _Optional[_Iterable[int]] = ..., variants: _Optional[bytes] = ...) -> None: ...

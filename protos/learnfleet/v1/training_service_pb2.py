@@ -28,7 +28,7 @@ from learnfleet.v1 import job_pb2 as learnfleet_dot_v1_dot_job__pb2
 from learnfleet.v1 import learner_pb2 as learnfleet_dot_v1_dot_learner__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$learnfleet/v1/training_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\x9d\x03\n\x0cTrainRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12$\n\x06stages\x18\x04 \x03(\x0b\x32\x14.learnfleet.v1.Stage\x12+\n\tresources\x18\x05 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12:\n\x11\x63heckpoint_policy\x18\x06 \x01(\x0b\x32\x1f.learnfleet.v1.CheckpointPolicy\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x10\n\x08priority\x18\t \x01(\x05\x12\x30\n\x0cretry_policy\x18\n \x01(\x0b\x32\x1a.learnfleet.v1.RetryPolicy\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"!\n\x11GetLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListLearnersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListLearnersResponse\x12(\n\x08learners\x18\x01 \x03(\x0b\x32\x16.learnfleet.v1.Learner\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0bSaveRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\")\n\x16ListCheckpointsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"I\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.learnfleet.v1.Checkpoint\"!\n\x0bLoadRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"\x1f\n\x0cPurgeRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"$\n\x14\x44\x65leteLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbb\x01\n\x0fValidateRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12)\n\x07metrics\x18\x03 \x03(\x0b\x32\x18.learnfleet.v1.Component\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"s\n\rExportRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x11\n\x04onnx\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x07\n\x05_onnx2\xe0\x05\n\x0fTrainingService\x12\x38\n\x05Train\x12\x1b.learnfleet.v1.TrainRequest\x1a\x12.learnfleet.v1.Job\x12K\n\nGetLearner\x12 .learnfleet.v1.GetLearnerRequest\x1a\x16.learnfleet.v1.Learner\"\x03\x90\x02\x01\x12\\\n\x0cListLearners\x12\".learnfleet.v1.ListLearnersRequest\x1a#.learnfleet.v1.ListLearnersResponse\"\x03\x90\x02\x01\x12=\n\x04Save\x12\x1a.learnfleet.v1.SaveRequest\x1a\x19.learnfleet.v1.Checkpoint\x12\x65\n\x0fListCheckpoints\x12%.learnfleet.v1.ListCheckpointsRequest\x1a&.learnfleet.v1.ListCheckpointsResponse\"\x03\x90\x02\x01\x12:\n\x04Load\x12\x1a.learnfleet.v1.LoadRequest\x1a\x16.learnfleet.v1.Learner\x12<\n\x05Purge\x12\x1b.learnfleet.v1.PurgeRequest\x1a\x16.learnfleet.v1.Learner\x12L\n\rDeleteLearner\x12#.learnfleet.v1.DeleteLearnerRequest\x1a\x16.google.protobuf.Empty\x12>\n\x08Validate\x12\x1e.learnfleet.v1.ValidateRequest\x1a\x12.learnfleet.v1.Job\x12:\n\x06\x45xport\x12\x1c.learnfleet.v1.ExportRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$learnfleet/v1/training_service.proto\x12\rlearnfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17learnfleet/v1/job.proto\x1a\x1blearnfleet/v1/learner.proto\"\x9d\x03\n\x0cTrainRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12$\n\x06stages\x18\x04 \x03(\x0b\x32\x14.learnfleet.v1.Stage\x12+\n\tresources\x18\x05 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12:\n\x11\x63heckpoint_policy\x18\x06 \x01(\x0b\x32\x1f.learnfleet.v1.CheckpointPolicy\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x10\n\x08priority\x18\t \x01(\x05\x12\x30\n\x0cretry_policy\x18\n \x01(\x0b\x32\x1a.learnfleet.v1.RetryPolicy\x12*\n\x07timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"!\n\x11GetLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListLearnersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListLearnersResponse\x12(\n\x08learners\x18\x01 \x03(\x0b\x32\x16.learnfleet.v1.Learner\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x0bSaveRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\x12\x15\n\x08with_opt\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_with_opt\")\n\x16ListCheckpointsRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"I\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.learnfleet.v1.Checkpoint\"E\n\x0bLoadRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x15\n\x08with_opt\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_with_opt\"\x1f\n\x0cPurgeRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\"$\n\x14\x44\x65leteLearnerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbb\x01\n\x0fValidateRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0e\x32\x1a.learnfleet.v1.DatasetType\x12)\n\x07metrics\x18\x03 \x03(\x0b\x32\x18.learnfleet.v1.Component\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\xe3\x01\n\x0f\x44\x65scribeRequest\x12\x32\n\x0clearner_spec\x18\x01 \x01(\x0b\x32\x1a.learnfleet.v1.LearnerSpecH\x00\x12\x11\n\x07learner\x18\x02 \x01(\tH\x00\x12\x12\n\nlearner_id\x18\x03 \x01(\t\x12+\n\tresources\x18\x04 \x01(\x0b\x32\x18.learnfleet.v1.Resources\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12*\n\tfreeze_to\x18\x06 \x01(\x0b\x32\x17.learnfleet.v1.FreezeToB\x08\n\x06target\"s\n\rExportRequest\x12\x0f\n\x07learner\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x11\n\x04onnx\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x07\n\x05_onnx2\xa0\x06\n\x0fTrainingService\x12\x38\n\x05Train\x12\x1b.learnfleet.v1.TrainRequest\x1a\x12.learnfleet.v1.Job\x12K\n\nGetLearner\x12 .learnfleet.v1.GetLearnerRequest\x1a\x16.learnfleet.v1.Learner\"\x03\x90\x02\x01\x12\\\n\x0cListLearners\x12\".learnfleet.v1.ListLearnersRequest\x1a#.learnfleet.v1.ListLearnersResponse\"\x03\x90\x02\x01\x12=\n\x04Save\x12\x1a.learnfleet.v1.SaveRequest\x1a\x19.learnfleet.v1.Checkpoint\x12\x65\n\x0fListCheckpoints\x12%.learnfleet.v1.ListCheckpointsRequest\x1a&.learnfleet.v1.ListCheckpointsResponse\"\x03\x90\x02\x01\x12:\n\x04Load\x12\x1a.learnfleet.v1.LoadRequest\x1a\x16.learnfleet.v1.Learner\x12<\n\x05Purge\x12\x1b.learnfleet.v1.PurgeRequest\x1a\x16.learnfleet.v1.Learner\x12L\n\rDeleteLearner\x12#.learnfleet.v1.DeleteLearnerRequest\x1a\x16.google.protobuf.Empty\x12>\n\x08Validate\x12\x1e.learnfleet.v1.ValidateRequest\x1a\x12.learnfleet.v1.Job\x12>\n\x08\x44\x65scribe\x12\x1e.learnfleet.v1.DescribeRequest\x1a\x12.learnfleet.v1.Job\x12:\n\x06\x45xport\x12\x1c.learnfleet.v1.ExportRequest\x1a\x12.learnfleet.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,21 +50,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLEARNERSRESPONSE']._serialized_start=683
   _globals['_LISTLEARNERSRESPONSE']._serialized_end=772
   _globals['_SAVEREQUEST']._serialized_start=774
-  _globals['_SAVEREQUEST']._serialized_end=827
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=829
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=870
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=872
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=945
-  _globals['_LOADREQUEST']._serialized_start=947
-  _globals['_LOADREQUEST']._serialized_end=980
-  _globals['_PURGEREQUEST']._serialized_start=982
-  _globals['_PURGEREQUEST']._serialized_end=1013
-  _globals['_DELETELEARNERREQUEST']._serialized_start=1015
-  _globals['_DELETELEARNERREQUEST']._serialized_end=1051
-  _globals['_VALIDATEREQUEST']._serialized_start=1054
-  _globals['_VALIDATEREQUEST']._serialized_end=1241
-  _globals['_EXPORTREQUEST']._serialized_start=1243
-  _globals['_EXPORTREQUEST']._serialized_end=1358
-  _globals['_TRAININGSERVICE']._serialized_start=1361
-  _globals['_TRAININGSERVICE']._serialized_end=2097
+  _globals['_SAVEREQUEST']._serialized_end=863
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=865
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=906
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=908
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=981
+  _globals['_LOADREQUEST']._serialized_start=983
+  _globals['_LOADREQUEST']._serialized_end=1052
+  _globals['_PURGEREQUEST']._serialized_start=1054
+  _globals['_PURGEREQUEST']._serialized_end=1085
+  _globals['_DELETELEARNERREQUEST']._serialized_start=1087
+  _globals['_DELETELEARNERREQUEST']._serialized_end=1123
+  _globals['_VALIDATEREQUEST']._serialized_start=1126
+  _globals['_VALIDATEREQUEST']._serialized_end=1313
+  _globals['_DESCRIBEREQUEST']._serialized_start=1316
+  _globals['_DESCRIBEREQUEST']._serialized_end=1543
+  _globals['_EXPORTREQUEST']._serialized_start=1545
+  _globals['_EXPORTREQUEST']._serialized_end=1660
+  _globals['_TRAININGSERVICE']._serialized_start=1663
+  _globals['_TRAININGSERVICE']._serialized_end=2463
 # @@protoc_insertion_point(module_scope)

@@ -59,12 +59,14 @@ class ListLearnersResponse(_message.Message):
     def __init__(self, learners: _Optional[_Iterable[_Union[_learner_pb2.Learner, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SaveRequest(_message.Message):
-    __slots__ = ("learner", "checkpoint_id")
+    __slots__ = ("learner", "checkpoint_id", "with_opt")
     LEARNER_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    WITH_OPT_FIELD_NUMBER: _ClassVar[int]
     learner: str
     checkpoint_id: str
-    def __init__(self, learner: _Optional[str] = ..., checkpoint_id: _Optional[str] = ...) -> None: ...
+    with_opt: bool
+    def __init__(self, learner: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., with_opt: bool = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
     __slots__ = ("learner",)
@@ -79,10 +81,12 @@ class ListCheckpointsResponse(_message.Message):
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[_learner_pb2.Checkpoint, _Mapping]]] = ...) -> None: ...
 
 class LoadRequest(_message.Message):
-    __slots__ = ("checkpoint",)
+    __slots__ = ("checkpoint", "with_opt")
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    WITH_OPT_FIELD_NUMBER: _ClassVar[int]
     checkpoint: str
-    def __init__(self, checkpoint: _Optional[str] = ...) -> None: ...
+    with_opt: bool
+    def __init__(self, checkpoint: _Optional[str] = ..., with_opt: bool = ...) -> None: ...
 
 class PurgeRequest(_message.Message):
     __slots__ = ("learner",)
@@ -109,6 +113,22 @@ class ValidateRequest(_message.Message):
     resources: _job_pb2.Resources
     request_id: str
     def __init__(self, learner: _Optional[str] = ..., dataset: _Optional[_Union[_learner_pb2.DatasetType, str]] = ..., metrics: _Optional[_Iterable[_Union[_learner_pb2.Component, _Mapping]]] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DescribeRequest(_message.Message):
+    __slots__ = ("learner_spec", "learner", "learner_id", "resources", "request_id", "freeze_to")
+    LEARNER_SPEC_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    LEARNER_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_TO_FIELD_NUMBER: _ClassVar[int]
+    learner_spec: _learner_pb2.LearnerSpec
+    learner: str
+    learner_id: str
+    resources: _job_pb2.Resources
+    request_id: str
+    freeze_to: _job_pb2.FreezeTo
+    def __init__(self, learner_spec: _Optional[_Union[_learner_pb2.LearnerSpec, _Mapping]] = ..., learner: _Optional[str] = ..., learner_id: _Optional[str] = ..., resources: _Optional[_Union[_job_pb2.Resources, _Mapping]] = ..., request_id: _Optional[str] = ..., freeze_to: _Optional[_Union[_job_pb2.FreezeTo, _Mapping]] = ...) -> None: ...
 
 class ExportRequest(_message.Message):
     __slots__ = ("learner", "model_id", "aliases", "request_id", "onnx")

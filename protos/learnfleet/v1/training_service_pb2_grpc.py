@@ -83,6 +83,11 @@ class TrainingServiceStub(object):
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.SerializeToString,
                 response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.Describe = channel.unary_unary(
+                '/learnfleet.v1.TrainingService/Describe',
+                request_serializer=learnfleet_dot_v1_dot_training__service__pb2.DescribeRequest.SerializeToString,
+                response_deserializer=learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.Export = channel.unary_unary(
                 '/learnfleet.v1.TrainingService/Export',
                 request_serializer=learnfleet_dot_v1_dot_training__service__pb2.ExportRequest.SerializeToString,
@@ -160,6 +165,14 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Describe(self, request, context):
+        """Says what a learner is made of: its network as a table (fastai `summary`), and mean and standard deviation of its
+        pictures. Returns at once with the queued job, whose result holds them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Export(self, request, context):
         """Makes a model version of the learner's present state. Returns at once with the queued job.
         """
@@ -213,6 +226,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
             'Validate': grpc.unary_unary_rpc_method_handler(
                     servicer.Validate,
                     request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.FromString,
+                    response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Describe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=learnfleet_dot_v1_dot_training__service__pb2.DescribeRequest.FromString,
                     response_serializer=learnfleet_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'Export': grpc.unary_unary_rpc_method_handler(
@@ -464,6 +482,33 @@ class TrainingService(object):
             target,
             '/learnfleet.v1.TrainingService/Validate',
             learnfleet_dot_v1_dot_training__service__pb2.ValidateRequest.SerializeToString,
+            learnfleet_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/learnfleet.v1.TrainingService/Describe',
+            learnfleet_dot_v1_dot_training__service__pb2.DescribeRequest.SerializeToString,
             learnfleet_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,

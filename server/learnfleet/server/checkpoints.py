@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import Checkpoint
 from learnfleet.server.errors import FailedPrecondition
@@ -21,20 +23,45 @@ from learnfleet.trainer import manifest
 
 _LOCK = "save.lock"  # in the learner's folder
 _NAMED = "named"  # beneath the learner's checkpoints, where no job prunes
+_DIGITS = 20  # of a digest in a name
 
 
-def save_checkpoint(config: Config, store: Store, learner_id: str, checkpoint_id: str) -> Checkpoint:
-    """Give the learner's present state a name. Raises FailedPrecondition if there is none, or if it is damaged."""
+def save_checkpoint(
+    config: Config, store: Store, learner_id: str, checkpoint_id: str, *, with_opt: bool = True
+) -> Checkpoint:
+    """Give the learner's present state, or all of it but the optimiser's, a name.
+
+    Raises FailedPrecondition if there is none, if it is damaged, or if it has that name and would lose its optimiser.
+    """
     learner = store.get_learner(learner_id)
     name = f"learners/{learner_id}"
     if learner.checkpoint_id is None:
         raise FailedPrecondition(name, f"{name} has not been trained yet, so there is nothing to save; train it first")
     present = store.get_checkpoint(learner_id, learner.checkpoint_id)
-    target = config.checkpoint_root(learner_id) / _NAMED / checkpoint_id
-    with _one_save_at_a_time(config.learner_dir(learner_id)):
-        info = _copy(present, target)
+    if not with_opt and present.optimizer_sha256 and present.id == checkpoint_id:
+        told = f"is what {name} is at, which would lose its optimiser; save it under another name"
+        raise FailedPrecondition(names.checkpoint_name(learner_id, checkpoint_id), f"{checkpoint_id} {told}")
+    return _saved(config, store, present, checkpoint_id, with_opt=with_opt)
+
+
+def weights_of(config: Config, store: Store, checkpoint: Checkpoint) -> Checkpoint:
+    """The same state without its optimiser, as a checkpoint of its own that is named after what it holds.
+
+    Raises FailedPrecondition if it is damaged.
+    """
+    if not checkpoint.optimizer_sha256:
+        return checkpoint
+    state = (Path(checkpoint.path) / manifest.STATE_FILE).read_bytes()
+    digest = hashlib.sha256(checkpoint.model_sha256.encode() + state).hexdigest()[:_DIGITS]
+    return _saved(config, store, checkpoint, f"weights-{digest}", with_opt=False)
+
+
+def _saved(config: Config, store: Store, present: Checkpoint, checkpoint_id: str, *, with_opt: bool) -> Checkpoint:
+    target = config.checkpoint_root(present.learner_id) / _NAMED / checkpoint_id
+    with _one_save_at_a_time(config.learner_dir(present.learner_id)):
+        info = _copy(present, target, with_opt=with_opt)
     saved = Checkpoint(
-        learner_id,
+        present.learner_id,
         checkpoint_id,
         str(target),
         info.step,
@@ -57,7 +84,7 @@ def _one_save_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def _copy(present: Checkpoint, target: Path) -> manifest.CheckpointInfo:
+def _copy(present: Checkpoint, target: Path, *, with_opt: bool) -> manifest.CheckpointInfo:
     source = Path(present.path)
     try:
         info = manifest.verify(source)
@@ -67,8 +94,21 @@ def _copy(present: Checkpoint, target: Path) -> manifest.CheckpointInfo:
         return info
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = manifest.temporary_for(target)
+    left_out = set() if with_opt or not info.optimizer_sha256 else {manifest.OPTIMIZER_FILE, manifest.MANIFEST_FILE}
     for path in source.iterdir():
-        _link(path, temporary / path.name)
+        if path.name not in left_out:
+            _link(path, temporary / path.name)
+    if left_out:
+        told = manifest.read_manifest(source)
+        written = manifest.write_manifest(
+            temporary,
+            job_id=told.job_id,
+            attempt=told.attempt,
+            step=told.step,
+            epoch=told.epoch,
+            metrics=told.metrics,
+        )
+        info = manifest.info(target, written)
     fp("checkpoint.linked")
     manifest.publish(temporary, target)
     fp("checkpoint.published")

@@ -100,6 +100,7 @@ class InterpretWork:
     examples: int = 24  # that got fixed and that broke, each
     subject: Json | None = None  # what Examined.to_json gives; None: the learner as it is
     baseline: Json | None = None  # the same; None: no comparison
+    least_losses: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,15 +130,20 @@ class PredsWork:
     tta_beta: float | None = None  # None: no test-time augmentation
     tta_scale: float = 1.35
     subject: Json | None = None  # what Examined.to_json gives; None: the learner as it is
+    tta_passes: int = 0  # with the whole training augmentation; 0: the eight variants
+    tta_use_max: bool = False
+    tta_apart: bool = False  # plain predictions and mean of the variants, both
+    activ: str | None = None  # none, softmax or sigmoid; None: what suits the loss
 
 
 @dataclass(frozen=True)
 class ShowWork:
     """The work of a SHOW job."""
 
-    what: str = "batch"  # or "results"
+    what: str = "batch"  # or "results"; "describe" draws nothing, and says what the learner is made of
     dataset: str = "train"
     rows: int = 5
+    freeze_to: int | None = None  # of "describe": as it would be then; None: as it is
 
 
 # Work on a learner's state that leaves it as it is.

@@ -12,8 +12,9 @@ told = {}
 
 # Data
 tfms = get_transforms(do_flip=False, max_rotate=5.0, xtra_tfms=[cutout(n_holes=(1, 2), length=(2, 5), p=0.3)])
-data = ImageDataBunch.from_folder(path, ds_tfms=tfms, size=24, bs=32, seed=42).normalize(imagenet_stats)
+data = ImageDataBunch.from_folder(path, ds_tfms=tfms, size=24, bs=32, seed=42)
 told["data"] = [data.classes, data.c, len(data.train_ds), len(data.valid_ds)]
+data.normalize()  # by the pictures' own mean and standard deviation
 data.show_batch(rows=2, figsize=(4, 4))
 
 # A learner
@@ -21,6 +22,7 @@ metrics = [accuracy, error_rate, partial(top_k_accuracy, k=3), FBeta(beta=1, ave
 loss_func = LabelSmoothingCrossEntropy()
 learn = cnn_learner(data, models.resnet18, pretrained=False, metrics=metrics, loss_func=loss_func, seed=42)
 learn.freeze()
+told["summary"] = learn.summary()
 
 # A learning rate
 found = learn.lr_find(num_it=30)
@@ -47,16 +49,27 @@ learn.fit(1, 1e-3, callbacks=OneCycleScheduler(learn, lr_max=1e-3))
 told["after another epoch"] = learn.validate()
 learn.load("stage-1")
 told["back"] = learn.validate()
+learn.save("weights", with_opt=False)
+learn.load("weights")
+told["from weights alone"] = learn.validate()
 
 # Predictions
 preds, targets, losses = learn.get_preds(with_loss=True)
 told["get_preds"] = [list(preds.shape), preds.tolist(), targets.tolist(), losses.tolist()]
 averaged = learn.TTA()[0]
 told["TTA"] = averaged.tolist()
+plain, mean, _ = learn.TTA(beta=None)
+told["TTA apart"] = [plain.tolist(), mean.tolist()]
+told["tta"] = learn.tta(n=2, use_max=True)[0].tolist()
+told["raw outputs"] = learn.get_preds(activ="none")[0].tolist()
+told["pred_batch"] = learn.pred_batch(DatasetType.Fix).tolist()
 picture = sorted((path / "held_out" / "3").iterdir())[0]
 category, index, probabilities = learn.predict(picture)
 told["predict"] = [str(category), int(index), [float(value) for value in probabilities]]
 told["open_image"] = str(learn.predict(open_image(picture))[0])
+told["predict_with_mc_dropout"] = len(learn.predict_with_mc_dropout(picture, n_times=3))
+explained = learn.explain(picture, method="integrated_gradients", class_name="3")
+told["explain"] = [explained.class_name, explained.predicted, explained.probability, explained.map.tolist()]
 learn.show_results(rows=2)
 
 # What it gets wrong
@@ -66,11 +79,15 @@ told["interpret"] = [
     interpretation.most_confused(min_val=1),
     interpretation.confusion_matrix().tolist(),
     [worst.values.tolist(), worst.indices.tolist()],
+    [part.tolist() for part in interpretation.top_losses()],
+    interpretation.top_losses(3, largest=False).indices.tolist(),
     interpretation.accuracy,
     interpretation.mean_loss,
 ]
 interpretation.plot_top_losses(4, figsize=(5, 5))
+interpretation.plot_top_losses(2, largest=False)
 interpretation.plot_confusion_matrix(figsize=(5, 5))
+interpretation.plot_confusion_matrix(normalize=True, title="Digits", cmap="Greens", figsize=(5, 5), dpi=60)
 
 # To use it elsewhere
 learn.export("both-ways", onnx=False)

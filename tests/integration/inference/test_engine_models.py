@@ -11,6 +11,7 @@ from support.engine_lab import MODEL, PLAIN, TIMEOUT_S, Exports, Here, only, pic
 from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.inference.engine import Engine
 from learnfleet.server.inference.newcomers import Newcomers
+from learnfleet.server.inference.ports import InferOptions
 from learnfleet.server.inference.references import Choice, Target
 from learnfleet.server.inference.scaler import ScaleSettings
 
@@ -180,6 +181,20 @@ def test_a_queue_brings_a_second_replica_and_idleness_ends_them(here: Here, expo
 
     scale = ScaleSettings(0, 2, patience_s=0.0, idle_s=0.5)
     with_engine(here, only(exports["category"]), check, scale=scale, max_batch=2)
+
+
+def test_samples_with_dropout_differ_and_change_nothing(here: Here, exports: dict[str, Path]) -> None:
+    async def check(engine: Engine) -> None:
+        item = picture()
+        before, _ = (await engine.infer(MODEL, [item, item], PLAIN)).items
+        answer = (await engine.infer(MODEL, [item, item], InferOptions(dropout_samples=4))).items
+        assert [len(each.samples) for each in answer] == [4, 4]
+        assert all(each.probabilities == before.probabilities for each in answer)
+        assert len({sample.probabilities for each in answer for sample in each.samples}) > 1
+        after, _ = (await engine.infer(MODEL, [item, item], PLAIN)).items
+        assert after.probabilities == before.probabilities
+
+    with_engine(here, only(exports["category"]), check)
 
 
 def test_strangers_are_refused_by_a_replica(here: Here) -> None:

@@ -53,6 +53,20 @@ def test_outputs_come_where_they_are_asked_for(
     assert not prediction.HasField("embedding")
 
 
+def test_samples_with_dropout_come_beside_the_prediction(
+    server: RunningServer, models: dict[str, Predictor], content: bytes
+) -> None:
+    request = pb.PredictRequest(model=MODEL, image=content, dropout_samples=3)
+    prediction = server.prediction.Predict(request, timeout=60).prediction
+    assert np.allclose(prediction.probabilities, models[MODEL].predict(content)[2].numpy(), rtol=1e-4)
+    assert len({tuple(sample.probabilities) for sample in prediction.samples}) == 3
+    assert all(sample.class_name in models[MODEL].classes for sample in prediction.samples)
+    wrong = pb.PredictRequest(model=MODEL, image=content, dropout_samples=101)
+    assert refusal(lambda: server.prediction.Predict(wrong, timeout=60)).fields == {"dropout_samples"}
+    averaged = pb.PredictRequest(model=MODEL, image=content, dropout_samples=1, tta=True)
+    assert refusal(lambda: server.prediction.Predict(averaged, timeout=60)).fields == {"dropout_samples"}
+
+
 def test_a_mask_comes_as_a_png_of_class_indices(
     server: RunningServer, models: dict[str, Predictor], content: bytes, tmp_path: Path
 ) -> None:

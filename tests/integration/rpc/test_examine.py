@@ -59,6 +59,54 @@ def test_every_wrong_field_of_an_examination_is_named(server: RunningServer, tra
     assert refusal(lambda: server.interpretation.ShowResults(show, timeout=20)).fields == {"rows"}
 
 
+def test_test_time_augmentation_and_activation_reach_the_job(server: RunningServer, trained: str) -> None:
+    def work_of(**options: object) -> object:
+        request = pb.GetPredsRequest(learner="learners/pets", **options)  # type: ignore[arg-type]
+        return stored_work(server, server.prediction.GetPreds(request, timeout=20))
+
+    assert work_of(activation=pb.ACTIVATION_NONE) == PredsWork(activ="none")
+    assert work_of(tta=pb.TestTimeAugmentation()) == PredsWork(tta_beta=0.4)
+    passes = work_of(tta=pb.TestTimeAugmentation(passes=3, use_max=True))
+    assert passes == PredsWork(tta_beta=0.25, tta_passes=3, tta_use_max=True)
+    assert work_of(tta=pb.TestTimeAugmentation(scale=1.5, apart=True)) == PredsWork(tta_scale=1.5, tta_apart=True)
+
+
+def test_augmentations_that_do_not_go_together_are_named(server: RunningServer, trained: str) -> None:
+    def fields_of(**options: object) -> set[str]:
+        request = pb.GetPredsRequest(learner="learners/pets", **options)  # type: ignore[arg-type]
+        return refusal(lambda: server.prediction.GetPreds(request, timeout=20)).fields
+
+    tta = pb.TestTimeAugmentation
+    assert fields_of(activation=9, tta=tta(passes=101)) == {"activation", "tta.passes"}
+    assert fields_of(with_loss=True, tta=tta(passes=2, scale=1.2)) == {"with_loss", "tta.scale"}
+    assert fields_of(tta=tta(use_max=True)) == {"tta.use_max"}
+    assert fields_of(with_loss=True, tta=tta(apart=True, beta=0.5)) == {"with_loss", "tta.beta"}
+    assert fields_of(tta=tta(apart=True, passes=2)) == {"tta.passes"}
+
+
+def test_a_learner_is_described_before_and_after_it_is_there_but_not_in_lists(
+    server: RunningServer, a_request: Make
+) -> None:
+    spec = a_request(learner_id="fresh").learner_spec
+    first = training_service_pb2.DescribeRequest(learner_spec=spec, learner_id="fresh")
+    job = server.training.Describe(first, timeout=20)
+    assert stored_work(server, job) == ShowWork("describe")
+    again = server.training.Describe(training_service_pb2.DescribeRequest(learner="learners/fresh"), timeout=20)
+    assert again.learner == job.learner == "learners/fresh"
+    frozen = training_service_pb2.DescribeRequest(learner="learners/fresh", freeze_to=job_pb2.FreezeTo(n=-1))
+    assert stored_work(server, server.training.Describe(frozen, timeout=20)) == ShowWork("describe", freeze_to=-1)
+    frozen.freeze_to.n = 1000
+    assert refusal(lambda: server.training.Describe(frozen, timeout=20)).fields == {"freeze_to.n"}
+    nothing = training_service_pb2.DescribeRequest()
+    assert refusal(lambda: server.training.Describe(nothing, timeout=20)).fields == {"learner_spec"}
+    found = {"network": "Linear", "channel_means": [0.5, 0.25, 0.125], "channel_stds": [0.1, 0.2, 0.3]}
+    server.finish(job.name, {"description": found})
+    told = server.jobs.GetJob(job_service_pb2.GetJobRequest(name=job.name), timeout=20).result.description
+    assert (told.network, list(told.channel_means), list(told.channel_stds)) == tuple(found.values())
+    listed = server.jobs.ListJobs(job_service_pb2.ListJobsRequest(learner="learners/fresh"), timeout=20).jobs
+    assert [each.result.HasField("description") for each in listed] == [False] * 3
+
+
 def test_a_batch_of_a_new_learner_can_be_looked_at_before_it_is_trained(server: RunningServer, a_request: Make) -> None:
     train = a_request(learner_id="fresh")
     request = interpretation_service_pb2.ShowBatchRequest(
@@ -85,6 +133,7 @@ def test_predictions_are_read_in_order_and_in_parts(server: RunningServer, train
     folder.mkdir(parents=True)
     targets, losses = np.arange(rows) % 2, np.arange(rows, dtype=np.float32)
     columns = {"predictions": preds, "targets": targets, "losses": losses, "indices": np.arange(rows)}
+    columns["variants"] = preds / 2
     save_file(columns, folder / "predictions.safetensors")
     server.finish(job.name, {"predictions": rows})
     messages = list(server.prediction.ReadPredictions(ask, timeout=20))
@@ -93,6 +142,8 @@ def test_predictions_are_read_in_order_and_in_parts(server: RunningServer, train
     np.testing.assert_array_equal(np.asarray(found.preds), preds)
     np.testing.assert_array_equal(np.asarray(found.targets), targets)
     assert (found.losses.tolist() if found.losses else None) == losses.tolist()
+    np.testing.assert_array_equal(np.asarray(found.variants), preds / 2)
+    assert [part.shape for part in found] == [(rows, 100), (rows, 100), (rows,), (rows,)]
     part = pb.ReadPredictionsRequest(job=job.name, first_row=10, rows=5)
     some = Predictions.from_protos(server.prediction.ReadPredictions(part, timeout=20), with_loss=False)
     assert some.indices == (10, 11, 12, 13, 14)

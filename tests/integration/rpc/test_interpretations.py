@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -133,10 +134,12 @@ def test_what_is_asked_for_reaches_the_job(server: RunningServer, trained: str) 
     request = pb.InterpretRequest(
         learner="learners/pets", parts=parts, slice_columns=["camera"], metadata="shots.csv", void_class="Void"
     )
+    request.least_losses = 3
     work = work_of(server, server.interpretation.Interpret(request, timeout=20))
-    assert work == InterpretWork(
+    wanted = InterpretWork(
         parts=("calibration", "report"), slice_columns=("camera",), metadata="shots.csv", void_class="Void"
     )
+    assert work == dataclasses.replace(wanted, least_losses=3)
 
 
 def test_every_wrong_field_is_named(server: RunningServer, trained: str, exported: Path) -> None:
@@ -147,11 +150,13 @@ def test_every_wrong_field_is_named(server: RunningServer, trained: str, exporte
         slice_columns=[""],
         metadata="../secret.csv",
         top_losses=1000,
+        least_losses=101,
         data=folder_of("nowhere"),
         request_id="x",
     )
     refused = refusal(lambda: server.interpretation.Interpret(request, timeout=20))
     told = {"learner", "parts[0]", "slice_columns[0]", "metadata", "top_losses", "data.folder.path", "request_id"}
+    told.add("least_losses")
     assert refused.fields == told
     assert refusal(lambda: server.interpretation.Interpret(pb.InterpretRequest(), timeout=20)).fields == {"learner"}
     masks = pb.InterpretRequest(model=MODEL, data=folder_of("pets"))

@@ -72,6 +72,44 @@ def test_saves_under_one_name_at_once_are_one_after_the_other(server: RunningSer
     assert manifest.verify(Path(server.store.get_checkpoint("pets", "best").path)).step == 10
 
 
+@pytest.fixture
+def with_moments(server: RunningServer, a_request: Make) -> str:
+    """The job that trained `learners/pets` to a state with an optimiser."""
+    name: str = server.training.Train(a_request(learner_id="pets"), timeout=20).name
+    server.train_to_a_checkpoint(name, moments=b"moments")
+    return name
+
+
+def test_a_state_is_saved_without_its_optimiser_if_asked_for(server: RunningServer, with_moments: str) -> None:
+    whole = server.training.Save(Save(learner="learners/pets", checkpoint_id="whole"), timeout=20)
+    request = Save(learner="learners/pets", checkpoint_id="light", with_opt=False)
+    light = server.training.Save(request, timeout=20)
+    assert (whole.optimizer_sha256 != "", light.optimizer_sha256) == (True, "")
+    assert (light.model_sha256, light.step) == (whole.model_sha256, whole.step)
+    folder = Path(server.store.get_checkpoint("pets", "light").path)
+    assert manifest.verify(folder).optimizer_sha256 == ""
+    assert not (folder / manifest.OPTIMIZER_FILE).exists()
+    demanding = training_service_pb2.LoadRequest(checkpoint=light.name, with_opt=True)
+    refused = refusal(lambda: server.training.Load(demanding, timeout=20))
+    assert (refused.code, "without its optimiser" in refused.message) == (PRECONDITION, True)
+    load(server, whole.name)
+    again = Save(learner="learners/pets", checkpoint_id="whole", with_opt=False)  # what it is at would lose it
+    assert refusal(lambda: server.training.Save(again, timeout=20)).code is PRECONDITION
+    assert server.store.get_checkpoint("pets", "whole").optimizer_sha256 == whole.optimizer_sha256
+
+
+def test_a_state_is_loaded_without_its_optimiser_and_stays_whole(server: RunningServer, with_moments: str) -> None:
+    whole = server.training.Save(Save(learner="learners/pets", checkpoint_id="whole"), timeout=20)
+    request = training_service_pb2.LoadRequest(checkpoint=whole.name, with_opt=False)
+    learner = server.training.Load(request, timeout=20)
+    at = server.store.get_checkpoint(*names.parse_checkpoint(learner.checkpoint))
+    assert (at.model_sha256, at.optimizer_sha256) == (whole.model_sha256, "")
+    assert manifest.verify(Path(at.path)).model_sha256 == whole.model_sha256
+    assert server.training.Load(request, timeout=20).checkpoint == learner.checkpoint  # and not another copy
+    kept = server.training.Load(training_service_pb2.LoadRequest(checkpoint=whole.name, with_opt=True), timeout=20)
+    assert kept.checkpoint == whole.name
+
+
 def test_a_learner_that_was_never_trained_has_nothing_to_save(server: RunningServer, a_request: Make) -> None:
     server.training.Train(a_request(learner_id="pets"), timeout=20)
     refused = refusal(lambda: server.training.Save(Save(learner="learners/pets", checkpoint_id="x"), timeout=20))

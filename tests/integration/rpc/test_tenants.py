@@ -40,6 +40,7 @@ def test_no_rpc_finds_what_is_another_tenants(server: RunningServer, job: str, a
         (server.jobs.ListJobs, pb.ListJobsRequest(learner=learner)),
         (server.training.Train, a_request(learner=learner)),
         (server.training.Validate, training.ValidateRequest(learner=learner)),
+        (server.training.Describe, training.DescribeRequest(learner=learner)),
         (server.training.GetLearner, training.GetLearnerRequest(name=learner)),
         (server.training.Save, training.SaveRequest(learner=learner, checkpoint_id="mine")),
         (server.training.ListCheckpoints, training.ListCheckpointsRequest(learner=learner)),

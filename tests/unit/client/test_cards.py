@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
+
+import pytest
+from PIL import Image
 
 from learnfleet.client import Client, ImageDataBunch, ModelVersion
 from learnfleet.client.figures import Picture
@@ -75,8 +79,51 @@ def test_an_interpretation_has_the_trainers_methods() -> None:
 
 def test_a_plot_of_another_number_of_pictures_is_drawn_anew() -> None:
     more = Interpretation(a_found(top_losses=a_found().top_losses * 3))
-    asked: list[int] = []
-    found = Interpretation(a_found(), lambda count: asked.append(count) or more)  # type: ignore[func-returns-value]
+    asked: list[tuple[int, bool]] = []
+
+    def again(count: int, largest: bool) -> Interpretation:
+        asked.append((count, largest))
+        return more
+
+    found = Interpretation(a_found(), again)
     assert found.plot_top_losses(3, figsize=(2, 3))._repr_png_() == (b"png", {"width": 144, "height": 216})
     assert found.plot_top_losses()._repr_png_() == b"png"
-    assert asked == [3]
+    assert asked == [(3, True)]
+    with pytest.raises(ValueError, match="'least_losses' was not drawn"):  # by what stands for the server here
+        found.plot_top_losses(2, largest=False)
+    assert asked[1:] == [(2, False)]
+    with pytest.raises(ValueError, match=r"ask interpret\(least_losses=2\)"):
+        Interpretation(a_found()).plot_top_losses(2, largest=False)
+
+
+TABLE = b"""index,path,predicted,actual,loss,probability
+3,valid/a.png,cat,dog,4.5,0.01
+0,"valid/b,c.png",dog,dog,0.25,0.78
+1,valid/d.png,cat,cat,0.125,
+"""
+
+
+def test_all_losses_are_read_from_the_table_once_either_end_first() -> None:
+    reads: list[str] = []
+    listed = a_found(files=("losses.csv",), examples=3)
+    found = Interpretation(listed, None, lambda name: reads.append(name) or TABLE)  # type: ignore[func-returns-value]
+    assert found.top_losses(1).indices.tolist() == [3]  # is known without it
+    assert reads == []
+    assert found.top_losses().values.tolist() == [4.5, 0.25, 0.125]
+    assert found.top_losses(2, largest=False).indices.tolist() == [1, 0]
+    worst, middle, least = found.describe_top_losses(3)
+    assert worst is listed.top_losses[0]
+    assert (middle.path, middle.probability, least.probability) == ("valid/b,c.png", 0.78, 0.0)
+    assert reads == ["losses.csv"]
+    with pytest.raises(ValueError, match="4 losses of 3 items cannot be listed"):
+        found.top_losses(4)
+
+
+def test_a_confusion_matrix_of_another_look_is_drawn_here() -> None:
+    found = Interpretation(a_found(pictures=(Picture("confusion_matrix", "image/png", b"of the server"),)))
+    assert found.plot_confusion_matrix().content == b"of the server"
+    for normalize in (False, True):
+        drawn = found.plot_confusion_matrix(normalize, title="Pets", cmap="Greens", figsize=(4, 3), dpi=50)
+        assert Image.open(io.BytesIO(drawn.content)).size == (200, 150)
+    with pytest.raises(ValueError, match="only of a matrix of single classes"):
+        Interpretation(a_found(confusion_matrix=())).plot_confusion_matrix(dpi=60)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learnfleet.client.activations import activation, of_passes, of_variants
 from learnfleet.client.arrays import Array
 from learnfleet.client.metric_order import in_order
 from learnfleet.client.values import Category, LrFinding, Prediction, Values
+from learnfleet.v1 import prediction_service_pb2 as pb
 
 
 def test_an_array_reads_as_numpys_does() -> None:
@@ -71,3 +73,18 @@ def test_suggestions_are_read_by_name_by_attribute_and_in_the_order_asked_for() 
     assert (found.steep, found["minimum"], found.valley) == (1e-3, 1e-2, None)
     minimum, steep = found.only(["minimum", "steep"])
     assert (minimum, steep) == (1e-2, 1e-3)
+
+
+def test_activations_go_by_name_and_test_time_augmentation_is_one_of_two() -> None:
+    assert activation(None) == pb.ACTIVATION_UNSPECIFIED
+    assert activation("sigmoid") == pb.ACTIVATION_SIGMOID
+    with pytest.raises(TypeError, match="no code travels: give one of 'none', 'softmax', 'sigmoid'"):
+        activation(abs)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="must be one of 'none', 'softmax', 'sigmoid'"):
+        activation("relu")
+    apart = of_variants(None, 1.2)
+    assert (apart.apart, apart.HasField("beta"), apart.scale) == (True, False, 1.2)
+    assert not of_variants(0.0, 1.35).apart
+    assert of_passes(3, 0.5, use_max=True) == pb.TestTimeAugmentation(passes=3, beta=0.5, use_max=True)
+    with pytest.raises(ValueError, match="n is 0"):
+        of_passes(0, 0.5, use_max=False)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from support.labelled_data import category_data, masks_data, numbers_data
+from support.memory_data import a_learner
 
 from learnfleet.trainer import cnn_learner, load_predictor, unet_learner
 from learnfleet.trainer.errors import LearnerError
@@ -60,7 +61,7 @@ def test_every_method_gives_a_map_as_large_as_the_picture_and_an_overlay(
     found = explain(of_classes, photo, method, "red")
     assert (found.map.shape, found.map.dtype) == ((SIZE, SIZE), np.float32)
     assert np.isfinite(found.map).all()
-    assert Image.open(io.BytesIO(found.overlay_png)).size == (SIZE, SIZE)
+    assert Image.open(io.BytesIO(found.overlay)).size == (SIZE, SIZE)
     assert found.class_name == "red"
     item, _, probabilities = of_classes.predict(photo)
     assert found.predicted == str(item)
@@ -116,3 +117,21 @@ def test_what_cannot_be_explained_is_named(of_classes: Predictor, photo: bytes, 
     numbers = cnn_learner(numbers_data(tmp_path / "data", size=SIZE), "resnet18", pretrained=False, silent=True)
     with pytest.raises(LearnerError, match="model: predicts float"):
         explain(exported(numbers, tmp_path), photo)
+
+
+def test_f111_a_learner_explains_itself_as_its_export_does(tmp_path: Path, photo: bytes) -> None:
+    data = category_data(tmp_path / "data", size=SIZE)
+    learner = cnn_learner(data, "resnet18", pretrained=False, silent=True)
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    found = learner.explain(photo, class_name="red")
+    assert [p.requires_grad for p in learner.model.parameters()] == [True] * len([*learner.model.parameters()])
+    assert all(torch.equal(value, before[name]) for name, value in learner.model.state_dict().items())
+    expected = explain(exported(learner, tmp_path), photo, class_name="red")
+    assert np.array_equal(found.map, expected.map)
+    assert (found.class_name, found.method, found.predicted) == ("red", "grad_cam", expected.predicted)
+    assert found.probability == pytest.approx(expected.probability)
+    assert found.save(tmp_path / "overlay.png").read_bytes() == found._repr_png_() == found.overlay
+    with pytest.raises(LearnerError, match="no class of the model"):
+        learner.explain(photo, class_name="mauve")
+    with pytest.raises(LearnerError, match="no transform of its own"):
+        a_learner().explain(photo)

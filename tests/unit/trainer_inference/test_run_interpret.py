@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,23 @@ def test_f105_classes_give_counts_scores_and_pictures_with_heat_maps(of_classes:
     assert [row["support"] for row in found["class_report"]] == [3, 3, 3]
     assert [item["path"].split("/")[0] for item in found["top_losses"]] == ["valid"] * 4
     assert names(found) == ["confusion_matrix", "confusion_matrix_normalized", "top_losses", "top_losses_heatmap"]
+
+
+def test_f105_the_least_losses_are_listed_and_drawn_and_all_losses_are_in_a_table(
+    of_classes: Learner, tmp_path: Path
+) -> None:
+    found = interpreted(of_classes, tmp_path, least_losses=2)
+    whole = of_classes.interpret()
+    least, all_of_them = whole.top_losses(2, largest=False), whole.describe_top_losses()
+    assert [item["index"] for item in found["least_losses"]] == least.indices.tolist()
+    assert [item["loss"] for item in found["least_losses"]] == least.values.tolist()
+    assert names(found)[-2:] == ["least_losses", "least_losses_heatmap"]
+    with (tmp_path / "losses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["index"]), float(row["loss"])) for row in rows] == [(it.index, it.loss) for it in all_of_them]
+    assert [(row["predicted"], row["actual"]) for row in rows] == [(it.predicted, it.actual) for it in all_of_them]
+    assert [float(row["probability"]) for row in rows] == [it.probability for it in all_of_them]
+    assert all(row["path"].startswith("valid/") for row in rows)
 
 
 def test_f105_the_dataset_and_tta_are_as_asked_for(of_classes: Learner, tmp_path: Path) -> None:

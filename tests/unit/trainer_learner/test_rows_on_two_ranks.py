@@ -253,7 +253,7 @@ def flat(value: Any) -> list[float]:
     return [number for part in value for number in flat(part)] if isinstance(value, list) else [float(value)]
 
 
-def test_f001_f002_f003_f004_f005_f006_f007_f009_f010_f012_f013_f015_f017_f018_two_ranks_share_what_one_process_reads(
+def test_f001_f002_f003_f004_f005_f006_f007_f009_f010_f011_f012_f013_f015_f017_f018_two_ranks_share_what_one_reads(
     two_ranks: dict[str, Any], tmp_path: Path
 ) -> None:
     alone, (first, second) = shares_of_data(0, tmp_path), two_ranks["shares_of_data"]

@@ -11,6 +11,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +25,12 @@ from learnfleet.trainer.batch import as_arguments
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.embeddings import body_of
 from learnfleet.trainer.errors import LearnerError
+from learnfleet.trainer.eval_transform import EvalTransform
 from learnfleet.trainer.grad_cam import grad_cam
 from learnfleet.trainer.inputs import as_source
 from learnfleet.trainer.pixels import normalized
-from learnfleet.trainer.predictor import Prediction, Predictor
+from learnfleet.trainer.precision import Precision
+from learnfleet.trainer.prediction import Prediction
 
 Map = npt.NDArray[np.float32]
 
@@ -38,19 +42,49 @@ _CLASSES_SHOWN = 10
 _EXPLAINED = (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY, LabelKind.MASK)
 
 
+class Explainable(Protocol):
+    """A model that answers for pictures: a `Predictor`, or a learner as one."""
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def kind(self) -> LabelKind: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def transform(self) -> EvalTransform: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def precision(self) -> Precision: ...
+    def predict_pixels(self, pixels: Tensor) -> Prediction: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What speaks for a class in one picture."""
+    """What speaks for a class in one picture. Notebooks show it over the picture."""
 
     map: Map  # [H, W] of the picture as the model sees it; Grad-CAM's is >= 0, the others' have both signs
-    overlay_png: bytes
-    class_name: str
-    probability: float
+    overlay: bytes  # the picture with the map over it, a PNG
+    class_name: str  # whose score is explained
+    probability: float  # that the model gives it
     predicted: str
+    method: str
+
+    def save(self, path: str | Path) -> Path:
+        """Write the overlay, a PNG, and return the path."""
+        Path(path).write_bytes(self.overlay)
+        return Path(path)
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.class_name!r}, {self.probability:.4f}, {self.method})"
+
+    def _repr_png_(self) -> bytes:
+        return self.overlay
 
 
 def explain(
-    predictor: Predictor, source: object, method: str = "grad_cam", class_name: str | None = None
+    predictor: Explainable, source: object, method: str = "grad_cam", class_name: str | None = None
 ) -> Explanation:
     """Explain the score that a model gives a class for one picture.
 
@@ -79,10 +113,11 @@ def explain(
         predictor.classes[target],
         float(prediction.probabilities[target]),
         _named(predictor, prediction),
+        method,
     )
 
 
-def _named(predictor: Predictor, prediction: Prediction) -> str:
+def _named(predictor: Explainable, prediction: Prediction) -> str:
     """What is predicted: of masks the class that covers most."""
     if predictor.kind is LabelKind.MASK:
         return predictor.classes[int(np.argmax(prediction.probabilities))]
@@ -94,7 +129,7 @@ class _Scores(nn.Module):
     the class, or over all where it gives it none.
     """
 
-    def __init__(self, predictor: Predictor, prediction: Prediction, target: int) -> None:
+    def __init__(self, predictor: Explainable, prediction: Prediction, target: int) -> None:
         super().__init__()
         self.model, self._precision = predictor.model, predictor.precision
         self.layer = body_of(predictor.model)
@@ -112,7 +147,7 @@ class _Scores(nn.Module):
         return (raw * self._pixels).sum(dim=(2, 3)) / self._pixels.sum()
 
 
-def _target(predictor: Predictor, prediction: Prediction, class_name: str | None) -> int:
+def _target(predictor: Explainable, prediction: Prediction, class_name: str | None) -> int:
     if class_name is None:
         return int(np.argmax(prediction.probabilities))
     if class_name not in predictor.classes and class_name.isdecimal() and int(class_name) < len(predictor.classes):

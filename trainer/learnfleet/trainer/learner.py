@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from learnfleet.trainer.learner_core import LearnerData as LearnerData
 from learnfleet.trainer.learner_inference import LearnerInference
+from learnfleet.trainer.learner_looking import LearnerLooking
 from learnfleet.trainer.learner_options import LearnerOptions
 from learnfleet.trainer.learner_persistence import LearnerPersistence
 from learnfleet.trainer.learner_training import LearnerTraining
 
 
-class Learner(LearnerOptions, LearnerTraining, LearnerInference, LearnerPersistence):
+class Learner(LearnerOptions, LearnerTraining, LearnerInference, LearnerLooking, LearnerPersistence):
     """Trains, examines and uses a model.
 
     Args:

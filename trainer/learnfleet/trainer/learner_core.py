@@ -183,18 +183,22 @@ class LearnerCore:
 
         A model that keeps a state between batches (it has `reset`, as recurrent ones do) starts anew, too.
         """
-        count = len(self.layer_groups)
-        if not isinstance(n, Integral) or not -count <= n < count:
-            raise LearnerError(
-                "freeze_to", f"{n} is not possible with {count} layer groups; give -{count} to {count - 1}"
-            )
-        self.frozen_to = int(n) % count
+        self.frozen_to = self.first_trained_group(n)
         for index, group in enumerate(self.layer_groups):
             group.set_trainable(index >= self.frozen_to, train_bn=self.train_bn)
         reset = getattr(self.model, "reset", None)
         if callable(reset):
             reset()
         self.opt = None
+
+    def first_trained_group(self, n: int) -> int:
+        """Of `freeze_to(n)`. Raises LearnerError for a place that there is not."""
+        count = len(self.layer_groups)
+        if not isinstance(n, Integral) or not -count <= n < count:
+            raise LearnerError(
+                "freeze_to", f"{n} is not possible with {count} layer groups; give -{count} to {count - 1}"
+            )
+        return int(n) % count
 
     def hold_frozen_statistics(self) -> None:
         """Without `train_bn`, frozen BatchNorm layers are frozen whole: their statistics too (fastai's BnFreeze).

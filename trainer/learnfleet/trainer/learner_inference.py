@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -26,10 +25,7 @@ from learnfleet.trainer.inference import (
 )
 from learnfleet.trainer.label_items import Item
 from learnfleet.trainer.learner_core import LearnerCore
-from learnfleet.trainer.losses import Activation, activation_of
-
-if TYPE_CHECKING:
-    from learnfleet.trainer.interpret import Interpretation
+from learnfleet.trainer.losses import Activation, activation_of, chosen_activation
 
 Prediction = tuple[Item, Tensor, Tensor]
 PredictionWithInput = tuple[Tensor, Item, Tensor, Tensor]
@@ -94,7 +90,7 @@ class LearnerInference(LearnerCore):
         batch: Batch | tuple[Any, Any] | Tensor | None = None,
         reconstruct: bool = False,
         with_dropout: bool = False,
-        activ: Activation | None = None,
+        activ: Activation | str | None = None,
     ) -> Tensor | list[Item]:
         """Activated outputs [N, ...] of a batch: the one given, or the first of a dataset (every rank must call then).
 
@@ -102,16 +98,16 @@ class LearnerInference(LearnerCore):
             ds_type: Train means Fix.
             batch: a Batch, a pair (x, y), or the inputs alone.
             reconstruct: the items that are predicted instead of tensors.
-            activ: replaces the activation that suits the loss.
+            activ: as of `get_preds`.
         """
         if batch is None:
-            loader = self.data.dl(plain_type(ds_type))
-            found = predict_loader(self.whole, loader, n_batch=1, activ=activ, with_dropout=with_dropout)
+            loader, activation = self.data.dl(plain_type(ds_type)), chosen_activation(activ)
+            found = predict_loader(self.whole, loader, n_batch=1, activ=activation, with_dropout=with_dropout)
             outputs = found.outputs
         else:
             x = _inputs_of(batch)
             moved = tuple(part.to(self.device) for part in as_arguments(x))
-            activation = activ or activation_of(self.loss_func)
+            activation = chosen_activation(activ) or activation_of(self.loss_func)
             outputs = run_without_grad(self.model, moved, activation, self.precision, with_dropout=with_dropout)
         if not reconstruct:
             return outputs
@@ -148,7 +144,7 @@ class LearnerInference(LearnerCore):
     def get_preds(
         self,
         ds_type: DatasetType = DatasetType.Valid,
-        activ: Activation | None = None,
+        activ: Activation | str | None = None,
         with_loss: bool = False,
         n_batch: int | None = None,
         pbar: Progress | None = None,
@@ -164,14 +160,18 @@ class LearnerInference(LearnerCore):
         Args:
             ds_type: Train means Fix: the same items whole, plain and in order. (In fastai v1 they come shuffled,
                 augmented and without the last partial batch.) The targets of Test are 0.
-            activ: replaces the activation that suits the loss (softmax for cross entropy).
+            activ: replaces the activation that suits the loss (softmax for cross entropy): a function, or "none" (raw
+                outputs), "softmax" or "sigmoid".
             n_batch: run only so many batches.
             pbar: called with (batches done, of how many) after each.
             dl: any loader instead, such as `data.train_dl` for augmented training items, or a torch DataLoader, whose
                 items are taken in their order.
         """
         loader = self.data.dl(plain_type(ds_type)) if dl is None else loader_of(dl, self.device)
-        found = predict_loader(self.whole, loader, with_loss=with_loss, n_batch=n_batch, activ=activ, progress=pbar)
+        activation = chosen_activation(activ)
+        found = predict_loader(
+            self.whole, loader, with_loss=with_loss, n_batch=n_batch, activ=activation, progress=pbar
+        )
         if dl is None:
             tell_missing(loader, found, n_batch)
         return _as_list(found)
@@ -181,7 +181,7 @@ class LearnerInference(LearnerCore):
         beta: float | None = 0.4,
         scale: float = 1.35,
         ds_type: DatasetType = DatasetType.Valid,
-        activ: Activation | None = None,
+        activ: Activation | str | None = None,
         with_loss: bool = False,
     ) -> list[Tensor]:
         """As `get_preds`, averaged over eight zoomed and mirrored variants: preds * beta + mean * (1 - beta).
@@ -207,10 +207,12 @@ class LearnerInference(LearnerCore):
                     "beta=None gives two predictions, and losses belong to one: give a beta, or take the losses of the"
                     " plain predictions from get_preds(with_loss=True)",
                 )
-            plain, mean = tta.plain_and_mean(self.whole, ds_type, scale, activ)
+            plain, mean = tta.plain_and_mean(self.whole, ds_type, scale, chosen_activation(activ))
             tell_missing(self.data.dl(ds_type), plain)
             return [plain.outputs, mean, plain.targets]
-        found = tta.predict_tta(self.whole, ds_type, beta=beta, scale=scale, activ=activ, with_loss=with_loss)
+        found = tta.predict_tta(
+            self.whole, ds_type, beta=beta, scale=scale, activ=chosen_activation(activ), with_loss=with_loss
+        )
         tell_missing(self.data.dl(ds_type), found)
         return _as_list(found)
 
@@ -220,7 +222,7 @@ class LearnerInference(LearnerCore):
         n: int = 4,
         beta: float = 0.25,
         use_max: bool = False,
-        activ: Activation | None = None,
+        activ: Activation | str | None = None,
     ) -> list[Tensor]:
         """[predictions, targets] averaged over `n` passes with the whole training augmentation (fastai v2 `tta`).
 
@@ -230,43 +232,11 @@ class LearnerInference(LearnerCore):
         from learnfleet.trainer import tta
 
         ds_type = plain_type(ds_type)
-        found = tta.predict_augmented(self.whole, ds_type, n=n, beta=beta, use_max=use_max, activ=activ)
+        found = tta.predict_augmented(
+            self.whole, ds_type, n=n, beta=beta, use_max=use_max, activ=chosen_activation(activ)
+        )
         tell_missing(self.data.dl(ds_type), found)
         return _as_list(found)
-
-    # --- to look at
-
-    def summary(self) -> str:
-        """The model as a table: layers, shapes for one batch, parameters, what is trained."""
-        from learnfleet.trainer.summary import summary
-
-        return summary(self.whole)
-
-    def show_results(
-        self,
-        ds_type: DatasetType = DatasetType.Valid,
-        rows: int = 5,
-        figsize: tuple[float, float] | None = None,
-    ) -> Figure:
-        """The first items of a dataset with ground truth and prediction: rows x rows pictures, or `rows` masks.
-
-        Train shows the augmented training items. Every rank may call, each for itself.
-
-        Args:
-            figsize: inches. None: what the pictures need.
-        """
-        from learnfleet.trainer.results import results_figure
-
-        return results_figure(self.whole, ds_type, rows, figsize)
-
-    def interpret(self, ds_type: DatasetType = DatasetType.Valid, tta: bool = False) -> Interpretation:
-        """What the model gets wrong, by the class that suits the labels. Every rank must call.
-
-        (In fastai v1 it is a ClassificationInterpretation whatever the labels are.)
-        """
-        from learnfleet.trainer.interpret_any import interpret
-
-        return interpret(self.whole, ds_type, tta=tta)
 
 
 def _inputs_of(batch: Batch | tuple[Any, Any] | Tensor) -> Any:

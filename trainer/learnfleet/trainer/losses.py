@@ -120,12 +120,35 @@ def activation_of(loss: Loss) -> Activation:
     if isinstance(loss, Decoding):
         return loss.activation
     if isinstance(loss, nn.CrossEntropyLoss):
-        return lambda output: torch.softmax(output, dim=1)
+        return _softmax
     if isinstance(loss, nn.BCEWithLogitsLoss):
         return torch.sigmoid
     if isinstance(loss, nn.NLLLoss | nn.KLDivLoss | nn.PoissonNLLLoss):
         return torch.exp
-    return lambda output: output
+    return _as_it_is
+
+
+def _as_it_is(output: Tensor) -> Tensor:
+    return output
+
+
+def _softmax(output: Tensor) -> Tensor:
+    return torch.softmax(output, dim=1)
+
+
+ACTIVATIONS: dict[str, Activation] = {"none": _as_it_is, "softmax": _softmax, "sigmoid": torch.sigmoid}
+
+
+def chosen_activation(activ: Activation | str | None) -> Activation | None:
+    """A function, or the one of that name: none (raw outputs), softmax (along dimension 1) or sigmoid. None for None.
+
+    Raises LearnerError for another name.
+    """
+    if not isinstance(activ, str):
+        return activ
+    if activ not in ACTIVATIONS:
+        raise LearnerError("activ", f"{activ!r} must be one of {', '.join(ACTIVATIONS)}, or a function of raw outputs")
+    return ACTIVATIONS[activ]
 
 
 def decodes_of(loss: Loss) -> Activation:

@@ -157,6 +157,24 @@ class Predictor:
         pooled_rows = [None] * len(found) if pooled is None else pooled
         return [Answer(*row) for row in zip(found, raw_rows, pooled_rows, strict=True)]
 
+    def dropout_samples(
+        self, inputs: Sequence[Tensor], count: int, thresh: float | None = None
+    ) -> list[list[Prediction]]:
+        """For each input `count` predictions with dropout on. Not to be called while other threads predict.
+
+        Args:
+            inputs: as of `answer`.
+
+        Source: Gal & Ghahramani, "Dropout as a Bayesian approximation", 2016, arXiv:1506.02142.
+        """
+        batch = torch.stack(list(inputs))
+        x = (self._plain(batch) if batch.dtype is torch.uint8 else batch).to(self.device)
+        several = [
+            run_without_grad(self._model, x, self._activation, self.precision, with_dropout=True) for _ in range(count)
+        ]
+        decoded = [self._decoded(activated, thresh) for activated in several]
+        return [[sample[place] for sample in decoded] for place in range(len(batch))]
+
     @torch.no_grad()
     def _raw(self, x: Tensor, embedding: bool) -> tuple[Tensor, Tensor | None]:
         """(raw outputs, the body's output pooled to [N, D] if asked for)."""

@@ -5,7 +5,8 @@ All raise Interrupted on all ranks when they are asked to stop while they run ov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +20,13 @@ from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.inference import Predictions, predict_loader
 from learnfleet.trainer.interruption import heeding
 from learnfleet.trainer.learner import Learner
+from learnfleet.trainer.losses import chosen_activation
 from learnfleet.trainer.metrics import build_metric
 from learnfleet.trainer.recorder import distinct
 from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
-from learnfleet.trainer.tta import predict_tta
+from learnfleet.trainer.summary import summary
+from learnfleet.trainer.tta import plain_and_mean, predict_augmented, predict_tta
 
 PREDICTIONS_FILE = "predictions.safetensors"
 
@@ -65,31 +68,50 @@ def run_get_preds(
     tta_beta: float | None,
     tta_scale: float,
     output_dir: Path,
+    tta_passes: int = 0,
+    tta_use_max: bool = False,
+    tta_apart: bool = False,
+    activ: str | None = None,
 ) -> dict[str, Any]:
     """Predict a data set in its order. Rank 0 writes `predictions.safetensors` to `output_dir`: `predictions` [N, ...],
-    `targets` [N, ...], `indices` [N], and `losses` [N] under `with_loss`.
+    `targets` [N, ...], `indices` [N], `losses` [N] under `with_loss`, and `variants` [N, ...] under `tta_apart`.
 
     Returns {"metrics": {}, "predictions": N, "skipped_images": count}.
+
+    Args:
+        tta_beta: None: no test-time augmentation, unless it is `tta_apart`.
+        tta_passes: so many passes with the whole training augmentation instead of the eight variants.
+        activ: see `chosen_activation`.
     """
     ds_type = dataset_type(dataset)
     ds_type = DatasetType.Fix if ds_type is DatasetType.Train else ds_type
+    activation = chosen_activation(activ)
 
-    def predict() -> Predictions:
+    def predict() -> tuple[Predictions, Tensor | None]:
+        if tta_apart:
+            return plain_and_mean(learner, ds_type, tta_scale, activation)
         if tta_beta is None:
-            return predict_loader(learner, learner.data.dl(ds_type), with_loss=with_loss, n_batch=n_batch)
-        return predict_tta(learner, ds_type, beta=tta_beta, scale=tta_scale, with_loss=with_loss)
+            loader = learner.data.dl(ds_type)
+            return predict_loader(learner, loader, with_loss=with_loss, n_batch=n_batch, activ=activation), None
+        if tta_passes:
+            several: dict[str, Any] = {"n": tta_passes, "beta": tta_beta, "use_max": tta_use_max}
+            return predict_augmented(learner, ds_type, **several, activ=activation), None
+        weighed: dict[str, Any] = {"beta": tta_beta, "scale": tta_scale, "with_loss": with_loss}
+        return predict_tta(learner, ds_type, **weighed, activ=activation), None
 
-    found, skipped = _reported(learner, context, predict)
+    (found, variants), skipped = _reported(learner, context, predict)
     if learner.world.is_main:
-        _write(found, output_dir)
+        _write(found, variants, output_dir)
     learner.world.any(False)  # nobody says that it is there before it is
     return {"metrics": {}, "predictions": len(found.indices), "skipped_images": skipped}
 
 
-def _write(found: Predictions, folder: Path) -> None:
+def _write(found: Predictions, variants: Tensor | None, folder: Path) -> None:
     tensors: dict[str, Tensor] = {"predictions": found.outputs, "targets": found.targets, "indices": found.indices}
     if found.losses is not None:
         tensors["losses"] = found.losses
+    if variants is not None:
+        tensors["variants"] = variants
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{PREDICTIONS_FILE}"
     manifest.write_synced(temporary, save({name: value.contiguous() for name, value in tensors.items()}))
@@ -114,6 +136,42 @@ def run_show(learner: Learner, context: RunContext, *, what: str, dataset: str, 
         assert context.picture_dir is not None, "a job that draws has a place for it"
         report_picture(context, what, plots.save_png(figure, context.picture_dir / f"{what}.png"))
     return {"metrics": {}, "skipped_images": skipped}
+
+
+def run_describe(learner: Learner, context: RunContext, *, freeze_to: int | None = None) -> dict[str, Any]:
+    """Say what a learner is made of: {"description": {"network": a table, "channel_means": [...], "channel_stds":
+    [...]}}; the channels of data that is no pictures are not there.
+
+    Args:
+        freeze_to: tell what would be trained after such a freeze. The learner, and its optimiser, stay as they are.
+    """
+
+    def describe() -> dict[str, Any]:
+        with _as_if_frozen(learner, freeze_to):
+            return _described(learner) if learner.world.is_main else {}
+
+    described, skipped = _reported(learner, context, describe)
+    return {"metrics": {}, "skipped_images": skipped, "description": described}
+
+
+def _described(learner: Learner) -> dict[str, Any]:
+    measure: Callable[[], tuple[Sequence[float], Sequence[float]]] | None = getattr(learner.data, "batch_stats", None)
+    means, stds = measure() if measure is not None else ((), ())
+    return {"network": summary(learner), "channel_means": list(means), "channel_stds": list(stds)}
+
+
+@contextmanager
+def _as_if_frozen(learner: Learner, freeze_to: int | None) -> Iterator[None]:
+    trained = [parameter.requires_grad for parameter in learner.model.parameters()]
+    try:
+        if freeze_to is not None:
+            first = learner.first_trained_group(freeze_to)
+            for index, group in enumerate(learner.layer_groups):
+                group.set_trainable(index >= first, train_bn=learner.train_bn)
+        yield
+    finally:
+        for parameter, was_trained in zip(learner.model.parameters(), trained, strict=True):
+            parameter.requires_grad_(was_trained)
 
 
 def _drawn(source: object, method: str, rows: int, ds_type: DatasetType) -> Figure:

@@ -29,6 +29,7 @@ from learnfleet.trainer.interruption import heeding
 from learnfleet.trainer.item_files import ItemFiles
 from learnfleet.trainer.learner import Learner
 from learnfleet.trainer.learner_state import restore_model
+from learnfleet.trainer.losses_file import write_losses
 from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.run_context import RunContext, report_picture
 from learnfleet.trainer.run_data import DataReporter
@@ -56,6 +57,7 @@ def run_interpret(
     void_class: str = "",
     examples: int = 24,
     baseline: dict[str, Any] | None = None,
+    least_losses: int = 0,
 ) -> dict[str, Any]:
     """Find what the learner's present state gets wrong. Every rank must call.
 
@@ -67,6 +69,7 @@ def run_interpret(
         parts, slice_columns, metadata, void_class: as of `examine`.
         examples: fixed and broken items that are listed, of each.
         baseline: {"name", "export", "spec"}: an exported model on the same data, to compare with.
+        top_losses, least_losses: so many items with the greatest and the least losses are listed and drawn.
     """
     data = DataReporter(learner.data, context.emit, is_main=learner.world.is_main)
     before = _baseline(learner, baseline) if baseline else None
@@ -92,12 +95,15 @@ def run_interpret(
     if learner.world.is_main:
         examined = measured(examined)
     with HEARTBEAT.long_work():
-        return _written(examined, context, data, _Asked(top_losses, min_confused, examples, output_dir), skipped)
+        return _written(
+            examined, context, data, _Asked(top_losses, least_losses, min_confused, examples, output_dir), skipped
+        )
 
 
 @dataclass(frozen=True)
 class _Asked:
     top_losses: int
+    least_losses: int
     min_confused: int
     examples: int
     folder: Path
@@ -118,7 +124,7 @@ def _written(
     found, parts = examined.interpretation, examined.parts
     is_main, ds_type = found.learn.world.is_main, found.ds_type
     files = ItemFiles(found, asked.folder) if is_main else None
-    top_losses = asked.top_losses if "top_losses" in parts else 0
+    top_losses, least_losses = (asked.top_losses, asked.least_losses) if "top_losses" in parts else (0, 0)
     result: dict[str, Any] = {
         "kind": _kind(found),
         "dataset": plain_type(ds_type).name.lower(),
@@ -126,7 +132,8 @@ def _written(
         "examples": len(found.losses),
         "loss": _finite(found.mean_loss),
         **_counted(found, asked.min_confused, parts),
-        "top_losses": _top_losses(found, min(top_losses, len(found.losses)), files, "heat_maps" in parts),
+        "top_losses": _top_losses(found, top_losses, files, "heat_maps" in parts),
+        "least_losses": _top_losses(found, least_losses, files, "heat_maps" in parts, largest=False),
         **_of_labels(found, data, ds_type),
         "intersection": _intersection(found) if "confusion" in parts else [],
         "skipped_images": skipped,
@@ -136,16 +143,21 @@ def _written(
     if is_main:
         result["pictures"] = [
             report_picture(context, name, plots.save_png(figure, asked.folder / f"{name}.png"))
-            for name, figure in _figures(found, top_losses, parts).items()
+            for name, figure in _figures(found, top_losses, least_losses, parts).items()
         ]
+        if "top_losses" in parts:
+            write_losses(found, asked.folder)
     return result
 
 
-def _top_losses(found: Interpretation, count: int, files: ItemFiles | None, with_heat: bool) -> list[dict[str, Any]]:
+def _top_losses(
+    found: Interpretation, wanted: int, files: ItemFiles | None, with_heat: bool, *, largest: bool = True
+) -> list[dict[str, Any]]:
     """The items, on rank 0 each with its picture and where the score of its actual class comes from."""
+    count = min(wanted, len(found.losses))
     if not count:
         return []
-    rows = found.top_rows(count, largest=True)[1].tolist()
+    rows = found.top_rows(count, largest)[1].tolist()
     heats = heat_maps(found, rows) if files is not None and with_heat else [None] * count
     listed = []
     for row, heat in zip(rows, heats, strict=True):
@@ -229,7 +241,7 @@ def _described(item: TopLoss) -> dict[str, Any]:
     }
 
 
-def _figures(found: Interpretation, top_losses: int, parts: Sequence[str]) -> dict[str, Figure]:
+def _figures(found: Interpretation, top_losses: int, least_losses: int, parts: Sequence[str]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     if isinstance(found, ClassificationInterpretation) and "confusion" in parts:
         figures["confusion_matrix"] = found.confusion_figure()
@@ -239,9 +251,10 @@ def _figures(found: Interpretation, top_losses: int, parts: Sequence[str]) -> di
     if isinstance(found, SegmentationInterpretation):
         if "confusion" in parts:
             figures["confusion_matrix_normalized"] = found.plot_intersect_cm(found.generate_confusion()[0])
-        top_losses = min(top_losses, _MASKS_AT_MOST)
-    if top_losses:
-        figures["top_losses"] = found.top_losses_figure(top_losses)
-        if found.explains and "heat_maps" in parts:
-            figures["top_losses_heatmap"] = found.top_losses_figure(top_losses, heatmap=True)
+        top_losses, least_losses = min(top_losses, _MASKS_AT_MOST), min(least_losses, _MASKS_AT_MOST)
+    for name, count, largest in (("top_losses", top_losses, True), ("least_losses", least_losses, False)):
+        if count:
+            figures[name] = found.top_losses_figure(count, largest)
+            if found.explains and "heat_maps" in parts:
+                figures[f"{name}_heatmap"] = found.top_losses_figure(count, largest, heatmap=True)
     return figures

@@ -15,6 +15,7 @@ from torch import Tensor
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_items import MultiCategory
+from learnfleet.trainer.prediction import Prediction
 from learnfleet.trainer.predictor import Answer, Predictor, load_predictor
 
 ModelInput: TypeAlias = Tensor
@@ -56,6 +57,7 @@ class PlainAnswer:
     logits: Numbers | None
     embedding: Numbers | None
     activated: Numbers | None
+    samples: tuple[PlainAnswer, ...] = ()  # with dropout on
 
 
 class ServedModel:
@@ -107,8 +109,12 @@ class ServedModel:
         logits: bool = False,
         embedding: bool = False,
         activated: bool = False,
+        dropout_samples: int = 0,
     ) -> list[PlainAnswer | LearnerError]:
-        """One answer an input, in their order; those of one type and shape are computed together."""
+        """One answer an input, in their order; those of one type and shape are computed together.
+
+        Not to be called by several threads with `dropout_samples`, which changes the model meanwhile.
+        """
         groups: dict[tuple[object, ...], list[int]] = {}
         for place, item in enumerate(inputs):
             groups.setdefault((item.dtype, *item.shape), []).append(place)
@@ -117,10 +123,12 @@ class ServedModel:
             group = [inputs[place] for place in places]
             try:
                 answers = self._predictor.answer(group, thresh, tta, logits=logits, embedding=embedding)
+                samples = self._predictor.dropout_samples(group, dropout_samples, thresh)
             except LearnerError as error:
                 found.update(dict.fromkeys(places, error))
                 continue
-            found.update(zip(places, (_plain(answer, activated) for answer in answers), strict=True))
+            plain = (_plain(answer, activated, more) for answer, more in zip(answers, samples, strict=True))
+            found.update(zip(places, plain, strict=True))
         return [found[place] for place in range(len(inputs))]
 
 
@@ -133,7 +141,7 @@ def load_served(folder: Path | str, device: str, precision: str | None, channels
     return ServedModel(load_predictor(folder, device, precision, channels_last))
 
 
-def _plain(answer: Answer, activated: bool) -> PlainAnswer:
+def _plain(answer: Answer, activated: bool, samples: Sequence[Prediction] = ()) -> PlainAnswer:
     found = answer.prediction
     return PlainAnswer(
         found.index,
@@ -145,6 +153,7 @@ def _plain(answer: Answer, activated: bool) -> PlainAnswer:
         _numbers(answer.logits),
         _numbers(answer.embedding),
         _numbers(found.activated) if activated else None,
+        tuple(_plain(Answer(sample), activated) for sample in samples),
     )
 
 

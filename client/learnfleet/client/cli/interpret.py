@@ -30,6 +30,7 @@ def interpret(
     out: Out = None,
     data: Data = None,
     top_losses: Annotated[int, typer.Option(help="Pictures with the greatest loss to list.")] = 9,
+    least_losses: Annotated[int, typer.Option(help="Pictures with the least loss to draw.")] = 0,
     min_confused: Annotated[int, typer.Option(help="Least count of a confused pair.")] = 1,
     part: Annotated[
         list[str] | None, typer.Option(help=f"Find out only this: {', '.join(PARTS)}. May be repeated.")
@@ -53,6 +54,7 @@ def interpret(
             slice_columns=slice_by or (),
             metadata=metadata,
             void_class=void_class,
+            least_losses=least_losses,
         )
         _show(found, out, as_json)
 

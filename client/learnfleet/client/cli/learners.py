@@ -1,4 +1,4 @@
-"""`learnfleet learners`, `save`, `checkpoints`, `load`, `export`."""
+"""`learnfleet learners`, `describe`, `save`, `checkpoints`, `load`, `export`."""
 
 from __future__ import annotations
 
@@ -31,15 +31,29 @@ def learners(
         table(("learner", "architecture", "data", "classes", "epochs", "workers"), rows)
 
 
+def describe(learner: LearnerName, as_json: AsJson = False, server: Server = None) -> None:
+    """Say what a learner's network is made of, and mean and standard deviation of its pictures."""
+    with reported(), connect(server) as client:
+        found = client.learner(learner).described()
+        if as_json:
+            emit(found)
+            return
+        typer.echo(found.network)
+        for name, values in (("mean", found.channel_means), ("standard deviation", found.channel_stds)):
+            if values:
+                typer.echo(f"{name} of the first training batch: {', '.join(f'{value:.4f}' for value in values)}")
+
+
 def save(
     learner: LearnerName,
     name: Annotated[str, typer.Argument(help="Name of the state.")],
+    with_opt: Annotated[bool, typer.Option(help="With its optimiser's state.")] = True,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Give a learner's present state a name."""
     with reported(), connect(server) as client:
-        saved = client.learner(learner).save(name)
+        saved = client.learner(learner).save(name, with_opt)
         emit(saved) if as_json else typer.echo(saved.name)
 
 
@@ -58,12 +72,15 @@ def checkpoints(learner: LearnerName, as_json: AsJson = False, server: Server = 
 def load(
     learner: LearnerName,
     name: Annotated[str, typer.Argument(help="Name of the state, or id of a job.")],
+    with_opt: Annotated[
+        bool | None, typer.Option(help="Refuse a state without its optimiser, or start the optimiser anew.")
+    ] = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Put a learner back to a saved state."""
     with reported(), connect(server) as client:
-        info = client.learner(learner).load(name).info()
+        info = client.learner(learner).load(name, with_opt).info()
         emit(info) if as_json else typer.echo(f"{info.name} is at {info.checkpoint}")
 
 

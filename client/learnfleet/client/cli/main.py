@@ -37,6 +37,7 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     app.command()(jobs.resume)
     app.command()(jobs.delete)
     app.command()(learners.learners)
+    app.command()(learners.describe)
     app.command()(learners.save)
     app.command()(learners.checkpoints)
     app.command()(learners.load)

@@ -96,6 +96,7 @@ def _compute(calls: list[_Call]) -> None:
             logits=Output.LOGITS in outputs,
             embedding=Output.EMBEDDING in outputs,
             activated=Output.ACTIVATED in outputs,
+            dropout_samples=first.options.dropout_samples,
         )
     )
     infer_s = time.perf_counter() - began

@@ -44,6 +44,7 @@ class InferOptions:
     thresh: float | None = None  # of several labels; None: the loss's own
     tta: bool = False
     outputs: frozenset[Output] = frozenset()
+    dropout_samples: int = 0  # further predictions of each item, with dropout on
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Answered:
     mask_png: bytes = b""  # MASK
     picture_png: bytes = b""  # IMAGE
     arrays: dict[Output, Array] = field(default_factory=dict)  # what was asked for
+    samples: tuple[Answered, ...] = ()  # with dropout on, where asked for
     queue_s: float = 0.0  # from its arrival until its batch began, the loading of the model with it
     decode_s: float = 0.0
     infer_s: float = 0.0  # of the whole batch

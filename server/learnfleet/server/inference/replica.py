@@ -163,6 +163,7 @@ def _answered(answer: PlainAnswer | LearnerError, kind: LabelKind) -> Answered:
         mask_png=answer.mask_png,
         picture_png=answer.picture_png,
         arrays={output: _array(numbers) for output, numbers in arrays.items() if numbers is not None},
+        samples=tuple(_answered(sample, kind) for sample in answer.samples),
     )
 
 

@@ -68,12 +68,12 @@ class InferRequest:
         options = self.options
         outputs = sorted(output.value for output in options.outputs)
         inputs = [_input_to_list(item) for item in self.inputs]
-        return _packed([self.key, options.thresh, options.tta, outputs, inputs, self.most])
+        return _packed([self.key, options.thresh, options.tta, outputs, options.dropout_samples, inputs, self.most])
 
     @classmethod
     def decode(cls, content: bytes) -> InferRequest:
-        key, thresh, tta, outputs, inputs, most = _unpacked(content)
-        options = InferOptions(thresh, tta, frozenset(Output(value) for value in outputs))
+        key, thresh, tta, outputs, samples, inputs, most = _unpacked(content)
+        options = InferOptions(thresh, tta, frozenset(Output(value) for value in outputs), samples)
         return cls(key, options, tuple(_input_of(item) for item in inputs), most)
 
 
@@ -132,11 +132,12 @@ def _answer_to_list(item: Answered) -> list[Any]:
         item.decode_s,
         item.infer_s,
         item.batch_size,
+        [_answer_to_list(sample) for sample in item.samples],
     ]
 
 
 def _answer_of(value: list[Any]) -> Answered:
-    error, kind, index, probabilities, labels, values, mask, picture, arrays, decode_s, infer_s, size = value
+    error, kind, index, probabilities, labels, values, mask, picture, arrays, decode_s, infer_s, size, samples = value
     return Answered(
         error=error,
         kind=LabelKind(kind),
@@ -150,6 +151,7 @@ def _answer_of(value: list[Any]) -> Answered:
         decode_s=decode_s,
         infer_s=infer_s,
         batch_size=size,
+        samples=tuple(_answer_of(sample) for sample in samples),
     )
 
 

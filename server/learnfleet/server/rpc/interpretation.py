@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import JobKind, Resources, ShowWork
+from learnfleet.server.domain import JobKind, ShowWork
 from learnfleet.server.rpc.examining import Examining
 from learnfleet.server.rpc.explaining import explain
 from learnfleet.server.rpc.found_interpretations import FoundInterpretations
@@ -17,8 +17,7 @@ from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
 from learnfleet.server.rpc.read_interpretation import read_comparison, read_work
-from learnfleet.server.rpc.read_job import read_dataset, read_request_id, read_resources
-from learnfleet.server.rpc.reading import last_resources
+from learnfleet.server.rpc.read_job import read_dataset
 from learnfleet.server.rpc.subjects import Subjects, parse_any
 from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.violations import Violations
@@ -78,19 +77,8 @@ class InterpretationServicer:
 
     async def show_batch(self, request: pb.ShowBatchRequest) -> job_pb2.Job:
         found = Violations()
-        target = await self.targets.read(request, found)
         work = ShowWork("batch", read_dataset(request.dataset, "train", found), _read_rows(request.rows, found))
-        default = await asyncio.to_thread(last_resources, self.store, target.learner.id) if target else Resources()
-        resources = read_resources(
-            request.resources, default, "resources", found, await self.queueing.catalog.capacity()
-        )
-        request_id = read_request_id(request.request_id, found)
-        if target is not None:
-            await self.targets.check(target, resources, found)
-        found.raise_if_any()
-        assert target is not None, "a target that cannot be read is a violation"
-        new = target.learner if target.is_new else None
-        return await self.queueing.put(request, target.learner.id, JobKind.SHOW, work, resources, request_id, new)
+        return await self.queueing.look(request, self.targets, work, found)
 
     async def show_results(self, request: pb.ShowResultsRequest) -> job_pb2.Job:
         found = Violations()

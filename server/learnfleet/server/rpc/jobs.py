@@ -66,7 +66,10 @@ class JobServicer:
 
     def _page(self, page: Page, where: JobFilter) -> pb.ListJobsResponse:
         jobs, token = self.store.list_jobs(page, where)
-        return pb.ListJobsResponse(jobs=job_messages(self.store, jobs), next_page_token=token)
+        messages = job_messages(self.store, jobs)
+        for message in messages:
+            message.result.ClearField("description")  # a page of these would be megabytes
+        return pb.ListJobsResponse(jobs=messages, next_page_token=token)
 
     def watch_job(self, request: pb.WatchJobRequest) -> AsyncGenerator[bytes, None]:
         return self.watch.messages(request)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import JobKind, JobState, PredsWork
+from learnfleet.server.domain import JobKind, JobState
 from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from learnfleet.server.inference.ports import Inference, Input
 from learnfleet.server.rpc import deadlines, read_preds
@@ -19,7 +19,7 @@ from learnfleet.server.rpc.prediction_batch import MAX_INPUTS, BatchPrediction
 from learnfleet.server.rpc.prediction_stream import PredictionStream, first_of
 from learnfleet.server.rpc.read_asked import read_asked
 from learnfleet.server.rpc.read_input import read_input
-from learnfleet.server.rpc.read_job import read_dataset
+from learnfleet.server.rpc.read_preds_work import read_preds_work
 from learnfleet.server.rpc.server_files import ServerFiles
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_prediction import blamed, prediction_to_proto, timings_to_proto
@@ -27,8 +27,6 @@ from learnfleet.server.store.base import Store
 from learnfleet.server.workers.run import PREDICTIONS_DIR
 from learnfleet.v1 import job_pb2
 from learnfleet.v1 import prediction_service_pb2 as pb
-
-_DEFAULT_BETA, _DEFAULT_SCALE, _MAX_SCALE = 0.4, 1.35, 4.0
 
 
 @dataclass(frozen=True)
@@ -90,21 +88,7 @@ class PredictionServicer:
 
     async def get_preds(self, request: pb.GetPredsRequest) -> job_pb2.Job:
         found = Violations()
-        beta = scale = None
-        if request.HasField("tta"):
-            beta = request.tta.beta if request.tta.HasField("beta") else _DEFAULT_BETA
-            found.number("tta.beta", beta, 0, 1)
-            scale = request.tta.scale if request.tta.HasField("scale") else _DEFAULT_SCALE
-            found.number("tta.scale", scale, 1, _MAX_SCALE)
-            found.check(request.n_batch == 0, "n_batch", "cannot be limited under tta; leave it 0")
-        found.number("n_batch", request.n_batch, 0, 2**31 - 1)
-        work = PredsWork(
-            read_dataset(request.dataset, "valid", found),
-            request.with_loss,
-            request.n_batch or None,
-            beta,
-            scale or _DEFAULT_SCALE,
-        )
+        work = read_preds_work(request, found)
         subject = await self.examining.subject(request, found)
         return await self.examining.put(request, subject, JobKind.GET_PREDS, work, found)
 

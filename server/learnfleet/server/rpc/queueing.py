@@ -11,11 +11,12 @@ from google.protobuf.message import Message
 
 from learnfleet.server import names
 from learnfleet.server.config import Config
-from learnfleet.server.domain import ExamineWork, Job, JobKind, JobState, Learner, Resources, Work
+from learnfleet.server.domain import ExamineWork, Job, JobKind, JobState, Learner, Resources, ShowWork, Work
 from learnfleet.server.rpc.ports import Catalog, Runtime
 from learnfleet.server.rpc.read_job import ExamineRequest, read_request_id, read_resources
 from learnfleet.server.rpc.read_terms import Terms, default_terms
 from learnfleet.server.rpc.reading import fingerprint, job_message, last_resources, require_trained
+from learnfleet.server.rpc.targets import LookRequest, Targets
 from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.rpc.write_job import job_to_proto, placement_to_proto
@@ -102,6 +103,19 @@ class Queueing:
         message.name = ""
         message.placement.CopyFrom(placement_to_proto(placed, resources))
         return message
+
+    async def look(self, request: LookRequest, targets: Targets, work: ShowWork, found: Violations) -> job_pb2.Job:
+        """A job that looks at a learner or, before it is there, at the one that is made with it."""
+        target = await targets.read(request, found)
+        default = await asyncio.to_thread(last_resources, self.store, target.learner.id) if target else Resources()
+        resources = read_resources(request.resources, default, "resources", found, await self.catalog.capacity())
+        request_id = read_request_id(request.request_id, found)
+        if target is not None:
+            await targets.check(target, resources, found)
+        found.raise_if_any()
+        assert target is not None, "a target that cannot be read is a violation"
+        new = target.learner if target.is_new else None
+        return await self.put(request, target.learner.id, JobKind.SHOW, work, resources, request_id, new)
 
     async def examine(
         self, request: ExamineRequest, found: Violations, kind: JobKind, work: ExamineWork, trained_for: str = ""

@@ -12,6 +12,7 @@ from learnfleet.server.rpc.violations import Violations
 from learnfleet.v1 import prediction_service_pb2 as pb
 
 DEFAULT_TOP_K = 5
+_MAX_SAMPLES = 100
 _OUTPUTS: dict[int, Output] = {
     pb.OUTPUT_LOGITS: Output.LOGITS,
     pb.OUTPUT_EMBEDDING: Output.EMBEDDING,
@@ -39,7 +40,11 @@ def read_asked(message: AskedMessage, found: Violations, prefix: str = "") -> As
     if thresh is not None:
         found.number(f"{prefix}thresh", thresh, 0, 1)
     outputs = _outputs(message.outputs, f"{prefix}outputs", found)
-    return Asked(message.model, InferOptions(thresh, message.tta, outputs), top_k or DEFAULT_TOP_K)
+    samples = message.dropout_samples if isinstance(message, pb.PredictRequest) else 0
+    field = f"{prefix}dropout_samples"
+    found.number(field, samples, 0, _MAX_SAMPLES)
+    found.check(not (samples and message.tta), field, "is not possible under tta; leave one of them out")
+    return Asked(message.model, InferOptions(thresh, message.tta, outputs, samples), top_k or DEFAULT_TOP_K)
 
 
 def check_model(model: str, field: str, found: Violations) -> None:

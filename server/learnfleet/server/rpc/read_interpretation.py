@@ -28,6 +28,7 @@ PART_NUMBERS = {name: number for number, name in PARTS.items()}
 def read_work(request: pb.InterpretRequest, found: Violations) -> InterpretWork:
     top_losses, min_confused = request.top_losses or _DEFAULT_TOP_LOSSES, request.min_confused or 1
     found.number("top_losses", top_losses, 1, _MAX_TOP_LOSSES)
+    found.number("least_losses", request.least_losses, 0, _MAX_TOP_LOSSES)
     found.check(min_confused >= 1, "min_confused", f"is {min_confused}; must be at least 1")
     found.length("slice_columns", len(request.slice_columns), _MAX_COLUMNS)
     for index, column in enumerate(request.slice_columns[:_MAX_COLUMNS]):
@@ -42,6 +43,7 @@ def read_work(request: pb.InterpretRequest, found: Violations) -> InterpretWork:
         tuple(request.slice_columns),
         request.metadata,
         request.void_class,
+        least_losses=request.least_losses,
     )
 
 

@@ -19,7 +19,7 @@ _MESSAGE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """Rows of predictions, targets, losses and positions."""
+    """Rows of predictions, targets, losses, positions and means of variants."""
 
     path: Path
 
@@ -38,7 +38,7 @@ class PredictionFile:
     @staticmethod
     def _rows_a_message(columns: dict[str, Any]) -> int:
         size = 1
-        for name in ("predictions", "targets"):
+        for name in ("predictions", "targets", *(["variants"] if "variants" in columns else [])):
             cells = 4
             for side in columns[name].get_shape()[1:]:
                 cells *= side
@@ -57,6 +57,7 @@ def _message(columns: dict[str, Any], start: int, end: int) -> pb.ReadPrediction
         targets=_floats(parts["targets"]),
         losses=_floats(parts["losses"]) if "losses" in parts else b"",
         indices=parts["indices"].tolist(),
+        variants=_floats(parts["variants"]) if "variants" in parts else b"",
     )
 
 

@@ -26,6 +26,7 @@ from learnfleet.v1 import learner_pb2
 
 _MAX_STAGES = 100
 _MAX_GROUPS = 1000
+MOST_GROUPS = 100  # that may be frozen
 _MAX_EPOCHS = 10_000
 _MAX_LR = 1e3
 _MAX_FACTOR = 1e12
@@ -52,7 +53,7 @@ def _read_stage(message: pb.Stage, field: str, found: Violations, names: Names) 
     if action == "unfreeze":
         return FreezeStage(0)
     if action == "freeze_to":
-        found.number(f"{field}.freeze_to.n", message.freeze_to.n, -100, 100)
+        found.number(f"{field}.freeze_to.n", message.freeze_to.n, -MOST_GROUPS, MOST_GROUPS)
         return FreezeStage(message.freeze_to.n)
     if action is None:
         found.add(field, f"is empty; must be one of {', '.join(_ACTIONS)}")

@@ -34,6 +34,7 @@ _OF_SERVICES: dict[str, dict[str, Rule]] = {
         "Purge": _CHANGE,
         "DeleteLearner": _CHANGE,
         "Validate": _CHANGE,
+        "Describe": _CHANGE,
         "Export": _CHANGE,
     },
     "learnfleet.v1.JobService": {

@@ -28,7 +28,8 @@ from learnfleet.v1 import interpretation_service_pb2, training_service_pb2
 _PATTERN_TIMEOUT_S = 20.0
 _CONCURRENT_CHECKS = 4
 
-TargetRequest: TypeAlias = training_service_pb2.TrainRequest | interpretation_service_pb2.ShowBatchRequest
+LookRequest: TypeAlias = interpretation_service_pb2.ShowBatchRequest | training_service_pb2.DescribeRequest
+TargetRequest: TypeAlias = training_service_pb2.TrainRequest | LookRequest
 
 
 @dataclass(frozen=True)

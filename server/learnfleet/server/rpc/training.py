@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from google.protobuf import empty_pb2
 
 from learnfleet.server import names
-from learnfleet.server.checkpoints import load_state_of, save_checkpoint
+from learnfleet.server.checkpoints import load_state_of, save_checkpoint, weights_of
 from learnfleet.server.config import Config
 from learnfleet.server.deleting import delete_learner
-from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, TrainWork, ValidateWork
+from learnfleet.server.domain import ExportWork, JobKind, Learner, Resources, ShowWork, TrainWork, ValidateWork
 from learnfleet.server.errors import FailedPrecondition, WorkersEnding
 from learnfleet.server.rpc.check_fit import check_stages
 from learnfleet.server.rpc.page import read_page
@@ -27,7 +27,7 @@ from learnfleet.server.rpc.read_job import (
     read_request_id,
     read_resources,
 )
-from learnfleet.server.rpc.read_stage import read_stages
+from learnfleet.server.rpc.read_stage import MOST_GROUPS, read_stages
 from learnfleet.server.rpc.read_terms import read_terms
 from learnfleet.server.rpc.reading import active_job, last_resources, learner_message, learner_messages, require_trained
 from learnfleet.server.rpc.targets import Targets
@@ -91,6 +91,12 @@ class TrainingServicer:
         metrics = read_metrics(request.metrics, "metrics", found, known) if request.metrics else None
         return await self.queueing.examine(request, found, JobKind.VALIDATE, ValidateWork(dataset, metrics))
 
+    async def describe(self, request: pb.DescribeRequest) -> job_pb2.Job:
+        found = Violations()
+        frozen_to = request.freeze_to.n if request.HasField("freeze_to") else None
+        found.number("freeze_to.n", frozen_to or 0, -MOST_GROUPS, MOST_GROUPS)
+        return await self.queueing.look(request, self.targets, ShowWork("describe", freeze_to=frozen_to), found)
+
     async def get_learner(self, request: pb.GetLearnerRequest) -> learner_pb2.Learner:
         learner = await asyncio.to_thread(self.store.get_learner, names.parse_learner(request.name))
         return await learner_message(self.store, self.runtime, learner)
@@ -108,7 +114,10 @@ class TrainingServicer:
         found.check(names.is_id(request.checkpoint_id), "checkpoint_id", right)
         found.raise_if_any()
         assert learner_id is not None
-        saved = await asyncio.to_thread(save_checkpoint, self.config, self.store, learner_id, request.checkpoint_id)
+        with_opt = request.with_opt if request.HasField("with_opt") else True
+        saved = await asyncio.to_thread(
+            save_checkpoint, self.config, self.store, learner_id, request.checkpoint_id, with_opt=with_opt
+        )
         return checkpoint_to_proto(saved)
 
     async def list_checkpoints(self, request: pb.ListCheckpointsRequest) -> pb.ListCheckpointsResponse:
@@ -118,15 +127,21 @@ class TrainingServicer:
 
     async def load(self, request: pb.LoadRequest) -> learner_pb2.Learner:
         learner_id, checkpoint_id = names.parse_checkpoint(request.checkpoint, "checkpoint")
-        learner = await asyncio.to_thread(self._load, learner_id, checkpoint_id)
+        with_opt = request.with_opt if request.HasField("with_opt") else None
+        learner = await asyncio.to_thread(self._load, learner_id, checkpoint_id, with_opt)
         return await learner_message(self.store, self.runtime, learner)
 
-    def _load(self, learner_id: str, checkpoint_id: str) -> Learner:
+    def _load(self, learner_id: str, checkpoint_id: str, with_opt: bool | None) -> Learner:
         learner = self.store.get_learner(learner_id)
         checkpoint = self.store.get_checkpoint(learner_id, checkpoint_id)
         self._require_idle(learner_id)
+        if with_opt and not checkpoint.optimizer_sha256:
+            name = names.checkpoint_name(learner_id, checkpoint_id)
+            raise FailedPrecondition(name, f"{name} was saved without its optimiser; leave with_opt out to load it")
         state = load_state_of(checkpoint)
-        return self.store.update_learner(dataclasses.replace(learner, checkpoint_id=checkpoint_id, **state))
+        if with_opt is False:
+            checkpoint = weights_of(self.config, self.store, checkpoint)
+        return self.store.update_learner(dataclasses.replace(learner, checkpoint_id=checkpoint.id, **state))
 
     async def purge(self, request: pb.PurgeRequest) -> learner_pb2.Learner:
         learner_id = names.parse_learner(request.learner, "learner")

@@ -57,6 +57,7 @@ def interpretation_to_proto(job: Job, found: Json, folder: Path) -> pb.Interpret
     message.confusion_matrix.CopyFrom(_matrix(found["confusion_matrix"]))
     message.most_confused.extend(pb.ConfusedPair(**pair) for pair in found["most_confused"])
     message.top_losses.extend(map(_top_loss, found["top_losses"]))
+    message.least_losses.extend(map(_top_loss, found.get("least_losses", ())))
     message.pictures.extend(_pictures(found["pictures"], folder))
     message.class_report.extend(map(_report, found.get("class_report", ())))
     message.label_confusion.extend(map(_matrix, found.get("label_confusion", ())))

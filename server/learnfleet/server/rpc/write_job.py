@@ -24,7 +24,7 @@ from learnfleet.server.domain import (
 from learnfleet.server.rpc.ports import Placed
 from learnfleet.server.rpc.write_data import bad_image_policy_to_proto
 from learnfleet.server.rpc.write_spec import learner_spec_to_proto, stage_to_proto
-from learnfleet.server.text import utf8
+from learnfleet.server.text import utf8, utf8_json
 from learnfleet.trainer.model_card import OnnxFacts
 from learnfleet.v1 import job_pb2 as pb
 from learnfleet.v1 import learner_pb2
@@ -166,6 +166,7 @@ def _result_to_proto(job: Job, result: Json, checkpoint: Checkpoint | None) -> p
             names.checkpoint_name(job.learner_id, kept) for kept in result.get("kept_checkpoint_ids") or ()
         ],
         onnx=onnx_to_proto(OnnxFacts.from_json(result["onnx"])) if result.get("onnx") else None,
+        description=pb.Description(**utf8_json(result["description"])) if result.get("description") else None,
     )
 
 

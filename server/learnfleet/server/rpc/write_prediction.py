@@ -64,6 +64,7 @@ def prediction_to_proto(answered: Answered, model: ModelInfo, top_k: int) -> pb.
         values=answered.values,
         mask=answered.mask_png,
         picture=answered.picture_png,
+        samples=[prediction_to_proto(sample, model, top_k) for sample in answered.samples],
     )
     for output, field in (
         (Output.LOGITS, message.logits),

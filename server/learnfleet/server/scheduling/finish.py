@@ -48,6 +48,8 @@ def finish_examine(store: Store, job: Job, outcome: Json) -> Job:
         "pictures": _pictures(store, job.id),
         "exact": True,
     }
+    if outcome.get("description"):
+        result["description"] = outcome["description"]
     if job.kind is JobKind.INTERPRET:
         result["interpretation_id"] = job.id
     return store.transition(job.id, JobState.SUCCEEDED, "", result=result)

@@ -46,7 +46,7 @@ class ExplainWorker:
             return Explained(bad_field=error.field, why=error.message)
         rows, columns = found.map.shape
         return Explained(
-            found.overlay_png,
+            found.overlay,
             found.map.astype("<f4").tobytes(),
             (int(rows), int(columns)),
             found.class_name,

@@ -212,7 +212,10 @@ def _examine(learner: Learner, run: Run, work: dict[str, Any]) -> Json:
     if work["kind"] == "get_preds":
         options.pop("subject", None)  # is what has been built
         return run_evaluate.run_get_preds(learner, context, output_dir=folder / PREDICTIONS_DIR, **options)
+    if work["kind"] == "show" and work["what"] == "describe":
+        return run_evaluate.run_describe(learner, context, freeze_to=work.get("freeze_to"))
     if work["kind"] == "show":
+        options.pop("freeze_to", None)  # of descriptions alone
         return run_evaluate.run_show(learner, context, **options)
     return interpret(learner, context, folder / INTERPRETATION_DIR, options)
 
