@@ -9,8 +9,8 @@ uv=$1/bin/uv
 tested=$2/bin/python
 python=3.11
 platform=x86_64-manylinux_2_28
-tested_versions=$(mktemp)
-trap 'rm -f "$tested_versions"' EXIT
+tested_versions=build/tested-versions.txt  # the same name each time: it stands in the locks
+mkdir -p build
 "$uv" pip freeze --quiet --python "$tested" | grep == | grep -v '^-e' >"$tested_versions"
 
 lock() { # name, then what uv is to be told more
