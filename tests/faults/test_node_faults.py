@@ -92,8 +92,8 @@ def test_a_job_whose_node_dies_goes_on_on_another_and_ends_with_the_same_tensors
     lost = cluster.node_at_work()
     lost.kill()
     ended = ends_as_undisturbed(load, job, cluster)
-    # Until Ray has noticed, the workers are to start on the node that is lost: no retry, but it has a number.
-    assert ended.attempt in (2, 3)
+    # Until Ray has noticed, workers are to start on the node that is lost: no retries, but each has a number.
+    assert ended.attempt >= 2
     assert dict(ended.retries_used) == {"worker_lost": 1}
     lost.start()
 
