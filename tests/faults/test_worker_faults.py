@@ -7,15 +7,17 @@ import random
 import signal
 import time
 import uuid
+from collections.abc import Iterator
 
 import psutil
 import pytest
-from support.faults.campaign import SEED, Disturbed, observe, progressed, wait_until
+from support.faults import buggy_plugin
+from support.faults.campaign import SEED, Disturbed, Run, begin, observe, progressed, wait_until
 from support.faults.hungry_plugin import NAME
 from support.faults.load import a_spec
 from support.faults.scenes import Stage
 
-from learnfleet.v1 import job_pb2
+from learnfleet.v1 import job_pb2, training_service_pb2
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -62,24 +64,67 @@ def phase_of(job: job_pb2.Job) -> str:
     return f"{state}, epoch {job.progress.epoch}, batch {job.progress.batch}"
 
 
-def test_a_worker_that_hangs_is_noticed_and_replaced(disturbed: Disturbed) -> None:
-    stopped: list[int] = []
+def test_workers_that_lose_their_moments_on_resume_are_found_by_their_tensors(disturbed: Disturbed) -> None:
+    load, found = begin(disturbed, SEED), []
+    spec = a_spec(pretrained=False, callbacks=((buggy_plugin.NAME, {"bug": "loses_its_moments"}),))
+    for is_killed in (False, True):
+        others = {worker.pid for worker in disturbed.workers()}
+        job = load.train(spec, 6, checkpoint_policy=job_pb2.CheckpointPolicy(every_steps=2))
+        if is_killed:
+            load.until(job, lambda info: info.progress.epoch >= 2, "the third epoch")
+            new_workers(disturbed, others)[0].kill()
+        ended = load.until_state(job, "succeeded")
+        assert ended.attempt == 1 + is_killed
+        found.append((ended.result.checkpoint.model_sha256, ended.result.checkpoint.optimizer_sha256))
+    load.close()
+    assert found[0] != found[1]
+
+
+@pytest.fixture
+def buggy(disturbed: Disturbed) -> Iterator[Disturbed]:
+    """Whose next start is one of a server with a planted bug, and which has no workers; without bugs afterwards."""
+    load = begin(disturbed, SEED)
+    learners = load.call(load.training.ListLearners, training_service_pb2.ListLearnersRequest(page_size=100)).learners
+    for learner in learners:
+        load.call(load.training.Purge, training_service_pb2.PurgeRequest(learner=learner.name))
+    load.close()
+    disturbed.server.kill()
+    yield disturbed
+    disturbed.server.sabotage = ""
+    disturbed.server.kill()
+
+
+def hang(disturbed: Disturbed) -> tuple[Run, set[int]]:
+    """A job whose workers are stopped in its middle, and those of them that are there after its end."""
+    stopped: set[int] = set()
 
     def scene(stage: Stage) -> None:
         job = stage.fit_long()
         stage.load.watch(job)
         stage.load.until(job, lambda found: found.progress.epoch >= 2, "the third epoch")
         for worker in disturbed.workers():
-            stopped.append(worker.pid)
+            stopped.add(worker.pid)
             os.kill(worker.pid, signal.SIGSTOP)
         stage.load.until_ended(job)
 
     run = observe(disturbed, scene, SEED)
     assert stopped
+    return run, stopped & {worker.pid for worker in disturbed.workers()}
+
+
+def test_a_worker_that_hangs_is_noticed_and_replaced(disturbed: Disturbed) -> None:
+    run, left = hang(disturbed)
     assert not run.wrong, str(run)
     assert [ended.attempt for ended in run.history.ended] == [2]
-    left = {worker.pid for worker in disturbed.workers()}
-    assert not left & set(stopped), "a worker that hangs was left at work"
+    assert not left, "a worker that hangs was left at work"
+
+
+def test_a_server_that_leaves_workers_at_work_that_hang_is_found(buggy: Disturbed) -> None:
+    buggy.server.sabotage = "ends_no_workers"
+    _, left = hang(buggy)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left
 
 
 def hungry(disturbed: Disturbed, times: int) -> tuple[str, dict[str, object]]:
@@ -89,10 +134,9 @@ def hungry(disturbed: Disturbed, times: int) -> tuple[str, dict[str, object]]:
     return NAME, {"at_step": 10, "marks": str(marks)}
 
 
-@pytest.mark.parametrize(("times", "state", "attempts"), [(1, "succeeded", 2), (9, "failed", 2)])
-def test_a_job_out_of_memory_is_tried_once_more_and_then_says_so(
-    times: int, state: str, attempts: int, disturbed: Disturbed
-) -> None:
+def starve(disturbed: Disturbed, times: int) -> tuple[Run, list[tuple[str, int]]]:
+    """A job that wants all memory so many times, and how it ends after how many attempts."""
+
     def scene(stage: Stage) -> None:
         spec = a_spec(pretrained=False, callbacks=(hungry(disturbed, times),))
         job = stage.load.train(spec, 6, checkpoint_policy=job_pb2.CheckpointPolicy(every_steps=2))
@@ -100,5 +144,13 @@ def test_a_job_out_of_memory_is_tried_once_more_and_then_says_so(
         stage.load.until_ended(job)
 
     run = observe(disturbed, scene, SEED)
+    return run, [(ended.state, ended.attempt) for ended in run.history.ended]
+
+
+@pytest.mark.parametrize(("times", "state", "attempts"), [(1, "succeeded", 2), (9, "failed", 2)])
+def test_a_job_out_of_memory_is_tried_once_more_and_then_says_so(
+    times: int, state: str, attempts: int, disturbed: Disturbed
+) -> None:
+    run, ended = starve(disturbed, times)
     assert not run.wrong, str(run)
-    assert [(ended.state, ended.attempt) for ended in run.history.ended] == [(state, attempts)]
+    assert ended == [(state, attempts)]

@@ -9,8 +9,10 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
-from learnfleet.trainer import checkpoint, manifest
+from learnfleet.trainer import checkpoint, learner_state, manifest
 from learnfleet.trainer.callback import Callback
+from learnfleet.trainer.checkpoint import Snapshot
+from learnfleet.trainer.learner import Learner
 
 NAME = "buggy"
 
@@ -27,7 +29,16 @@ def writes_in_place() -> None:
     checkpoint.shutil = types.SimpleNamespace(rmtree=lambda *_, **__: None)  # type: ignore[assignment, attr-defined]
 
 
-BUGS: dict[str, Callable[[], None]] = {bug.__name__: bug for bug in (writes_in_place,)}
+def loses_its_moments() -> None:
+    """An optimiser that is restored begins anew."""
+
+    def restore_optimizer(learner: Learner, snapshot: Snapshot, *, partly: bool = False) -> None:
+        learner.opt = None
+
+    learner_state.restore_optimizer = restore_optimizer
+
+
+BUGS: dict[str, Callable[[], None]] = {bug.__name__: bug for bug in (writes_in_place, loses_its_moments)}
 
 
 class Buggy(Callback):

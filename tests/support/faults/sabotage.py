@@ -27,7 +27,7 @@ from learnfleet.server.store.base import LogPage
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.workers import host_process
-from learnfleet.server.workers.cluster import RayCluster
+from learnfleet.server.workers.cluster import HostedGroup, RayCluster
 
 _LATE_S = 1.0
 _JUMPS_S = (0.0, 3600.0, -3600.0, 0.0, 365 * 86400.0, -365 * 86400.0)
@@ -139,6 +139,11 @@ def believes_a_clock_that_jumps() -> None:
     SqlStore.read_log = read_log  # type: ignore[method-assign]
 
 
+def ends_no_workers() -> None:
+    """Those that were to be ended go on beside the ones that are started in their place."""
+    HostedGroup.kill = lambda self: None  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__: bug
     for bug in (
@@ -153,6 +158,7 @@ BUGS: dict[str, Callable[[], None]] = {
         leaves_the_learner_behind,
         forgets_clients_that_are_gone,
         believes_a_clock_that_jumps,
+        ends_no_workers,
     )
 }
 
