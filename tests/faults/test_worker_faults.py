@@ -154,3 +154,9 @@ def test_a_job_out_of_memory_is_tried_once_more_and_then_says_so(
     run, ended = starve(disturbed, times)
     assert not run.wrong, str(run)
     assert ended == [(state, attempts)]
+
+
+def test_a_server_that_takes_want_of_memory_for_a_loss_is_found(buggy: Disturbed) -> None:
+    buggy.server.sabotage = "takes_want_of_memory_for_a_loss"
+    _, ended = starve(buggy, times=9)
+    assert ended == [("failed", 4)]  # with the budget of another cause

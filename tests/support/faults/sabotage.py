@@ -23,11 +23,13 @@ from support.faults import light_host
 from learnfleet.server import failpoints
 from learnfleet.server.domain import Job, JobState
 from learnfleet.server.rpc.jobs import JobServicer
+from learnfleet.server.scheduling import controller
 from learnfleet.server.store.base import LogPage
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.workers import host_process
 from learnfleet.server.workers.cluster import HostedGroup, RayCluster
+from learnfleet.server.workers.protocol import ErrorKind, RunError
 
 _LATE_S = 1.0
 _JUMPS_S = (0.0, 3600.0, -3600.0, 0.0, 365 * 86400.0, -365 * 86400.0)
@@ -144,6 +146,17 @@ def ends_no_workers() -> None:
     HostedGroup.kill = lambda self: None  # type: ignore[method-assign]
 
 
+def takes_want_of_memory_for_a_loss() -> None:
+    """A job that wants too much memory has as many retries as one whose worker was lost."""
+    judge = controller.judge
+
+    def careless(error: RunError, *budget: Any) -> Any:
+        is_want = error.kind is ErrorKind.OUT_OF_MEMORY
+        return judge(dataclasses.replace(error, kind=ErrorKind.LOST) if is_want else error, *budget)
+
+    controller.judge = careless  # type: ignore[attr-defined]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__: bug
     for bug in (
@@ -159,6 +172,7 @@ BUGS: dict[str, Callable[[], None]] = {
         forgets_clients_that_are_gone,
         believes_a_clock_that_jumps,
         ends_no_workers,
+        takes_want_of_memory_for_a_loss,
     )
 }
 
