@@ -7,27 +7,10 @@ import random
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
+from support.fuzz import MODULES
 
-from learnfleet.oip import inference_pb2
 from learnfleet.server.commands.local_server import LocalServer
-from learnfleet.v1 import (
-    dataset_service_pb2,
-    interpretation_service_pb2,
-    job_service_pb2,
-    model_service_pb2,
-    prediction_service_pb2,
-    training_service_pb2,
-)
 
-MODULES = (
-    dataset_service_pb2,
-    inference_pb2,
-    interpretation_service_pb2,
-    job_service_pb2,
-    model_service_pb2,
-    prediction_service_pb2,
-    training_service_pb2,
-)
 METHODS = [
     method
     for module in MODULES

@@ -13,12 +13,12 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support.fuzz import MODULES
 from support.pictures import encoded, picture
 from support.rpc_server import FakeRuntime, RunningServer, refusal, running_server
 from support.stand_in_inference import FixedInference
 from support.uploads import CONTENT, a_header, chunks, files_of, pets, send, size_of, until
 
-from learnfleet.oip import inference_pb2
 from learnfleet.server.doctor.finding import Level
 from learnfleet.server.doctor.running import check_running
 from learnfleet.server.inference.ports import InferOptions, Input, Reply
@@ -28,21 +28,10 @@ from learnfleet.v1 import (
     dataset_service_pb2,
     interpretation_service_pb2,
     job_service_pb2,
-    model_service_pb2,
     prediction_service_pb2,
-    training_service_pb2,
 )
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
-_MODULES = (
-    dataset_service_pb2,
-    inference_pb2,
-    interpretation_service_pb2,
-    job_service_pb2,
-    model_service_pb2,
-    prediction_service_pb2,
-    training_service_pb2,
-)
 # What begins nothing. All others, also those that are yet to come, are to be refused.
 ANSWERED = {
     *("GetUpload", "GetDataset", "ListDatasets", "GetInterpretation", "ListInterpretations", "ReadInterpretationFile"),
@@ -54,7 +43,7 @@ ANSWERED = {
 UNSUPPORTED = {"RepositoryModelLoad", "RepositoryModelUnload"}
 METHODS = [
     method
-    for module in _MODULES
+    for module in MODULES
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if method.name not in UNSUPPORTED
