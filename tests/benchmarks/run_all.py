@@ -48,7 +48,7 @@ BENCHES = (
     Bench("watch_fanout", (), ("--rounds", "1")),
     Bench("queue_scale", (), ("--rounds", "1")),
     Bench("plan", (), ("--rounds", "3")),
-    Bench("serving", (), ("--seconds", "4")),
+    Bench("serving", (), ("--seconds", "4", "--rounds", "1")),
     Bench("rpc_overhead", (), ("--rounds", "3", "--calls", "200")),
     Bench("serving_accuracy"),
     Bench("client_import", (), ("--rounds", "7")),

@@ -1,12 +1,12 @@
 """Predictions over the wire: learnfleet, a loop in one process, LitServe, Ray Serve and BentoML with the same export.
 
-    python tests/benchmarks/serving.py [--only learnfleet,bf16,litserve,ray-serve,bentoml,preds] [--seconds 8]
+    python tests/benchmarks/serving.py [--only learnfleet,bf16,litserve,ray-serve,bentoml,preds] [--rounds 3]
 
 resnet18 with random weights at 224 px, float32, one thread of torch; JPEG photos in, probabilities out. Clients live in
 processes of their own, at most four, and ask without a pause; each case has a warm-up that does not count. The loop
 decodes and computes in one process without any server, in the fastest of ten ways (serial or decoding ahead, batches of
-1 to 32). It takes a turn before and after every case, since the machine's speed drifts; ratios are to the mean of the
-two. Servers are one after another; an idle one computes nothing.
+1 to 32). It takes a turn before and after every round, since the machine's speed drifts; a round's ratio is to the mean
+of the two, and that of a case is the median of its rounds. Servers are one after another; an idle one computes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
+import secrets
 import shutil
 import socket
 import statistics
@@ -37,6 +39,8 @@ from learnfleet.server.commands.local_server import local_server
 _HERE = Path(__file__).parent
 _MODEL = "models/bench@best"
 _MOST_PROCESSES = 4
+# Ray Serve's own cluster, for its server and its clients. learnfleet's has a token of its own.
+_PEER_ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
 _ALL = ("learnfleet", "bf16", "litserve", "ray-serve", "bentoml", "preds")
 
 
@@ -45,7 +49,8 @@ class Bench:
     """Where things are, and what was found."""
 
     scratch: Path
-    seconds: float
+    seconds: float  # of a round
+    rounds: int
     export: Path = Path()
     own: dict[int, float] = field(default_factory=dict)  # learnfleet's ratio to the loop in float32, by clients
     rows: list[Row] = field(default_factory=list)
@@ -54,8 +59,13 @@ class Bench:
     def pictures(self) -> Path:
         return self.scratch / "pictures"
 
-    def note(self, case: str, name: str, unit: str, value: float, ratio: float | None = None) -> None:
-        self.rows.append(Row(case, name, unit, value, value, value, ratio))
+    def note(
+        self, case: str, name: str, unit: str, found: float | Sequence[float], ratios: Sequence[float] = ()
+    ) -> None:
+        """A figure, or one of each round."""
+        values = [found] if isinstance(found, float) else found
+        ratio = statistics.median(ratios) if ratios else None
+        self.rows.append(Row(case, name, unit, statistics.median(values), min(values), max(values), ratio))
         print(self.rows[-1].text, flush=True)
 
 
@@ -80,7 +90,8 @@ def asked(bench: Bench, kind: str, address: str, clients: int, model: str = _MOD
     processes = min(clients, _MOST_PROCESSES)
     command = [sys.executable, str(_HERE / "serving_clients.py"), kind, address, str(bench.pictures)]
     command += ["--seconds", str(bench.seconds), "--model", model, "--clients", str(clients // processes)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    environment = {**os.environ, **_PEER_ENVIRONMENT} if kind == "handle" else None
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(processes)]
     outputs = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         raise RuntimeError(f"clients of the kind {kind} failed; what they say is above")
@@ -93,19 +104,25 @@ def asked(bench: Bench, kind: str, address: str, clients: int, model: str = _MOD
 def cases(
     bench: Bench, loop: Loop, name: str, kind: str, address: str, counts: Sequence[int] = (1, 8, 32)
 ) -> dict[int, float]:
-    """Ratios to the loop, by clients."""
-    ratios = {}
+    """Ratios to the loop, by clients: the median of the rounds."""
+    found = {}
     for clients in counts:
+        rates, p50s, p99s, ratios, to_single = [], [], [], [], []
+        for _ in range(bench.rounds):
+            rate, took = asked(bench, kind, address, clients)
+            loop.turn(bench.seconds / 2)
+            rates.append(rate)
+            p50s.append(statistics.median(took) * 1e3)
+            p99s.append(took[int(0.99 * (len(took) - 1))] * 1e3)
+            ratios.append(rate / loop.rate)
+            to_single.append(p50s[-1] / (loop.single_s * 1e3))
         case = f"{clients} client{'s'[: clients > 1]}"
-        rate, took = asked(bench, kind, address, clients)
-        loop.turn(bench.seconds / 2)
-        p50_s, p99_s = statistics.median(took), took[int(0.99 * (len(took) - 1))]
-        ratios[clients] = rate / loop.rate
-        bench.note(case, name, "pictures/s, ratio to the loop", rate, ratios[clients])
-        to_single = p50_s / loop.single_s if clients == 1 else None
-        bench.note(case, f"{name} p50", "ms, ratio to one in the loop", p50_s * 1e3, to_single)
-        bench.note(case, f"{name} p99", "ms, ratio to p50", p99_s * 1e3, p99_s / p50_s)
-    return ratios
+        found[clients] = statistics.median(ratios)
+        bench.note(case, name, "pictures/s, ratio to the loop", rates, ratios)
+        bench.note(case, f"{name} p50", "ms, ratio to one in the loop", p50s, to_single if clients == 1 else ())
+        to_p50 = [p99 / p50 for p99, p50 in zip(p99s, p50s, strict=True)]
+        bench.note(case, f"{name} p99", "ms, ratio to p50", p99s, to_p50)
+    return found
 
 
 def chosen(bench: Bench, loop: Loop, name: str = "loop") -> None:
@@ -132,7 +149,8 @@ def peer(bench: Bench, what: str) -> Iterator[tuple[str, str]]:
         command = [str(bento_python()), str(_HERE / "serving_bento.py"), str(bench.export), str(port)]
     else:
         command = [sys.executable, str(_HERE / "serving_peers.py"), what, str(bench.export), str(port)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, **_PEER_ENVIRONMENT}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -155,23 +173,23 @@ def trained(client: Client) -> RemoteLearner:
     return learner
 
 
-def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> None:
-    """After Export has returned: of a server that has not predicted yet, and of a model that is asked all the time."""
+def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> tuple[float, list[float]]:
+    """What they take in ms: of a server that has not predicted yet, and of a model that is asked all the time."""
     content = next(iter(sorted(bench.pictures.iterdir()))).read_bytes()
 
-    def first(name: str) -> None:
+    def first() -> float:
         made = learner.export("bench", aliases=["best"])
         began = time.perf_counter()
         answer = client.predict(_MODEL, content)
-        took_s = time.perf_counter() - began
+        took_ms = (time.perf_counter() - began) * 1e3
         assert answer.model_used == made.name, f"{answer.model_used} answered, not {made.name}"
-        bench.note("first prediction after Export", name, "ms", took_s * 1e3)
+        return took_ms
 
-    first("cold")
-    for _ in range(3):
+    def again() -> float:
         learner.fit(1)
-        first("of a model that is loaded")
-    bench.export = next((bench.scratch / "data").glob("models/bench/1-*/spec.json")).parent
+        return first()
+
+    return first(), [again() for _ in range(5)]
 
 
 def preds(bench: Bench, loop: Loop, client: Client) -> None:
@@ -181,21 +199,25 @@ def preds(bench: Bench, loop: Loop, client: Client) -> None:
     learner = client.cnn_learner(data, "resnet18", pretrained=False)
     learner.get_preds(n_batch=1)
     loop.turn(bench.seconds / 2)
-    began = time.perf_counter()
-    rows = len(learner.get_preds(DatasetType.Train)[0])
-    rate = rows / (time.perf_counter() - began)
-    loop.turn(bench.seconds / 2)
-    bench.note(f"GetPreds of {rows} pictures", "learnfleet", "pictures/s, ratio to the loop", rate, rate / loop.rate)
+    rates, ratios = [], []
+    for _ in range(bench.rounds):
+        began = time.perf_counter()
+        rows = len(learner.get_preds(DatasetType.Train)[0])
+        rates.append(rows / (time.perf_counter() - began))
+        loop.turn(bench.seconds / 2)
+        ratios.append(rates[-1] / loop.rate)
+    bench.note(f"GetPreds of {rows} pictures", "learnfleet", "pictures/s, ratio to the loop", rates, ratios)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(_ALL))
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=6, help="of a round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), args.seconds)
+        bench = Bench(Path(name), args.seconds, args.rounds)
         run(bench, args.only.split(","))
         report("Predictions over the wire", bench.rows, args.json)
 
@@ -210,9 +232,13 @@ def run(bench: Bench, only: Sequence[str]) -> None:
             log = scratch / "server.log"
             server = serving.enter_context(local_server(scratch / "data", [scratch], log, options=options))
             client = serving.enter_context(Client.connect(server.address))
-            first_predictions(bench, trained(client), client)
+            cold_ms, loaded_ms = first_predictions(bench, trained(client), client)
+            bench.export = next((scratch / "data").glob("models/bench/1-*/spec.json")).parent
             loop = held.enter_context(loop_of(bench.export, bench.pictures))
             chosen(bench, loop)
+            for name, found in (("cold", [cold_ms]), ("of a model that is loaded", loaded_ms)):
+                to_single = [took_ms / (loop.single_s * 1e3) for took_ms in found]
+                bench.note("first prediction after Export", name, "ms, ratio to one in the loop", found, to_single)
             if "learnfleet" in only:
                 bench.own = cases(bench, loop, "learnfleet", "grpc", server.address)
             if "preds" in only:
@@ -244,7 +270,7 @@ def fast(bench: Bench, loop: Loop) -> None:
         ratios = cases(bench, loop, "bf16, channels_last", "grpc", server.address, (1, 8))
     for clients in ratios.keys() & bench.own.keys():
         gain = ratios[clients] / bench.own[clients]
-        bench.note(f"{clients} clients", "bf16, channels_last", "times learnfleet in float32", gain, gain)
+        bench.note(f"{clients} clients", "bf16, channels_last", "times learnfleet in float32", gain, [gain])
     with loop_of(bench.export, bench.pictures, "--precision", "bf16", "--channels-last") as fast_loop:
         chosen(bench, fast_loop, "loop in bf16, channels_last")
 

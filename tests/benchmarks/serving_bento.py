@@ -61,7 +61,7 @@ def service() -> Any:
 def main() -> None:
     export, port = sys.argv[1:]
     command = [sys.executable, "-m", "bentoml", "serve", "serving_bento:Bench", "--port", port, "--host", "127.0.0.1"]
-    environment = {**os.environ, "BENCH_EXPORT": export, "BENTOML_DO_NOT_TRACK": "true"}
+    environment = {**os.environ, "BENCH_EXPORT": export, "BENTOML_DO_NOT_TRACK": "true", "BENTOML_QUIET": "true"}
     process = subprocess.Popen(command, cwd=_HERE, env=environment, stdout=sys.stderr)
     try:
         while not _is_ready(port):
