@@ -22,7 +22,7 @@ lock() { # name, then what uv is to be told more
     echo "deploy/locks/$name.txt: $(grep -c == "deploy/locks/$name.txt") packages"
 }
 
-lock server pyproject.toml --extra=server --extra=postgres --extra=tracing
+lock server pyproject.toml --extra=server --extra=mlflow-users --extra=postgres --extra=tracing
 lock worker-cuda pyproject.toml --extra=worker --extra=pytorchcv --extra=tracing
 lock worker-cpu pyproject.toml --extra=worker --extra=pytorchcv --extra=tracing ${TORCH_INDEX:+--index="$TORCH_INDEX"}
 lock build deploy/supply/build.in

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+import ray
 from support.faults.servers import free_port
 from support.ray_head import ray_head
 
 from learnfleet.server.config import Config
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.server.workers.ray_access import OpenCluster, require_token, without_secrets
+from learnfleet.server.workers.ray_host import RayHost, RaySettings
 
 SECRETS = {
     "LEARNFLEET_STORE": "postgresql://u:canary@h/d",
@@ -103,6 +105,20 @@ def test_a_head_with_a_token_is_told_from_one_without(tmp_path: Path, mode: str)
             else:
                 with pytest.raises(OpenCluster):
                     require_token(address)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_ray_finds_by_itself_is_left_if_it_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ray_head(tmp_path, "disabled") as head:
+        _until_open(head.address)
+        monkeypatch.setenv("RAY_ADDRESS", head.address)
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", head.environment["RAY_AUTH_TOKEN_PATH"])
+        with pytest.raises(OpenCluster):
+            RayHost().connect(RaySettings("auto", "test", num_cpus=1, object_store_bytes=0))
+        assert not ray.is_initialized()
 
 
 def _until_open(address: str) -> None:

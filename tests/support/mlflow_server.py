@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from learnfleet.server.tracking.mlflow_client import SAFE
@@ -34,8 +34,8 @@ def until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
 class MlflowServer:
     """A server on a database and a folder of artifacts, which outlive it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        self._folder, self._options, self._environment = folder, options, environment or {}
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
@@ -45,14 +45,14 @@ class MlflowServer:
         command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"]
-        command += ["--artifacts-destination", str(self._folder / "artifacts")]
+        command += ["--artifacts-destination", str(self._folder / "artifacts"), *self._options]
         with (self._folder / "mlflow.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **SAFE, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                env={**os.environ, **SAFE, "MLFLOW_DISABLE_TELEMETRY": "true", **self._environment},
             )
         until(self._answers, _START_TIMEOUT_S)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from sqlalchemy import make_url
 
+from learnfleet.server.access.certificates import ServedCertificate
 from learnfleet.server.alone import alone_in
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
@@ -29,7 +30,7 @@ from learnfleet.server.runtime import ServerRuntime
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.telemetry.listener import PATH as METRICS_PATH
 from learnfleet.server.telemetry.listener import MetricsListener, read_address
-from learnfleet.server.telemetry.server_metrics import LoopFigures, ServerMetrics
+from learnfleet.server.telemetry.server_metrics import Figures, LoopFigures, ServerMetrics
 from learnfleet.server.telemetry.telemetry import Telemetry, telemetry_of
 from learnfleet.server.workers.catalog import WorkerCatalog
 
@@ -56,11 +57,11 @@ async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> N
         held.callback(telemetry.close)
         store = SqlStore(config.store_url, server_id=config.server_id, moved=telemetry.job_moved)
         hub = EventHub()
-        runtime = ServerRuntime(config, store, _notifier(loop, hub), metrics=telemetry.metrics)
+        runtime = ServerRuntime(config, store, _notifier(loop, hub), telemetry=telemetry)
         catalog = WorkerCatalog(runtime.cluster, config.data_dir)
         roots = DataRoots(config.data_roots, config.data_dir)
         rpc = build_server(config, store, runtime, catalog, hub, roots, runtime.inference, runtime.news, telemetry)
-        listener = _listen_for_metrics(config, telemetry, loop, hub, runtime)
+        listener = _listen_for_metrics(config, telemetry, loop, hub, runtime, rpc.certificate)
         if listener is not None:
             held.callback(listener.stop)
         await rpc.start()
@@ -143,7 +144,12 @@ def _protection(config: Config) -> str:
 
 
 def _listen_for_metrics(
-    config: Config, telemetry: Telemetry, loop: asyncio.AbstractEventLoop, hub: EventHub, runtime: ServerRuntime
+    config: Config,
+    telemetry: Telemetry,
+    loop: asyncio.AbstractEventLoop,
+    hub: EventHub,
+    runtime: ServerRuntime,
+    certificate: ServedCertificate | None,
 ) -> MetricsListener | None:
     """Raises RuntimeError for an address in use."""
     if config.metrics_listen is None:
@@ -162,8 +168,12 @@ def _listen_for_metrics(
             engine.model_bytes,
         )
 
+    def off_loop() -> Figures:
+        ends_at = None if certificate is None else certificate.ends_at()
+        return dataclasses.replace(runtime.figures(), certificate_ends_at=ends_at)
+
     registry = telemetry.metrics.registry
-    ServerMetrics(registry, loop, on_loop, runtime.figures)
+    ServerMetrics(registry, loop, on_loop, off_loop)
     listener = MetricsListener(registry, read_address(config.metrics_listen))
     listener.start()
     return listener

@@ -20,8 +20,8 @@ from learnfleet.server.scheduling.preview import preview_from_store
 from learnfleet.server.store.base import Store
 from learnfleet.server.store.lease import SCHEDULER
 from learnfleet.server.store.notices import Listener, Notice, Topic
-from learnfleet.server.telemetry.metrics import Metrics
 from learnfleet.server.telemetry.server_metrics import Figures
+from learnfleet.server.telemetry.telemetry import Telemetry
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.workers.cluster import RayCluster
 from learnfleet.server.workers.explainer import ExplanationPool
@@ -46,15 +46,15 @@ class ServerRuntime:
         notify: Callable[[str], None],
         cluster: RayCluster | None = None,
         exporter: Callable[[Config, Store], Exporter] = MlflowExporter,
-        metrics: Metrics | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        metrics = metrics or Metrics()
+        telemetry = telemetry or Telemetry()
         self._config, self._store, self._notify = config, store, notify
         self.cluster = cluster or RayCluster(config)
         references = build_references(config, store)
-        self.inference = build_engine(config, references, self.cluster, metrics.inference)
+        self.inference = build_engine(config, references, self.cluster, telemetry)
         self.news = build_newcomers(config, references, self.inference)
-        self._duties = Duties(config, store, self.cluster, notify, exporter, self.news, metrics)
+        self._duties = Duties(config, store, self.cluster, notify, exporter, self.news, telemetry.metrics)
         self._leadership: Leadership | None = None
         self._listener: Listener | None = None
         self._explanations = ExplanationPool(store, self.cluster, references.resolve)

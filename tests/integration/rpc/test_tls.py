@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -17,7 +18,7 @@ from support.access_files import access_file
 from support.certificates import Authority, Issued
 from support.rpc_server import RunningServer, running_server
 
-from learnfleet.server.access.certificates import TlsFiles, server_credentials
+from learnfleet.server.access.certificates import ServedCertificate, TlsFiles
 from learnfleet.server.access.files import Unreadable
 from learnfleet.v1 import job_service_pb2 as pb
 from learnfleet.v1 import job_service_pb2_grpc
@@ -103,6 +104,20 @@ def test_files_that_do_not_fit_change_nothing_and_are_told_of(
     until(lambda: shown_name(server.address) == "CN=third")
 
 
+def test_when_the_certificate_that_is_shown_ends_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    certificate, key = AUTHORITY.issue(days=30).write(tmp_path, "server")
+    served = ServedCertificate(TlsFiles(certificate, key))
+
+    def days_left() -> int:
+        return round((served.ends_at() - datetime.now(UTC)) / timedelta(days=1))
+
+    assert days_left() == 30
+    AUTHORITY.issue(days=90).write(tmp_path, "server")
+    until(lambda: days_left() == 90)
+    AUTHORITY.issue(days=-1).write(tmp_path, "server")  # not shown to anybody
+    until(lambda: days_left() == 90 and "what was read before stays" in caplog.text)
+
+
 def test_probes_are_answered_without_tls_and_nothing_else_is(server: RunningServer) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.rpc.health_port}") as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
@@ -154,4 +169,4 @@ def test_a_server_does_not_begin_with_files_that_are_wrong(tmp_path: Path) -> No
         (TlsFiles(certificate, key, tmp_path / "empty"), "empty has no certificate in PEM"),
     ):
         with pytest.raises(Unreadable, match=told):
-            server_credentials(files)
+            ServedCertificate(files)

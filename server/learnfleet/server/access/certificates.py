@@ -34,29 +34,32 @@ class _Content:
     certificate: bytes
     key: bytes
     client_authorities: bytes | None
+    ends_at: datetime
 
 
-def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Credentials of a listener that follow the files: each handshake has the certificate of that moment.
+class ServedCertificate:
+    """The certificate that a listener shows, which follows the files."""
 
-    Raises Unreadable for files that are not there, are no PEM, do not belong together or have expired.
-    """
-    content = Watched(files.all, lambda: _read(files))
+    def __init__(self, files: TlsFiles) -> None:
+        """Raises Unreadable for files that are not there, are no PEM, do not belong together or have expired."""
+        self._is_mutual = files.client_authorities is not None
+        self._content = Watched(files.all, lambda: _read(files))
 
-    def configuration() -> grpc.ServerCertificateConfiguration:
-        now = content.current()
+    def credentials(self) -> grpc.ServerCredentials:
+        """Of a listener: each handshake has the certificate of that moment."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(), self._configuration, require_client_authentication=self._is_mutual
+        )
+
+    def ends_at(self) -> datetime:
+        """When the one that clients are shown now expires. That is not the files' one where they do not fit."""
+        return self._content.current().ends_at
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        now = self._content.current()
         return grpc.ssl_server_certificate_configuration(
             [(now.key, now.certificate)], root_certificates=now.client_authorities
         )
-
-    is_asked = files.client_authorities is not None
-    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=is_asked)
-
-
-def expiry_of(files: TlsFiles) -> datetime:
-    """When the server's certificate ends. Raises Unreadable as `server_credentials` does."""
-    Watched(files.all, lambda: _read(files))
-    return _certificates(files.certificate.read_bytes(), files.certificate)[0].not_valid_after_utc
 
 
 def _read(files: TlsFiles) -> _Content:
@@ -78,7 +81,7 @@ def _read(files: TlsFiles) -> _Content:
     if files.client_authorities is not None:
         authorities = files.client_authorities.read_bytes()
         _certificates(authorities, files.client_authorities)
-    return _Content(chain, key, authorities)
+    return _Content(chain, key, authorities, leaf.not_valid_after_utc)
 
 
 def _certificates(content: bytes, path: Path) -> Sequence[Certificate]:

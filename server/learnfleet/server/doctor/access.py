@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from learnfleet.server.access.build import tls_files
-from learnfleet.server.access.certificates import expiry_of
+from learnfleet.server.access.certificates import ServedCertificate
 from learnfleet.server.access.entries import read_entries
 from learnfleet.server.access.files import Unreadable, Watched
 from learnfleet.server.access.jwks import fetcher, parse_keys
@@ -28,7 +28,7 @@ def _certificate(config: Config) -> Iterator[Finding]:
     if files is None:
         return
     try:
-        ends = expiry_of(files)
+        ends = ServedCertificate(files).ends_at()
     except Unreadable as error:
         yield fail(_SUBJECT, str(error), "give the server files that fit (docs/security.md)")
         return

@@ -12,7 +12,8 @@ from learnfleet.server.inference.plan import ReplicaPlan, ReplicaSettings
 from learnfleet.server.inference.references import References, Target
 from learnfleet.server.inference.scaler import ScaleSettings
 from learnfleet.server.store.base import Store
-from learnfleet.server.telemetry.inference_metrics import InferenceMetrics
+from learnfleet.server.telemetry.prediction_traces import PredictionTraces
+from learnfleet.server.telemetry.telemetry import Telemetry, log_settings
 from learnfleet.server.tracking.registry import ModelRegistry
 from learnfleet.server.workers.cluster import RayCluster
 
@@ -29,7 +30,7 @@ class RayStarter:
         config = self._config
         plan = ReplicaPlan(
             replica_id,
-            ReplicaSettings(token, config.replica_threads, on_gpu=config.replica_gpus > 0),
+            ReplicaSettings(token, config.replica_threads, on_gpu=config.replica_gpus > 0, logs=log_settings(config)),
             self._cluster.socket(f"replica-{replica_id}"),
             config.replica_cpus,
             config.replica_gpus,
@@ -52,12 +53,18 @@ def build_references(config: Config, store: Store) -> References:
     return References(ModelRegistry(config, store), LearnerExports(config, store), target, config.alias_ttl_s)
 
 
-def build_engine(config: Config, references: References, cluster: RayCluster, metrics: InferenceMetrics) -> Engine:
+def build_engine(config: Config, references: References, cluster: RayCluster, telemetry: Telemetry) -> Engine:
     scale = ScaleSettings(config.replicas_min, config.replicas_max, idle_s=config.replica_idle_s)
     settings = EngineSettings(
         scale, config.max_batch, config.batch_delay_s, config.max_waiting, config.model_cache_mb * _MB
     )
-    return Engine(references, RayStarter(config, cluster), settings, metrics=metrics)
+    return Engine(
+        references,
+        RayStarter(config, cluster),
+        settings,
+        metrics=telemetry.metrics.inference,
+        traces=PredictionTraces(telemetry.tracing),
+    )
 
 
 def build_newcomers(config: Config, references: References, engine: Engine) -> Newcomers:

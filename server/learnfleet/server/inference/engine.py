@@ -26,6 +26,8 @@ from learnfleet.server.inference.served import Served, ServedModels
 from learnfleet.server.inference.wire import InferReply, InferRequest
 from learnfleet.server.long_calls import LongCalls
 from learnfleet.server.telemetry.inference_metrics import InferenceMetrics
+from learnfleet.server.telemetry.prediction_traces import PredictionTraces
+from learnfleet.server.telemetry.tracing import TraceSettings, Tracing
 
 _INFER_TIMEOUT_S = 120.0  # of a batch: a replica that takes longer hangs
 _TICK_S = 0.5
@@ -56,9 +58,11 @@ class Engine:
         settings: EngineSettings,
         clock: Callable[[], float] = time.monotonic,
         metrics: InferenceMetrics | None = None,
+        traces: PredictionTraces | None = None,
     ) -> None:
         self._references, self._settings, self._clock = references, settings, clock
         self._metrics = metrics or InferenceMetrics(CollectorRegistry())
+        self._traces = traces or PredictionTraces(Tracing(TraceSettings(), ""))
         self._fleet = Fleet(starter, settings.cache_bytes, clock, self._pump)
         self._served = ServedModels(settings.max_batch, settings.max_waiting)
         self._holding = Holding(self._fleet, self._served, references, clock, self._pump)
@@ -85,6 +89,7 @@ class Engine:
         self._line_up(served, waiting)
         self._pump()
         answers = await self._answers(waiting, timeout_s)
+        self._traces.answered(served.known.name, answers)
         return Reply(served.known, answers)
 
     async def describe(self, model: str) -> ModelInfo:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from learnfleet.server.telemetry.logs import LogSettings
+
 
 @dataclass(frozen=True)
 class ReplicaSettings:
@@ -13,6 +15,7 @@ class ReplicaSettings:
     threads: int = 1  # of one forward pass
     decoders: int = 2  # threads that decode pictures, beside those that compute
     on_gpu: bool = False
+    logs: LogSettings | None = None  # of its process; None: the process, with its log and its heap, is somebody else's
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ from learnfleet.server.inference.computing import Computed, Computing
 from learnfleet.server.inference.plan import ReplicaSettings
 from learnfleet.server.inference.ports import Answered, Array, Input, Output, PictureFile
 from learnfleet.server.interpreter import tune_interpreter
+from learnfleet.server.telemetry.logs import log_uncaught, set_up
 from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.images import BadImage
+from learnfleet.trainer.malloc import keep_free_memory, release_free_memory
 from learnfleet.trainer.manifest import CorruptCheckpoint
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ class Replica:
     """Holds models and predicts batches: while one is computed the pictures of the next are decoded."""
 
     def __init__(self, settings: ReplicaSettings) -> None:
+        if settings.logs is not None:
+            set_up(settings.logs)
+            log_uncaught()
+            keep_free_memory()
         self._settings = settings
         self._models: dict[str, ServedModel] = {}
         self._lock = Lock()
@@ -95,6 +101,7 @@ class Replica:
         """Forget a model. Batches that it computes are still answered. Returns an empty answer."""
         with self._lock:
             self._models.pop(key, None)
+        release_free_memory()
         return b""
 
     def infer(self, request: wire.InferRequest) -> wire.InferReply:

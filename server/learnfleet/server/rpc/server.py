@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from learnfleet.oip import inference_pb2
 from learnfleet.server.access.build import build_authenticator, tls_files
-from learnfleet.server.access.certificates import server_credentials
+from learnfleet.server.access.certificates import ServedCertificate
 from learnfleet.server.access.limits import RateLimits
 from learnfleet.server.access.logins import FailedLogins
 from learnfleet.server.config import Config
@@ -95,6 +95,7 @@ class RpcServer:
     admission: Admission
     health_grpc: grpc.aio.Server | None = None  # for probes, which need neither a certificate nor a token
     health_port: int | None = None
+    certificate: ServedCertificate | None = None
 
     async def start(self) -> None:
         """Listen."""
@@ -186,16 +187,19 @@ def build_server(
     pool = descriptor_pool.Default()
     services = [pool.FindServiceByName(name) for name in shown]
     require_rules(f"/{service.full_name}/{method.name}" for service in services for method in service.methods)
-    port = _bind(server, config)
-    probes, probed = _health_server(health_servicer, config) if config.health_listen else (None, None)
-    return RpcServer(server, health_servicer, names, port, library, serving, house.admission, probes, probed)
-
-
-def _bind(server: grpc.aio.Server, config: Config) -> int:
     files = tls_files(config)
-    if files is None:
-        return int(server.add_insecure_port(config.listen))
-    return int(server.add_secure_port(config.listen, server_credentials(files)))
+    certificate = None if files is None else ServedCertificate(files)
+    port = _bind(server, config.listen, certificate)
+    probes, probed = _health_server(health_servicer, config) if config.health_listen else (None, None)
+    return RpcServer(
+        server, health_servicer, names, port, library, serving, house.admission, probes, probed, certificate
+    )
+
+
+def _bind(server: grpc.aio.Server, address: str, certificate: ServedCertificate | None) -> int:
+    if certificate is None:
+        return int(server.add_insecure_port(address))
+    return int(server.add_secure_port(address, certificate.credentials()))
 
 
 def _health_server(servicer: health.aio.HealthServicer, config: Config) -> tuple[grpc.aio.Server, int]:

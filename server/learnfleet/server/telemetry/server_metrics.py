@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -53,6 +54,7 @@ class Figures:
     has_store: bool = False
     consumers: Mapping[str, Behind] = field(default_factory=dict)
     data_dir: Path | None = None
+    certificate_ends_at: datetime | None = None  # None: no TLS
 
 
 class ServerMetrics(Collector):
@@ -135,7 +137,12 @@ def _of_server(figures: Figures) -> Iterator[Metric]:
         jobs.add_metric((name,), behind.jobs)
         lag.add_metric((name,), behind.seconds)
         up.add_metric((name,), not behind.is_away)
-    yield from (jobs, lag, up)
+    expiry = GaugeMetricFamily(
+        "learnfleet_certificate_expiry_timestamp_seconds", "When the certificate that clients are shown expires."
+    )
+    if figures.certificate_ends_at is not None:
+        expiry.add_metric((), figures.certificate_ends_at.timestamp())
+    yield from (jobs, lag, up, expiry)
 
 
 def _of_disk(folder: Path | None) -> Iterator[Metric]:

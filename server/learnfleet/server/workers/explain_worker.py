@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learnfleet.server.telemetry.logs import LogSettings, log_uncaught, set_up
+
 if TYPE_CHECKING:
     from learnfleet.trainer.predictor import Predictor
 
@@ -28,7 +30,11 @@ class Explained:
 class ExplainWorker:
     """Holds the models that were asked last. One call at a time: gradients take memory."""
 
-    def __init__(self, max_models: int = 2, threads: int = 1) -> None:
+    def __init__(self, max_models: int = 2, threads: int = 1, logs: LogSettings | None = None) -> None:
+        """`logs`: how the process writes its log, which then is this worker's alone."""
+        if logs is not None:
+            set_up(logs)
+            log_uncaught()
         self._models: OrderedDict[str, Predictor] = OrderedDict()
         self._max_models, self._threads = max_models, threads
 

@@ -29,7 +29,7 @@ from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.nodes import living_nodes
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
-from learnfleet.server.workers.ray_access import require_token
+from learnfleet.server.workers.ray_access import OpenCluster, require_token
 from learnfleet.server.workers.train_worker import WorkerTelemetry
 from learnfleet.trainer.body_info import BodyInfo
 from learnfleet.trainer.errors import LearnerError
@@ -38,6 +38,7 @@ from learnfleet.trainer.model_card import OnnxFacts
 _EXPLAIN_TIMEOUT_S = 50.0  # less than callers wait for an answer
 _DESCRIBE_TIMEOUT_S = 40.0  # less than callers wait for an answer
 _COMPLETE_TIMEOUT_S = 600.0
+_ANY_HERE = "auto"  # a cluster that Ray finds: by RAY_ADDRESS, or as a node of this machine
 
 _log = logging.getLogger(__name__)
 
@@ -75,9 +76,12 @@ class RayHost:
         import ray
 
         if settings.address is not None:
-            if os.environ.get("RAY_AUTH_MODE") == "token" and settings.address != "auto":
+            wants_token = os.environ.get("RAY_AUTH_MODE") == "token"
+            if wants_token and settings.address != _ANY_HERE:
                 require_token(settings.address)
             ray.init(settings.address, namespace=settings.namespace, log_to_driver=False, logging_level=logging.ERROR)
+            if wants_token and settings.address == _ANY_HERE:  # Ray has looked for it: only now it is known which
+                _leave_if_open(ray.get_runtime_context().gcs_address)
             return
         ray.init(
             "local",
@@ -187,7 +191,8 @@ class RayHost:
 
         with self._lock:
             if self._explainer is None:
-                self._explainer = ray.remote(ExplainWorker).options(num_cpus=0, max_concurrency=1).remote()
+                made = ray.remote(ExplainWorker).options(num_cpus=0, max_concurrency=1)
+                self._explainer = made.remote(logs=self._telemetry.logs)
             actor = self._explainer
         try:
             asked = actor.explain.remote(export, image, method, class_name)
@@ -198,6 +203,17 @@ class RayHost:
             with self._lock:
                 self._explainer = None if self._explainer is actor else self._explainer
             raise WorkerDied("the explaining process died") from error
+
+
+def _leave_if_open(address: str) -> None:
+    """Raises OpenCluster as `require_token` does."""
+    import ray
+
+    try:
+        require_token(address)
+    except OpenCluster:
+        ray.shutdown()
+        raise
 
 
 def _key(group: Group) -> tuple[str, int]:
