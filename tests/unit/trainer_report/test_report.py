@@ -121,6 +121,18 @@ def test_of_very_many_classes_those_with_the_most_errors_are_shown(found: dict[s
     assert re.search(rf'<th scope="row" title="class {n - 1}"', text)
 
 
+@pytest.mark.parametrize(("said_void", "columns"), [(0, 2), (4, 3)])
+def test_what_is_left_out_has_no_row_and_a_column_only_if_it_was_predicted(
+    found: dict[str, Any], folder: Path, said_void: int, columns: int
+) -> None:
+    counts = [[7, 1, said_void], [2, 9, 0], [0, 0, 0]]
+    masks = {**found, "kind": "mask", "classes": ["road", "sky", "Void"], "confusion_matrix": counts}
+    text = render_report({**masks, "void_class": "Void", "label_confusion": []}, folder)
+    cells = [int(str(cell["data-count"])) for cell in Page(text).all("td") if "data-count" in cell]
+    assert cells == [count for row in counts[:2] for count in row[:columns]]
+    assert '<th scope="row" title="Void">' not in text
+
+
 def test_pictures_outside_the_folder_are_never_on_the_page(found: dict[str, Any], folder: Path) -> None:
     secret = folder.parent / "secret.png"
     secret.write_bytes(b"\x89PNG secret")

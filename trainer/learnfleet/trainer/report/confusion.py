@@ -14,7 +14,10 @@ MOST_CLASSES = 40  # more cannot be looked at, and 10,000 cells make browsers sl
 
 
 def confusion_of(found: dict[str, Any], unit: str) -> Confusion | None:
-    """Of all classes; of too many, of those with the most errors. None where labels have none."""
+    """Of all classes; of too many, of those with the most errors. None where labels have none.
+
+    What is left out has no row, and a column only where the model has said so.
+    """
     counts, classes = found.get("confusion_matrix") or [], found.get("classes", [])
     if not counts:
         return None
@@ -23,8 +26,10 @@ def confusion_of(found: dict[str, Any], unit: str) -> Confusion | None:
         kept = sorted(_worst(counts))
         note = f"The {MOST_CLASSES} classes with the most errors of {count(len(counts))}."
     columns = [sum(row[place] for row in counts) for place in range(len(counts))]
-    rows = tuple(_row(counts, classes, columns, place, kept) for place in kept)
-    return Confusion(tuple(classes[place] for place in kept), rows, unit, note, found["kind"] == "category")
+    void = found.get("void_class") or None
+    shown = [place for place in kept if classes[place] != void or columns[place]]
+    rows = tuple(_row(counts, classes, columns, place, shown) for place in kept if classes[place] != void)
+    return Confusion(tuple(classes[place] for place in shown), rows, unit, note, found["kind"] == "category")
 
 
 def _worst(counts: Sequence[Sequence[int]]) -> list[int]:
