@@ -35,7 +35,7 @@ class SigningKey:
         return {key: value for key, value in made.items() if key != "key_ops"} | {"kid": self.id, "use": "sig", **more}
 
     def token(self, headers: dict[str, Any] | None = None, **claims: object) -> str:
-        """Of a user of red's, for ten minutes; a claim that is None is left out."""
+        """Of a user of red's, for a day: some are made when tests are collected. A claim that is None is left out."""
         return jwt.encode(_claims(claims), self.private, self.algorithm, {"kid": self.id, **(headers or {})})
 
     def confused_token(self) -> str:
@@ -61,7 +61,7 @@ def _claims(changes: dict[str, Any]) -> dict[str, Any]:
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": "alice",
-        "exp": now + 600,
+        "exp": now + 86_400,
         "iat": now,
         "tenant": "red",
         "role": "user",

@@ -62,16 +62,20 @@ class PostgresServer:
         """Returns when it takes connections."""
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-h", "", "-k", str(self.folder / "socket")]
         command += [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as
-            )
         ready = [str(self._bin / "pg_isready"), "-q", "-h", str(self.folder / "socket")]
         until_s = time.monotonic() + _START_S
+        self._process = self._launch(command)
         while subprocess.run(ready, check=False).returncode != 0:
-            assert self._process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < until_s, "PostgreSQL does not take connections"
+            if self._process.poll() is not None:  # a connection's process of one that was killed may live on
+                self._process = self._launch(command)
+            assert time.monotonic() < until_s, (self.folder / "log").read_text()
             time.sleep(0.05)
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as
+            )
 
     def stop(self) -> None:
         """At once, but in order: connections are closed."""
