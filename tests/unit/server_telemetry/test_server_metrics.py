@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_what_belongs_to_the_loop_is_read_in_it(loop: asyncio.AbstractEventLoop)
     for state, number in (("busy", 1), ("idle", 1), ("starting", 1)):
         assert registry.get_sample_value("learnfleet_replicas", {"state": state}) == number
     assert threading.get_ident() not in asked_in
+
+
+def test_when_the_certificate_ends_is_told_where_there_is_one(loop: asyncio.AbstractEventLoop) -> None:
+    name, ends_at = "learnfleet_certificate_expiry_timestamp_seconds", datetime(2030, 1, 2, tzinfo=UTC)
+    told = registry_of(loop, LoopFigures(), Figures(certificate_ends_at=ends_at))
+    assert told.get_sample_value(name) == ends_at.timestamp()
+    assert registry_of(loop, LoopFigures(), Figures()).get_sample_value(name) is None
 
 
 def test_a_loop_that_hangs_is_told_of_and_does_not_hang_the_scrape(

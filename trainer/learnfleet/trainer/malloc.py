@@ -19,7 +19,7 @@ def limit_heaps(count: int) -> None:
 
 
 def keep_free_memory() -> None:
-    """For a process that computes batches of the same few sizes over and over; to be called before it has threads.
+    """For a process that computes batches of the same few sizes over and over. Early: threads keep the heap they have.
 
     By default each large activation is mapped anew and filled with zeros by the kernel, page by page: up to a sixth of
     a forward pass on a CPU. Heaps of threads other than the main one have at most 64 MB, so there is one heap for all.
