@@ -154,11 +154,11 @@ class ClusterOf(RayCluster):
 
 
 def test_a_worker_that_onnx_is_too_much_for_makes_the_export_without_it(tmp_path: Path) -> None:
-    cluster = ClusterOf(tmp_path, WorkerDied("the process that completed the export died"), OnnxFacts(reason="r"))
+    cluster = ClusterOf(tmp_path, WorkerDied("the export was not complete after 600 s"), OnnxFacts(reason="r"))
     assert cluster.complete_export(tmp_path, True) == OnnxFacts(reason="r")
     (first, second) = cluster.asked
     assert first == (True, "")
-    assert second == (False, "the process that completed the export died; it may need more memory than there was")
+    assert second == (False, "the export was not complete after 600 s")
     cluster.close()
 
 

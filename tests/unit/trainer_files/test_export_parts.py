@@ -221,7 +221,9 @@ def test_learner_predictor_mlflow_and_onnx_agree_for_every_kind_of_label(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["resnet18", "timm/tf_efficientnet_lite0", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "architecture", ["resnet18", "timm/tf_efficientnet_lite0", "timm/test_nfnet", "mobilenet_v3_small"]
+)
 @pytest.mark.parametrize("size", [64, None])
 def test_learner_predictor_mlflow_and_onnx_agree_for_architectures_and_sizes(
     architecture: str, size: int | None, pictures: Path, tmp_path: Path

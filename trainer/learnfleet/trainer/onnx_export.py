@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from learnfleet.trainer.losses import Activation, activation_of, build_loss
 from learnfleet.trainer.manifest import MODEL_FILE
 from learnfleet.trainer.model_build import build_model
 from learnfleet.trainer.model_card import OnnxFacts
+from learnfleet.trainer.onnx_same_padding import same_padding_by_onnx
 from learnfleet.trainer.pixels import Stats, normalizing
 
 INPUT = "pixels"
@@ -107,7 +109,7 @@ def _convert(whole: WholeModel, content: ExportSpec, size: tuple[int, ...], targ
     free = [0] if size else [0, 2, 3]
     shapes = dict.fromkeys(free, torch.export.Dim.DYNAMIC)
     pixels = _pixels(_TRACED_ITEMS, *(size or _ANY_SIZES[0]))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), nullcontext() if size else same_padding_by_onnx(whole):
         warnings.simplefilter("ignore")  # of torch's own making
         program: Any = torch.onnx.export(
             whole,

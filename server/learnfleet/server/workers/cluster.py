@@ -169,7 +169,7 @@ class RayCluster:
     def complete_export(self, folder: Path, *, onnx: bool) -> OnnxFacts | None:
         """Have a worker add an example and, if it is wanted, ONNX (trainer/export_parts.py). Blocks for seconds.
 
-        Where that kills the worker, it is done without ONNX. Raises LearnerError, Unavailable, WorkerDied.
+        Where ONNX kills the worker or takes too long, it is left out. Raises LearnerError, Unavailable, WorkerDied.
         """
         host = self.wait()
         try:
@@ -177,8 +177,7 @@ class RayCluster:
         except WorkerDied as error:
             if isinstance(error, HostLost) or not onnx:
                 raise
-            why_not = f"{error}; it may need more memory than there was"
-            answer = host.complete_export(str(folder), False, why_not)
+            answer = host.complete_export(str(folder), False, str(error))
         if isinstance(answer, LearnerError):
             raise answer
         return answer

@@ -134,7 +134,8 @@ class RayHost:
             ray.cancel(asked, force=True)
             raise WorkerDied(f"the export was not complete after {_COMPLETE_TIMEOUT_S:g} s") from None
         except (WorkerCrashedError, OutOfMemoryError) as error:
-            raise WorkerDied("the process that completed the export died") from error
+            told = "the process that completed the export died; it may need more memory than there was"
+            raise WorkerDied(told) from error
         except RayTaskError as error:  # of a class that the server has not
             raise RuntimeError(f"the export was not completed: {error.cause!r}") from None
 
