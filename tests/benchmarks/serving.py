@@ -1,12 +1,14 @@
 """Predictions over the wire: learnfleet, a loop in one process, LitServe, Ray Serve and BentoML with the same export.
 
     python tests/benchmarks/serving.py [--only learnfleet,bf16,litserve,ray-serve,bentoml,preds] [--rounds 3]
+        [--threads 1]
 
-resnet18 with random weights at 224 px, float32, one thread of torch; JPEG photos in, probabilities out. Clients live in
-processes of their own, at most four, and ask without a pause; each case has a warm-up that does not count. The loop
-decodes and computes in one process without any server, in the fastest of ten ways (serial or decoding ahead, batches of
-1 to 32). It takes a turn before and after every round, since the machine's speed drifts; a round's ratio is to the mean
-of the two, and that of a case is the median of its rounds. Servers are one after another; an idle one computes nothing.
+resnet18 with random weights at 224 px, float32, each with so many threads of torch; JPEG photos in, probabilities out.
+Clients live in processes of their own, at most four, and ask without a pause; each case has a warm-up that does not
+count. The loop decodes and computes in one process without any server, in the fastest of ten ways (serial or decoding
+ahead, batches of 1 to 32). It takes a turn before and after every round, since the machine's speed drifts; a round's
+ratio is to the mean of the two, and that of a case is the median of its rounds. Servers are one after another; an idle
+one computes nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from pathlib import Path
 import photos
 from serving_bento import bento_python
 from serving_loop import Loop, loop_of
+from serving_peers import THREADS
 from timing import Row, report
 
 from learnfleet.client import Client, DatasetType, ImageDataBunch, RemoteLearner
@@ -51,6 +54,7 @@ class Bench:
     scratch: Path
     seconds: float  # of a round
     rounds: int
+    threads: int  # of torch, in whatever computes
     export: Path = Path()
     own: dict[int, float] = field(default_factory=dict)  # learnfleet's ratio to the loop in float32, by clients
     rows: list[Row] = field(default_factory=list)
@@ -149,7 +153,7 @@ def peer(bench: Bench, what: str) -> Iterator[tuple[str, str]]:
         command = [str(bento_python()), str(_HERE / "serving_bento.py"), str(bench.export), str(port)]
     else:
         command = [sys.executable, str(_HERE / "serving_peers.py"), what, str(bench.export), str(port)]
-    environment = {**os.environ, **_PEER_ENVIRONMENT}
+    environment = {**os.environ, **_PEER_ENVIRONMENT, "OMP_NUM_THREADS": str(bench.threads)}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -214,10 +218,12 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(_ALL))
     parser.add_argument("--seconds", type=float, default=6, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="of torch, in whatever computes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    os.environ[THREADS] = str(args.threads)  # for the loop and the peers
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), args.seconds, args.rounds)
+        bench = Bench(Path(name), args.seconds, args.rounds, args.threads)
         run(bench, args.only.split(","))
         report("Predictions over the wire", bench.rows, args.json)
 
@@ -228,7 +234,7 @@ def run(bench: Bench, only: Sequence[str]) -> None:
     few(photos.real_photos(None, scratch), scratch / "few")
     with contextlib.ExitStack() as held:
         with contextlib.ExitStack() as serving:
-            options = ["--replicas-max", "1", "--cpu-slots", "1"]
+            options = ["--replicas-max", "1", "--cpu-slots", "1", "--replica-threads", str(bench.threads)]
             log = scratch / "server.log"
             server = serving.enter_context(local_server(scratch / "data", [scratch], log, options=options))
             client = serving.enter_context(Client.connect(server.address))
@@ -266,6 +272,7 @@ _PEERS = {
 def fast(bench: Bench, loop: Loop) -> None:
     """The same data directory, served in bfloat16 and channels_last. Its own ratio is to the float32 of this run."""
     options = ["--replicas-max", "1", "--predict-precision", "bf16", "--predict-channels-last"]
+    options += ["--replica-threads", str(bench.threads)]
     with local_server(bench.scratch / "data", [bench.scratch], bench.scratch / "fast.log", options=options) as server:
         ratios = cases(bench, loop, "bf16, channels_last", "grpc", server.address, (1, 8))
     for clients in ratios.keys() & bench.own.keys():

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 BATCH, WAIT_S = 8, 0.005
+THREADS = "BENCH_THREADS"  # a variable of the environment: BentoML's workers have no arguments
 
 
 def predictor_of(export: str, precision: str | None = None, channels_last: bool | None = None) -> Any:
@@ -36,7 +37,7 @@ def predictor_of(export: str, precision: str | None = None, channels_last: bool 
 
     from learnfleet.trainer import load_predictor
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get(THREADS, "1")))
     return load_predictor(export, precision=precision, channels_last=channels_last)
 
 
