@@ -197,10 +197,10 @@ def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> t
 
 
 def preds(bench: Bench, loop: Loop, client: Client) -> None:
-    """GetPreds on 1,000 pictures, the workers warm."""
+    """GetPreds on 1,000 pictures, the workers warm, as many as the loop has threads: each takes one core."""
     photos.copies(photos.real_photos(None, bench.scratch), bench.scratch / "many", 1000)
     data = ImageDataBunch.from_folder("many", valid="val", size=224, bs=8)
-    learner = client.cnn_learner(data, "resnet18", pretrained=False)
+    learner = client.cnn_learner(data, "resnet18", pretrained=False, num_workers=bench.threads)
     learner.get_preds(n_batch=1)
     loop.turn(bench.seconds / 2)
     rates, ratios = [], []
@@ -234,7 +234,8 @@ def run(bench: Bench, only: Sequence[str]) -> None:
     few(photos.real_photos(None, scratch), scratch / "few")
     with contextlib.ExitStack() as held:
         with contextlib.ExitStack() as serving:
-            options = ["--replicas-max", "1", "--cpu-slots", "1", "--replica-threads", str(bench.threads)]
+            options = ["--replicas-max", "1", "--cpu-slots", str(bench.threads)]
+            options += ["--replica-threads", str(bench.threads)]
             log = scratch / "server.log"
             server = serving.enter_context(local_server(scratch / "data", [scratch], log, options=options))
             client = serving.enter_context(Client.connect(server.address))

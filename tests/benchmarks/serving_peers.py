@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ def plain_loop(predictor: Any, turns: Iterator[bytes], size: int) -> Callable[[]
 
 def ahead_loop(predictor: Any, turns: Iterator[bytes], size: int) -> Callable[[], None]:
     """Threads decode the next batch while one is computed."""
-    pool = ThreadPoolExecutor(2)
+    from learnfleet.trainer.threads import helping_threads
+
+    pool = helping_threads(2, "decode")
 
     def ahead() -> list[Future[Any]]:
         return [pool.submit(predictor.transform.pixels, next(turns)) for _ in range(size)]

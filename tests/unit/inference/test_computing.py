@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, current_thread
 
 import pytest
 
@@ -86,3 +86,27 @@ def test_the_first_waits_for_nobody(waiting: int) -> None:
     found = Computing(lambda: None).compute(model, list(range(waiting)), PLAIN, 8)  # type: ignore[arg-type]
     assert model.batches == [list(range(waiting))]
     assert found.speaks_for_batch
+
+
+def test_a_task_is_done_by_the_same_thread_before_what_waits_and_its_error_is_its_callers() -> None:
+    order: list[str] = []
+    computing, first = Computing(lambda: order.append(current_thread().name)), Model()
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(computing.compute, first, [0], PLAIN, 1)  # type: ignore[arg-type]
+        assert first.begun.wait(TIMEOUT_S)
+        waiting = pool.submit(computing.compute, first, [1], PLAIN, 1)  # type: ignore[arg-type]
+        while not computing._waiting:
+            pass
+
+        def task() -> None:
+            order.append(f"{current_thread().name} after {len(first.batches)}")
+            raise MemoryError("of mine")
+
+        done = pool.submit(computing.run, task)
+        while not computing._tasks:
+            pass
+        first.may.set()
+        with pytest.raises(MemoryError, match="of mine"):
+            done.result(TIMEOUT_S)
+        assert waiting.result(TIMEOUT_S).answers == [1]
+    assert order == ["compute", "compute after 1"]

@@ -18,6 +18,7 @@ from learnfleet.trainer.metrics import Metric, build_metric
 from learnfleet.trainer.model_build import body_of, build_model
 from learnfleet.trainer.opt_funcs import build_opt_func
 from learnfleet.trainer.spec import LearnerSpec
+from learnfleet.trainer.threads import use_threads
 
 
 def build_learner(
@@ -32,7 +33,7 @@ def build_learner(
     Raises LearnerError naming the field, or what the data raises.
     """
     if threads is not None:
-        torch.set_num_threads(threads)
+        use_threads(threads)
     build_opt_func(spec.optimizer.name, spec.optimizer.arguments)  # what is wrong is told before data are read
     metrics = [build_metric(item.name, item.arguments) for item in spec.metrics]
     with torch.random.fork_rng(devices=[]):

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from learnfleet.trainer.heartbeat import HEARTBEAT
 from learnfleet.trainer.keep_policy import KeepPolicy
 from learnfleet.trainer.manifest import CheckpointInfo, CheckpointName, CorruptCheckpoint
 from learnfleet.trainer.pruning import prune, remove_leftovers
+from learnfleet.trainer.threads import helping_threads
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class CheckpointWriter:
         remove_leftovers(root, job_id, attempt)
         self._root, self._job_id, self._attempt = root, job_id, attempt
         self._keep, self._on_written = keep or KeepPolicy(), on_written
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pool = helping_threads(1, "checkpoint")
         self._pending: Future[CheckpointInfo] | None = None
         self._newest: CheckpointInfo | None = None
         self._failure: OSError | None = None

@@ -23,6 +23,7 @@ from learnfleet.trainer.loader_bunch import BatchFunction
 from learnfleet.trainer.pictures import PictureStore
 from learnfleet.trainer.pixels import NO_STATS, Stats
 from learnfleet.trainer.share import Share
+from learnfleet.trainer.threads import helping_threads
 from learnfleet.trainer.transforms import BatchAugment
 
 _BATCHES_AHEAD = 3
@@ -129,7 +130,7 @@ class ImageLoader(PairsOfBatches):
         Raises BadImage under FAIL, or if no replacement could be decoded either.
         """
         stats = self.stats
-        pool = ThreadPoolExecutor(self._options.threads or default_threads(), thread_name_prefix="pictures")
+        pool = helping_threads(self._options.threads or default_threads(), "pictures")
         try:
             submitted = (self._submit(pool, epoch, places, stats) for places in self._places(epoch, start_batch))
             for share, chunks in _ahead(submitted):

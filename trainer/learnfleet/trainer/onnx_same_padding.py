@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 _OPSET = 18  # the first that torch's exporter writes
 
@@ -62,9 +61,10 @@ def _convolve(module: Any, pixels: Tensor) -> Tensor:
 
 
 def _convolve_standardized(module: Any, pixels: Tensor) -> Tensor:
-    """Weights with a mean of 0 and a variance of 1 (https://arxiv.org/abs/1903.10520), scaled where they have a gain."""
+    """Weights with a mean of 0 and a variance of 1 (https://arxiv.org/abs/1903.10520), times their gain."""
     rows = module.weight.flatten(1)
-    weight = (rows - rows.mean(1, keepdim=True)) * torch.rsqrt(rows.var(1, correction=0, keepdim=True) + module.eps)
+    spread = torch.sqrt(rows.var(1, correction=0, keepdim=True) + module.eps)
+    weight = (rows - rows.mean(1, keepdim=True)) / spread
     if hasattr(module, "gain"):
         weight = weight * (module.gain.flatten(1) * module.scale)
     return _convolve_with(module, pixels, weight.reshape_as(module.weight))

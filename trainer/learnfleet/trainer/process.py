@@ -26,11 +26,6 @@ def join_group(init_method: str, rank: int, world_size: int, device: str, timeou
     )
 
 
-def use_threads(threads: int) -> None:
-    """Let torch use so many CPU threads in what this thread computes."""
-    torch.set_num_threads(threads)
-
-
 def leave_group() -> None:
     """Leave it, if there is one."""
     if dist.is_initialized():

@@ -6,7 +6,6 @@ import math
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -16,7 +15,7 @@ from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.label_items import MultiCategory
 from learnfleet.trainer.prediction import Prediction
-from learnfleet.trainer.predictor import Answer, Predictor, load_predictor
+from learnfleet.trainer.predictor import Answer, Predictor
 
 ModelInput: TypeAlias = Tensor
 _DTYPES = {"uint8": torch.uint8, "float32": torch.float32}
@@ -130,15 +129,6 @@ class ServedModel:
             plain = (_plain(answer, activated, more) for answer, more in zip(answers, samples, strict=True))
             found.update(zip(places, plain, strict=True))
         return [found[place] for place in range(len(inputs))]
-
-
-def load_served(folder: Path | str, device: str, precision: str | None, channels_last: bool | None) -> ServedModel:
-    """The model of an export, warm. Raises CorruptCheckpoint, LearnerError.
-
-    Args:
-        precision, channels_last: None: as it was trained.
-    """
-    return ServedModel(load_predictor(folder, device, precision, channels_last))
 
 
 def _plain(answer: Answer, activated: bool, samples: Sequence[Prediction] = ()) -> PlainAnswer:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import torch
 from torch import Tensor
+
+from learnfleet.trainer.threads import helping_threads
 
 _MOST_THREADS = 4  # more do not copy faster: memory is the limit
 Named = dict[str, Tensor]
@@ -23,7 +25,7 @@ class Staging:
 
     def __init__(self) -> None:
         self._threads = min(_MOST_THREADS, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="staging")
+        self._pool = helping_threads(self._threads, "staging")
         self._parts: dict[str, Named] = {}
         self._preparing: list[Future[None]] = []
 

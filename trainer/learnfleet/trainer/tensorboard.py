@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from learnfleet.trainer.callback import LearnerCallback
 from learnfleet.trainer.errors import LearnerError
 from learnfleet.trainer.state import TrainState
+from learnfleet.trainer.threads import helping_threads
 
 if TYPE_CHECKING:
     from learnfleet.trainer.learner import Learner
@@ -69,7 +70,7 @@ class LearnerTensorboardWriter(LearnerCallback):
 
         self._writer = SummaryWriter(str(self.path))
         # Histograms take milliseconds: they are made beside the training, of copies.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="tensorboard")
+        self._pool = helping_threads(1, "tensorboard")
 
     def on_batch_begin(self, state: TrainState) -> None:
         if self._writer is not None and self.graph and state.train and state.iteration == 0:

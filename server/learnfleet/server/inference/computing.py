@@ -7,14 +7,17 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from learnfleet.server.inference.ports import InferOptions, Output
 from learnfleet.trainer.errors import LearnerError
 
 if TYPE_CHECKING:
     from learnfleet.trainer.serving import ModelInput, PlainAnswer, ServedModel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +43,16 @@ class _Call:
 
 
 class Computing:
-    """One thread, and always the same: torch keeps the number of its threads per thread."""
+    """One thread, and always the same, for all that computes.
+
+    Each that does so has a team of OpenMP's beside it, which is slow where there are two (trainer/threads.py).
+    """
 
     def __init__(self, begin: Callable[[], None]) -> None:
         """`begin` is called in the thread before anything else."""
         self._begin = begin
         self._waiting: deque[_Call] = deque()
+        self._tasks: deque[Callable[[], None]] = deque()
         self._told = Condition()
         Thread(target=self._run, name="compute", daemon=True).start()
 
@@ -60,18 +67,22 @@ class Computing:
             self._told.notify()
         return call.done.result()
 
+    def run(self, task: Callable[[], T]) -> T:
+        """Have it done in the thread, before whatever waits. Blocks. Raises what it raises."""
+        done: Future[T] = Future()
+        with self._told:
+            self._tasks.append(partial(_do, task, done))
+            self._told.notify()
+        return done.result()
+
     def _run(self) -> None:
         self._begin()
         while True:
             with self._told:
-                self._told.wait_for(lambda: self._waiting)
-                calls = self._together()
-            try:
-                _compute(calls)
-            except Exception as error:
-                for call in calls:
-                    call.done.set_exception(error)
-            del calls  # of a model that is forgotten nothing is kept
+                self._told.wait_for(lambda: self._tasks or self._waiting)
+                step = self._tasks.popleft() if self._tasks else partial(_answer, self._together())
+            step()
+            del step  # of a model that is forgotten nothing is kept
 
     def _together(self) -> list[_Call]:
         """The call that waits longest, and those that go with it as far as there is room."""
@@ -83,6 +94,21 @@ class Computing:
                 calls.append(call)
                 count += len(call.inputs)
         return calls
+
+
+def _do(task: Callable[[], T], done: Future[T]) -> None:
+    try:
+        done.set_result(task())
+    except Exception as error:
+        done.set_exception(error)
+
+
+def _answer(calls: list[_Call]) -> None:
+    try:
+        _compute(calls)
+    except Exception as error:
+        for call in calls:
+            call.done.set_exception(error)
 
 
 def _compute(calls: list[_Call]) -> None:

@@ -30,6 +30,7 @@ from learnfleet.trainer.manifest import CorruptCheckpoint
 if TYPE_CHECKING:
     import grpc
 
+    from learnfleet.trainer.predictor import Predictor
     from learnfleet.trainer.serving import ModelInput, Numbers, PlainAnswer, ServedModel
 
 _CONCURRENT_CALLS = 72  # more than the server sends at a time (fleet.py)
@@ -47,9 +48,9 @@ class Replica:
         self._settings = settings
         self._models: dict[str, ServedModel] = {}
         self._lock = Lock()
-        self._decoding = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
+        self._decoding = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode", initializer=_use_one_thread)
         self._computing = Computing(self._use_threads)
-        self._loading = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=self._use_threads)
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=_use_one_thread)
         self._server: grpc.Server | None = None
         self._importing = Thread(target=_import_torch, name="import-torch", daemon=True)
         self._importing.start()
@@ -79,17 +80,19 @@ class Replica:
     # -- what is asked of it
 
     def load(self, request: wire.LoadRequest) -> wire.LoadReply:
-        """Hold a model, after a first forward pass. Others go on answering."""
+        """Hold a model, after a first forward pass. Others go on answering but for that pass."""
         self._importing.join()
-        from learnfleet.trainer.serving import load_served
+        from learnfleet.trainer.predictor import load_predictor
+        from learnfleet.trainer.serving import ServedModel
 
         device = "cuda" if self._settings.on_gpu else "cpu"
 
-        def loaded() -> ServedModel:
-            return load_served(request.folder, device, request.precision, request.channels_last)
+        def loaded() -> Predictor:
+            return load_predictor(request.folder, device, request.precision, request.channels_last)
 
         try:
-            model = self._loading.submit(loaded).result()
+            predictor = self._loading.submit(loaded).result()
+            model = self._computing.run(lambda: ServedModel(predictor))
         except (LearnerError, CorruptCheckpoint, OSError, MemoryError, RuntimeError) as error:
             return wire.LoadReply(error=f"{type(error).__name__}: {error}")
         with self._lock:
@@ -128,9 +131,16 @@ class Replica:
         return list(self._decoding.map(lambda item: _prepare(model, item), inputs))
 
     def _use_threads(self) -> None:
-        from learnfleet.trainer.process import use_threads
+        from learnfleet.trainer.threads import use_threads
 
         use_threads(self._settings.threads)
+
+
+def _use_one_thread() -> None:
+    """The cores are the computing thread's, see Computing."""
+    from learnfleet.trainer.threads import use_one_thread
+
+    use_one_thread()
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,7 +62,7 @@ class ExplainWorker:
 
     def _model(self, export: str) -> Predictor:
         from learnfleet.trainer.predictor import load_predictor
-        from learnfleet.trainer.process import use_threads
+        from learnfleet.trainer.threads import use_threads
 
         if export not in self._models:
             use_threads(self._threads)
