@@ -9,19 +9,26 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Lock
 
 import torch
 from threadpoolctl import ThreadpoolController
 
+_setting = Lock()
+
 
 def use_threads(threads: int) -> None:
     """Let torch use so many in what this thread computes. Threads that have not computed yet will have as many."""
-    torch.set_num_threads(threads)
-    torch.get_num_threads()  # a thread that asks the first time is given what was set last, by whichever thread
+    with _setting:
+        torch.set_num_threads(threads)
+        torch.get_num_threads()  # a thread that asks the first time is given what was set last, by whichever thread
 
 
 def use_one_thread() -> None:
-    """Let torch use no other in what this thread computes. Nothing changes for others, nor for those to come."""
+    """Let torch use no other in what this thread computes. Nothing changes for others, nor for those to come.
+
+    MKL, which has no part in decoding and copying, is not told: matrix products and random numbers take more.
+    """
     torch.get_num_threads()
     _openmp().limit(limits=1)
 

@@ -138,9 +138,9 @@ class Replica:
 
 def _use_one_thread() -> None:
     """The cores are the computing thread's, see Computing."""
-    from learnfleet.trainer.threads import use_one_thread
+    from learnfleet.trainer.threads import use_threads
 
-    use_one_thread()
+    use_threads(1)  # of MKL's, too, which fills new weights with random numbers
 
 
 @dataclass(frozen=True, eq=False)
