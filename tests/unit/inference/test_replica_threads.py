@@ -9,7 +9,7 @@ import sys
 import pytest
 from support.golden_exports import golden_export
 
-# In a process of its own, as a replica is: the number of OpenMP's threads is that of all who ever computed in a process.
+# In a process of its own, as a replica is: a process keeps the team of every thread that ever computed in it.
 _REPLICA = """
 import os, sys, threading
 from learnfleet.server.inference import wire
