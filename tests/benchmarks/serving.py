@@ -1,7 +1,7 @@
 """Predictions over the wire: learnfleet, a loop in one process, LitServe, Ray Serve and BentoML with the same export.
 
     python tests/benchmarks/serving.py [--only learnfleet,bf16,litserve,ray-serve,bentoml,preds] [--rounds 3]
-        [--threads 1]
+        [--threads 1] [--replicas 1]
 
 resnet18 with random weights at 224 px, float32, each with so many threads of torch; JPEG photos in, probabilities out.
 Clients live in processes of their own, at most four, and ask without a pause; each case has a warm-up that does not
@@ -55,9 +55,16 @@ class Bench:
     seconds: float  # of a round
     rounds: int
     threads: int  # of torch, in whatever computes
+    replicas: int  # of learnfleet, which share the threads
     export: Path = Path()
     own: dict[int, float] = field(default_factory=dict)  # learnfleet's ratio to the loop in float32, by clients
     rows: list[Row] = field(default_factory=list)
+
+    @property
+    def options(self) -> list[str]:
+        """Of learnfleet's server."""
+        replicas, threads = str(self.replicas), str(self.threads // self.replicas)
+        return ["--replicas-min", replicas, "--replicas-max", replicas, "--replica-threads", threads]
 
     @property
     def pictures(self) -> Path:
@@ -219,11 +226,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of torch, in whatever computes")
+    parser.add_argument("--replicas", type=int, default=1, help="of learnfleet, which share the threads")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     os.environ[THREADS] = str(args.threads)  # for the loop and the peers
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), args.seconds, args.rounds, args.threads)
+        bench = Bench(Path(name), args.seconds, args.rounds, args.threads, args.replicas)
         run(bench, args.only.split(","))
         report("Predictions over the wire", bench.rows, args.json)
 
@@ -234,8 +242,7 @@ def run(bench: Bench, only: Sequence[str]) -> None:
     few(photos.real_photos(None, scratch), scratch / "few")
     with contextlib.ExitStack() as held:
         with contextlib.ExitStack() as serving:
-            options = ["--replicas-max", "1", "--cpu-slots", str(bench.threads)]
-            options += ["--replica-threads", str(bench.threads)]
+            options = [*bench.options, "--cpu-slots", str(bench.threads)]
             log = scratch / "server.log"
             server = serving.enter_context(local_server(scratch / "data", [scratch], log, options=options))
             client = serving.enter_context(Client.connect(server.address))
@@ -272,8 +279,7 @@ _PEERS = {
 
 def fast(bench: Bench, loop: Loop) -> None:
     """The same data directory, served in bfloat16 and channels_last. Its own ratio is to the float32 of this run."""
-    options = ["--replicas-max", "1", "--predict-precision", "bf16", "--predict-channels-last"]
-    options += ["--replica-threads", str(bench.threads)]
+    options = [*bench.options, "--predict-precision", "bf16", "--predict-channels-last"]
     with local_server(bench.scratch / "data", [bench.scratch], bench.scratch / "fast.log", options=options) as server:
         ratios = cases(bench, loop, "bf16, channels_last", "grpc", server.address, (1, 8))
     for clients in ratios.keys() & bench.own.keys():
