@@ -254,7 +254,9 @@ class Config:
         "Predicting processes that are kept ready; 0: the first comes with the first question.",
         least=0,
     )
-    replicas_max: int = setting("predictions", 2, "As many come while a queue lasts.", least=1)
+    replicas_max: int = setting(
+        "predictions", 2, "As many come while those that are there are busy all the time.", least=1
+    )
     replica_idle_s: float = setting(
         "predictions",
         600.0,

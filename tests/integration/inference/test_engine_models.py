@@ -183,6 +183,28 @@ def test_a_queue_brings_a_second_replica_and_idleness_ends_them(here: Here, expo
     with_engine(here, only(exports["category"]), check, scale=scale, max_batch=2)
 
 
+def test_clients_that_keep_a_replica_busy_are_shared_with_an_idle_one(here: Here, exports: dict[str, Path]) -> None:
+    """As many as a batch has: there is never a line, and one would do all of it."""
+
+    async def check(engine: Engine) -> None:
+        await engine.infer(MODEL, [picture()], PLAIN)
+        of_one = engine.figures().model_bytes
+        await until(lambda: engine.figures().replicas == 2)
+        asking = True
+
+        async def client() -> None:
+            while asking:
+                assert (await engine.infer(MODEL, [picture()], PLAIN)).items[0].error == ""
+
+        clients = [asyncio.create_task(client()) for _ in range(8)]
+        await until(lambda: engine.figures().model_bytes == 2 * of_one)
+        await until(lambda: engine.figures().busy == 2)
+        asking = False
+        await asyncio.gather(*clients)
+
+    with_engine(here, only(exports["category"]), check, scale=ScaleSettings(2, 2, patience_s=60), max_batch=8)
+
+
 def test_samples_with_dropout_differ_and_change_nothing(here: Here, exports: dict[str, Path]) -> None:
     async def check(engine: Engine) -> None:
         item = picture()

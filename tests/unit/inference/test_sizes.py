@@ -6,7 +6,7 @@ import pytest
 
 from learnfleet.server.inference.batch_size import BatchSize
 from learnfleet.server.inference.memory import Memory
-from learnfleet.server.inference.scaler import Scaler, ScaleSettings
+from learnfleet.server.inference.scaler import Pressure, Scaler, ScaleSettings
 
 MANY = 1000
 
@@ -74,22 +74,42 @@ def test_a_model_larger_than_the_memory_stays_alone() -> None:
 
 def test_a_queue_that_lasts_brings_one_replica_after_another() -> None:
     scaler = Scaler(ScaleSettings(least=0, most=3, patience_s=1))
-    assert not scaler.more(0, replicas=1, batches_waiting=5)
-    assert not scaler.more(0.9, replicas=1, batches_waiting=5)
-    assert scaler.more(1, replicas=1, batches_waiting=5)
-    assert not scaler.more(1.5, replicas=2, batches_waiting=5)
-    assert scaler.more(2, replicas=2, batches_waiting=5)
-    assert not scaler.more(9, replicas=3, batches_waiting=50)
+    assert not scaler.more(0, replicas=1, batches=5)
+    assert not scaler.more(0.9, replicas=1, batches=5)
+    assert scaler.more(1, replicas=1, batches=5)
+    assert not scaler.more(1.5, replicas=2, batches=5)
+    assert scaler.more(2, replicas=2, batches=5)
+    assert not scaler.more(9, replicas=3, batches=50)
+
+
+def test_a_replica_that_computes_all_the_time_gets_help_and_one_client_is_none() -> None:
+    scaler = Scaler(ScaleSettings(least=0, most=3, patience_s=1))
+    assert not scaler.more(0, replicas=1, batches=1.0)
+    assert scaler.more(1, replicas=1, batches=1.0)
+    assert not scaler.more(2, replicas=2, batches=1.0)
+    assert not scaler.more(9, replicas=2, batches=1.0)
+
+
+def test_pressure_is_an_average_over_time_that_begins_anew_when_it_is_asked_for() -> None:
+    pressure = Pressure()
+    assert pressure.mean(0) == 0
+    pressure.note(1, 4)  # 0 for a second, 4 for two, 1 for one
+    pressure.note(3, 1)
+    assert pressure.mean(4) == pytest.approx(9 / 4)
+    assert pressure.mean(6) == pytest.approx(1)
+    pressure.note(6, 0)
+    assert pressure.mean(6) == 0
+    assert pressure.mean(7) == 0
 
 
 def test_a_queue_that_is_soon_gone_brings_none() -> None:
     scaler = Scaler(ScaleSettings(least=0, most=3, patience_s=1))
-    for now, waiting in ((0.0, 5), (0.5, 1), (1.0, 5), (1.9, 5)):
-        assert not scaler.more(now, replicas=1, batches_waiting=waiting)
+    for now, waiting in ((0.0, 5), (0.5, 0.5), (1.0, 5), (1.9, 5)):
+        assert not scaler.more(now, replicas=1, batches=waiting)
 
 
 def test_replicas_that_have_been_idle_longest_end_down_to_the_least() -> None:
     scaler = Scaler(ScaleSettings(least=1, most=4, idle_s=10))
     assert scaler.fewer(20, [8.0, None, 5.0, 15.0]) == [2, 0]
     assert scaler.fewer(20, [8.0, 5.0]) == [1]
-    assert scaler.more(20, replicas=0, batches_waiting=0)
+    assert scaler.more(20, replicas=0, batches=0)

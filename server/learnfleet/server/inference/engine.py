@@ -21,7 +21,7 @@ from learnfleet.server.inference.line import Full, Waiting
 from learnfleet.server.inference.link import ReplicaLost
 from learnfleet.server.inference.ports import Answered, EngineFigures, InferOptions, Input, Loaded, ModelInfo, Reply
 from learnfleet.server.inference.references import References
-from learnfleet.server.inference.scaler import Scaler, ScaleSettings
+from learnfleet.server.inference.scaler import BUSY, Scaler, ScaleSettings
 from learnfleet.server.inference.served import Served, ServedModels
 from learnfleet.server.inference.wire import InferReply, InferRequest
 from learnfleet.server.long_calls import LongCalls
@@ -206,6 +206,7 @@ class Engine:
                     self._spawn(self._place(served))
             else:
                 due += self._send(served, now)
+            served.note(now)
         self._wake_at(min(due, default=None))
 
     def _send(self, served: Served, now: float) -> list[float]:
@@ -216,7 +217,8 @@ class Engine:
             share = min(size, len(served.line)) / size
             free = [member for member in self._holding.holders(served.target) if member.has_room(share)]
             if not free:
-                self._holding.spread(served)
+                if len(served.line) > size:
+                    self._holding.spread(served)
                 return []
             due_at = served.line.due_at(size, self._settings.batch_delay_s)
             if due_at is not None and due_at > now:
@@ -224,6 +226,7 @@ class Engine:
             member = min(free, key=lambda one: one.load)
             batch = served.line.take(size)
             member.begin(served.target.key, len(batch) / size)
+            served.in_flight += len(batch) / size
             self._spawn(self._run(member, served, batch, size))
         return []
 
@@ -266,6 +269,8 @@ class Engine:
             return
         finally:
             member.end(key, len(batch) / size, self._clock())
+            served.in_flight = max(0.0, served.in_flight - len(batch) / size)
+            served.note(self._clock())
         if reply.is_unknown:
             member.memory.remove(key)
             served.line.put_back(batch)
@@ -307,10 +312,13 @@ class Engine:
 
     def _scale(self) -> None:
         now = self._clock()
-        waiting = sum(len(one.line) / one.size.limit(len(one.line)) for one in self._served)
+        pressures = [(served, served.pressure.mean(now)) for served in self._served]
         replicas = len(self._fleet.members) + self._fleet.starting
-        if now >= self._no_room_until and self._scaler.more(now, replicas, waiting):
+        if now >= self._no_room_until and self._scaler.more(now, replicas, sum(batches for _, batches in pressures)):
             self._spawn(self._grow())
+        for served, batches in pressures:
+            if batches > BUSY * len(self._holding.holders(served.target)) > 0:
+                self._holding.spread(served)
         idle = [None if self._holding.must_stay(one) else one.idle_since for one in self._fleet.members]
         for member in [self._fleet.members[place] for place in self._scaler.fewer(now, idle)]:
             self._spawn(self._fleet.shrink(member))

@@ -159,9 +159,7 @@ class Holding:
             await member.link.unload(key, _UNLOAD_TIMEOUT_S)
 
     def spread(self, served: Served) -> None:
-        """A model with a queue comes to an idle replica, too."""
-        if len(served.line) <= served.size.limit(len(served.line)):
-            return
+        """A model with much to do comes to an idle replica, too."""
         idle = [
             one for one in self._fleet.members if one.idle_since is not None and served.target.key not in one.memory
         ]

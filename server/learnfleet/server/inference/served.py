@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from learnfleet.server.inference.batch_size import BatchSize
 from learnfleet.server.inference.line import Line
 from learnfleet.server.inference.ports import ModelInfo
 from learnfleet.server.inference.references import Target
+from learnfleet.server.inference.scaler import Pressure
 
 _MOST = 256  # models with nothing to do that are remembered
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 30.0
@@ -24,6 +25,13 @@ class Served:
     size: BatchSize
     info: ModelInfo | None = None  # None: it has not been loaded yet
     is_placing: bool = False
+    in_flight: float = 0.0  # batches of its size
+    pressure: Pressure = field(default_factory=Pressure)
+
+    def note(self, now: float) -> None:
+        """How much there is to do, whenever that has changed."""
+        waiting = len(self.line)
+        self.pressure.note(now, self.in_flight + waiting / self.size.limit(waiting))
 
     @property
     def known(self) -> ModelInfo:
