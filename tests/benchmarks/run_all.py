@@ -34,8 +34,16 @@ class Bench:
     script: str
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.script}_{self.variant}" if self.variant else self.script
 
 
+_TWO_THREADS = ("--threads", "2")
+_TWO_REPLICAS = ("--replicas", "2", "--only", "learnfleet")
+_SHORT = ("--only", "learnfleet", "--seconds", "4", "--rounds", "1")
 BENCHES = (
     Bench("loop_overhead", (), ("--rounds", "5", "--steps", "12")),
     Bench("data_path", ("--threads", "1"), ("--threads", "1", "--rounds", "3")),
@@ -49,6 +57,8 @@ BENCHES = (
     Bench("queue_scale", (), ("--rounds", "1")),
     Bench("plan", (), ("--rounds", "3")),
     Bench("serving", (), ("--seconds", "4", "--rounds", "1")),
+    Bench("serving", (*_TWO_THREADS, "--only", "learnfleet,preds"), (*_TWO_THREADS, *_SHORT), "two_threads"),
+    Bench("serving", (*_TWO_THREADS, *_TWO_REPLICAS), (*_TWO_THREADS, *_TWO_REPLICAS, *_SHORT), "two_replicas"),
     Bench("rpc_overhead", (), ("--rounds", "3", "--calls", "200")),
     Bench("serving_accuracy"),
     Bench("client_import", (), ("--rounds", "7")),
@@ -105,8 +115,8 @@ def machine() -> str:
 def page(found: dict[str, Any]) -> str:
     parts = [_INTRO]
     for bench in BENCHES:
-        if bench.script in found:
-            entry = found[bench.script]
+        if bench.name in found:
+            entry = found[bench.name]
             rounds = "; fewer rounds than `make bench` takes" if entry["quick"] else ""
             parts += [*map(table, entry["tables"]), f"`{entry['command']}`, {entry['machine']}{rounds}.\n"]
     return "\n".join(parts)
@@ -117,13 +127,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
-    only, known = set(filter(None, args.only.split(","))), [bench.script for bench in BENCHES]
+    only, known = set(filter(None, args.only.split(","))), [bench.name for bench in BENCHES]
     if unknown := only.difference(known):
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    wanted = [bench for bench in BENCHES if not only or bench.script in only]
+    wanted = [bench for bench in BENCHES if not only or bench.name in only]
     found: dict[str, Any] = json.loads(_FOUND.read_text()) if _FOUND.exists() else {}
     for bench in wanted:
-        found[bench.script] = run(bench, args.quick)
+        found[bench.name] = run(bench, args.quick)
         _FOUND.write_text(json.dumps(found, indent=1) + "\n")
         _PAGE.write_text(page(found))
     print(f"written: {_PAGE}")

@@ -61,6 +61,11 @@ class Bench:
     rows: list[Row] = field(default_factory=list)
 
     @property
+    def title(self) -> str:
+        threads = f", {self.threads} threads" if self.threads > 1 else ""
+        return f"Predictions over the wire{threads}{f' of {self.replicas} replicas' if self.replicas > 1 else ''}"
+
+    @property
     def options(self) -> list[str]:
         """Of learnfleet's server."""
         replicas, threads = str(self.replicas), str(self.threads // self.replicas)
@@ -233,7 +238,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name), args.seconds, args.rounds, args.threads, args.replicas)
         run(bench, args.only.split(","))
-        report("Predictions over the wire", bench.rows, args.json)
+        report(bench.title, bench.rows, args.json)
 
 
 def run(bench: Bench, only: Sequence[str]) -> None:
