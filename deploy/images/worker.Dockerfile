@@ -20,5 +20,5 @@ LABEL org.opencontainers.image.title="learnfleet worker" \
       org.opencontainers.image.source="https://example.com/learnfleet"
 WORKDIR /var/lib/learnfleet
 USER 10001:10001
-EXPOSE 6379 8080 8265 10001 52365
+EXPOSE 6379 8080 10001 52365
 CMD ["ray", "--help"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import Any
 
@@ -12,10 +11,8 @@ from deploycheck.__main__ import manifests_of, overlay_names
 from deploycheck.check import check
 from deploycheck.objects import Manifests, Obj, dig, items, name_of
 from deploycheck.render import renderer
-from learnfleet.server.commands.serve import serve
 from learnfleet.server.config import Config
 from learnfleet.server.settings.merge import merge
-from learnfleet.server.settings.setting import settings_of
 from learnfleet.v1 import job_service_pb2
 
 pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed")
@@ -34,11 +31,9 @@ def test_nothing_is_found(manifests: Manifests) -> None:
     assert [str(each) for each in check(manifests)] == []
 
 
-def test_the_server_has_only_flags_that_there_are(manifests: Manifests) -> None:
-    known = {"--" + name.replace("_", "-") for name in inspect.signature(serve).parameters}
-    given = {each.split("=")[0] for each in _server(manifests)["args"] if each.startswith("--")}
-
-    assert given - known == set()
+def test_the_servers_settings_are_all_in_its_environment(manifests: Manifests) -> None:
+    """What is run in its pod beside it, `learnfleet doctor` and `learnfleet backup`, has no other."""
+    assert _server(manifests)["args"] == ["serve"]
 
 
 def test_probes_ask_for_services_that_the_server_has(manifests: Manifests) -> None:
@@ -53,14 +48,15 @@ def test_probes_ask_for_services_that_the_server_has(manifests: Manifests) -> No
 
 def test_servers_speak_tls_and_ask_who_calls_and_probes_have_a_listener_of_their_own(manifests: Manifests) -> None:
     server = _server(manifests)
-    given = dict(each.removeprefix("--").partition("=")[::2] for each in server["args"])
+    given = _environment(manifests)
     mounts = tuple(f"{mount['mountPath']}/" for mount in server["volumeMounts"])
     ports = {port["name"]: port["containerPort"] for port in server["ports"]}
 
-    assert "insecure" not in given
-    for option in ("tls-cert", "tls-key", "auth-file"):
+    assert "LEARNFLEET_INSECURE" not in given
+    for option in ("LEARNFLEET_TLS_CERT", "LEARNFLEET_TLS_KEY", "LEARNFLEET_AUTH_FILE"):
         assert given[option].startswith(mounts), option
-    assert (given["listen"], given["health-listen"]) == (f"0.0.0.0:{ports['grpc']}", f"0.0.0.0:{ports['health']}")
+    assert given["LEARNFLEET_LISTEN"] == f"0.0.0.0:{ports['grpc']}"
+    assert given["LEARNFLEET_HEALTH_LISTEN"] == f"0.0.0.0:{ports['health']}"
     probes = [dig(server, probe, "grpc", "port") for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert probes == [ports["health"]] * 3
 
@@ -74,17 +70,12 @@ def test_there_is_time_to_stop_in_order(manifests: Manifests) -> None:
     assert spec["terminationGracePeriodSeconds"] >= pause_s + drain_s + 5
 
 
-def test_the_server_starts_with_its_environment_and_arguments(manifests: Manifests) -> None:
-    """As the pod has them, with a pod's name for what only a cluster knows."""
-    given = [each.removeprefix("--").partition("=") for each in _server(manifests)["args"] if each.startswith("--")]
-    flags = {each.flag: each for each in settings_of(Config)}
-    typed: dict[str, Any] = {}
-    for name, _, value in given:
-        each = flags[name]
-        typed[each.name] = True if each.kind is bool else [value] if each.is_list else value
+def test_the_server_starts_with_its_environment(manifests: Manifests) -> None:
+    """As the pod has it, with a pod's name for what only a cluster knows."""
+    config = merge({}, _environment(manifests)).config
 
-    config = merge(typed, _environment(manifests)).config
-
+    assert config.data_roots == ("/datasets",)
+    assert (config.log_format, config.audit_log, config.replica_cpus) == ("json", "-", 1.0)
     assert config.ray_address == "ray://learnfleet-head-svc:10001"
     assert config.mlflow_uri == "http://learnfleet-mlflow:5000"
     assert config.server_id == "of-the-cluster"

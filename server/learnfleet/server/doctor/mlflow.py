@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -37,12 +40,14 @@ def check_mlflow(config: Config) -> Iterator[Finding]:
 
 def _server(uri: str, ours: str) -> Finding:
     try:
-        theirs = _get(f"{uri}/version")
-        _get(f"{uri}/health")
+        theirs = _get(uri, "/version")
+        _get(uri, "/health")
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            advice = "set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN, for the server"
-            return warn(_SUBJECT, f"{mask(uri)} wants to know who asks (HTTP {error.code})", advice)
+            advice = (
+                "set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN, to those of a user that it has"
+            )
+            return warn(_SUBJECT, f"{mask(uri)} does not let this user in (HTTP {error.code})", advice)
         return fail(_SUBJECT, f"{mask(uri)} answers with HTTP {error.code}", "see its log; is that MLflow's address?")
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", error)
@@ -54,9 +59,24 @@ def _server(uri: str, ours: str) -> Finding:
     return ok(_SUBJECT, f"{mask(uri)} answers, with mlflow {theirs[:20]}")
 
 
-def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
+def _get(uri: str, path: str) -> str:
+    """As mlflow would ask: as the user of the URI, or of its variables in the environment."""
+    parts = urllib.parse.urlsplit(uri)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    request = urllib.request.Request(bare + path, headers=_authorization(parts.username, parts.password))
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
         return str(answer.read(_MOST_BYTES).decode(errors="replace")).strip()
+
+
+def _authorization(name: str | None, password: str | None) -> dict[str, str]:
+    if name is not None:
+        name, password = urllib.parse.unquote(name), urllib.parse.unquote(password or "")
+    else:
+        name, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    if name:
+        return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _file(path: Path) -> Finding:
