@@ -15,6 +15,7 @@ from support.mlflow_server import MlflowServer, until
 from support.tracked_jobs import run_job
 
 from learnfleet.server.config import Config
+from learnfleet.server.doctor.mlflow import check_mlflow
 from learnfleet.server.store.sql import SqlStore
 from learnfleet.server.tracking.exporter import MlflowExporter
 from learnfleet.server.tracking.mlflow_client import EXPERIMENT, mlflow_client
@@ -63,6 +64,22 @@ def status(url: str, user: str | None = None, password: str = "") -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_doctor_asks_as_the_server_does(mlflow: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(uri: str) -> tuple[str, str]:
+        (finding,) = check_mlflow(Config(tmp_path, mlflow_uri=uri))
+        return finding.level, finding.found
+
+    assert found(mlflow.uri) == ("warn", f"{mlflow.uri} does not let this user in (HTTP 401)")
+    of_a_user = mlflow.uri.replace("://", f"://{USER}:{PASSWORD}@")
+    assert found(of_a_user)[0] == "ok"
+    assert PASSWORD not in found(of_a_user)[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    assert found(mlflow.uri)[0] == "ok"
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a guess")
+    assert found(mlflow.uri)[0] == "warn"
 
 
 def test_strangers_see_nothing_and_a_control_server_logs(

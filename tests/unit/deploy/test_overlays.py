@@ -74,7 +74,7 @@ def test_the_server_starts_with_its_environment(manifests: Manifests) -> None:
     """As the pod has it, with a pod's name for what only a cluster knows."""
     config = merge({}, _environment(manifests)).config
 
-    assert config.data_roots == ("/datasets",)
+    assert [str(root) for root in config.data_roots] == ["/datasets"]
     assert (config.log_format, config.audit_log, config.replica_cpus) == ("json", "-", 1.0)
     assert config.ray_address == "ray://learnfleet-head-svc:10001"
     assert config.mlflow_uri == "http://learnfleet-mlflow:5000"
