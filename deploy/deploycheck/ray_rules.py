@@ -29,6 +29,8 @@ def check_ray(obj: Obj, manifests: Manifests) -> Iterator[Finding]:
     spec = cluster_spec(obj)
     if spec is None:
         return
+    if kind == "RayCluster":  # of the others the operator asks the dashboard, and makes new clusters itself
+        yield from _alone(where, spec)
     yield from _versions(where, spec, manifests)
     yield from _groups(where, spec)
     yield from _autoscaling(where, spec)
@@ -41,6 +43,19 @@ def _job(obj: Obj) -> Iterator[Finding]:
         yield Finding("ray-job", title(obj), "needs rayClusterSpec or clusterSelector")
     if spec.get("suspend") and not spec.get("shutdownAfterJobFinishes"):
         yield Finding("ray-job", title(obj), "can only be suspended with shutdownAfterJobFinishes")
+
+
+def _alone(where: str, spec: Obj) -> Iterator[Finding]:
+    head = mapping(spec.get("headGroupSpec"))
+    if mapping(head.get("rayStartParams")).get("dashboard-host") not in ("127.0.0.1", "localhost"):
+        yield Finding("ray-dashboard", where, "dashboard-host must be 127.0.0.1: KubeRay's default is every address")
+    if dig(spec, "upgradeStrategy", "type") != "Recreate":
+        yield Finding("ray-upgrade", where, "upgradeStrategy.type must be Recreate, or a new image replaces no pod")
+    given = mapping(dig(head, "template", "spec"))
+    if not spec.get("enableInTreeAutoscaling") and given.get("automountServiceAccountToken") is not False:
+        yield Finding(
+            "ray-account", where, "without an autoscaler the head needs no token: automountServiceAccountToken"
+        )
 
 
 def _versions(where: str, spec: Obj, manifests: Manifests) -> Iterator[Finding]:
