@@ -62,6 +62,21 @@ def test_a_connection_has_so_many_calls_at_a_time(serve: Callable[..., RunningSe
     assert server.jobs.GetJob(job_service_pb2.GetJobRequest(name=job.name), timeout=20).name == job.name
 
 
+def test_a_tenant_has_so_many_jobs_that_have_not_ended(serve: Callable[..., RunningServer], a_request: Any) -> None:
+    server = serve(max_queued=2)
+    names = [server.training.Train(a_request()).name for _ in range(2)]
+    refused = refusal(lambda: server.training.Train(a_request()))
+    assert refused.code is EXHAUSTED
+    assert "2" in refused.message
+    found = server.jobs.ListJobs(job_service_pb2.ListJobsRequest()).jobs
+    assert {job.name for job in found} == set(names), "nothing is left of the third"
+
+    cancel, get = job_service_pb2.CancelJobRequest(name=names[0]), job_service_pb2.GetJobRequest(name=names[0])
+    server.jobs.CancelJob(cancel)
+    until(lambda: server.jobs.GetJob(get).HasField("end_time"), bool)
+    assert server.training.Train(a_request()).name not in names
+
+
 def test_a_client_that_pings_too_often_is_cut_off_and_others_are_not(serve: Callable[..., RunningServer]) -> None:
     server = serve(min_ping_s=60)
     with raw_connection(server.address) as abuser, raw_connection(server.address) as other:
