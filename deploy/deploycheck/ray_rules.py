@@ -30,7 +30,7 @@ def check_ray(obj: Obj, manifests: Manifests) -> Iterator[Finding]:
     if spec is None:
         return
     if kind == "RayCluster":  # of the others the operator asks the dashboard, and makes new clusters itself
-        yield from _alone(where, spec)
+        yield from _standing(where, spec)
     yield from _versions(where, spec, manifests)
     yield from _groups(where, spec)
     yield from _autoscaling(where, spec)
@@ -45,7 +45,8 @@ def _job(obj: Obj) -> Iterator[Finding]:
         yield Finding("ray-job", title(obj), "can only be suspended with shutdownAfterJobFinishes")
 
 
-def _alone(where: str, spec: Obj) -> Iterator[Finding]:
+def _standing(where: str, spec: Obj) -> Iterator[Finding]:
+    """Of a cluster that is there for good, and that no RayJob or RayService has made."""
     head = mapping(spec.get("headGroupSpec"))
     if mapping(head.get("rayStartParams")).get("dashboard-host") not in ("127.0.0.1", "localhost"):
         yield Finding("ray-dashboard", where, "dashboard-host must be 127.0.0.1: KubeRay's default is every address")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+
 import pytest
 
 from learnfleet.server.inference.batch_size import BatchSize
+from learnfleet.server.inference.line import Line, Waiting
 from learnfleet.server.inference.memory import Memory
+from learnfleet.server.inference.ports import InferOptions, PictureFile
+from learnfleet.server.inference.references import Target
 from learnfleet.server.inference.scaler import Pressure, Scaler, ScaleSettings
+from learnfleet.server.inference.served import Served
 
 MANY = 1000
 
@@ -100,6 +107,21 @@ def test_pressure_is_an_average_over_time_that_begins_anew_when_it_is_asked_for(
     pressure.note(6, 0)
     assert pressure.mean(6) == 0
     assert pressure.mean(7) == 0
+
+
+def test_a_line_that_was_given_up_is_no_pressure_although_nobody_told() -> None:
+    """As that of a model that cannot be loaded: it would bring one replica after another."""
+    target = Target("models/m/versions/1", "export")
+    served = Served(target, Line(MANY), BatchSize(8))
+    with asyncio.Runner() as runner:
+        answer = runner.get_loop().create_future()
+        item = Waiting(PictureFile(b""), InferOptions(), 0.0, math.inf, answer)
+        served.line.add([item] * 16)
+        served.note(0)
+        assert served.pressure(1) == 2
+        served.line.take_all()
+    assert served.pressure(2) == 2, "until it is looked at"
+    assert served.pressure(3) == 0
 
 
 def test_a_queue_that_is_soon_gone_brings_none() -> None:

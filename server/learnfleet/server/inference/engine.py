@@ -312,7 +312,7 @@ class Engine:
 
     def _scale(self) -> None:
         now = self._clock()
-        pressures = [(served, served.pressure.mean(now)) for served in self._served]
+        pressures = [(served, served.pressure(now)) for served in self._served]
         replicas = len(self._fleet.members) + self._fleet.starting
         if now >= self._no_room_until and self._scaler.more(now, replicas, sum(batches for _, batches in pressures)):
             self._spawn(self._grow())

@@ -26,12 +26,17 @@ class Served:
     info: ModelInfo | None = None  # None: it has not been loaded yet
     is_placing: bool = False
     in_flight: float = 0.0  # batches of its size
-    pressure: Pressure = field(default_factory=Pressure)
+    _pressure: Pressure = field(default_factory=Pressure)
 
     def note(self, now: float) -> None:
         """How much there is to do, whenever that has changed."""
         waiting = len(self.line)
-        self.pressure.note(now, self.in_flight + waiting / self.size.limit(waiting))
+        self._pressure.note(now, self.in_flight + waiting / self.size.limit(waiting))
+
+    def pressure(self, now: float) -> float:
+        """Batches in flight or in line, on average since this was last asked for."""
+        self.note(now)  # of a line that was given up nobody has told
+        return self._pressure.mean(now)
 
     @property
     def known(self) -> ModelInfo:
