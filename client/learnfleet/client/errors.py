@@ -116,6 +116,7 @@ _BY_CODE: dict[grpc.StatusCode, type[LearnfleetError]] = {
 }
 
 
+_NOT_WRITTEN = 'Failed "execute_batch": (<grpc._cython.cygrpc.SendMessageOperation'
 _TLS_FAULTS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "CERTIFICATE_REQUIRED")
 
 
@@ -129,6 +130,8 @@ def from_rpc(error: grpc.RpcError) -> LearnfleetError:
             ". Those are bytes: send less at a time, or raise the limit on both sides"
             " (`learnfleet serve --max-message-mb`, `Client.connect(max_message_mb=...)`)"
         )
+    if is_broken_write(error):
+        return UnavailableError(f"the connection broke while a message was sent, and gRPC lost why ({message})")
     if is_tls_fault(error):
         message += (
             ". Server and client must agree on TLS: `ca` names who vouches for the server's certificate, and one that"
@@ -141,6 +144,19 @@ def is_tls_fault(error: grpc.RpcError) -> bool:
     """Whether the connection failed over certificates, or TLS on one side only: that will not pass by itself."""
     message = error.details() or ""
     return error.code() is grpc.StatusCode.UNAVAILABLE and any(word in message for word in _TLS_FAULTS)
+
+
+def is_broken_write(error: grpc.RpcError) -> bool:
+    """Whether it is grpc.aio's own error for a message that could not be sent any more, which no server has said.
+
+    It takes the place of what ended the call, mostly a broken connection, if the write fails before that is read:
+    https://github.com/grpc/grpc/issues/36066.
+    """
+    return (
+        isinstance(error, grpc.aio.AioRpcError)
+        and error.code() is grpc.StatusCode.INTERNAL
+        and str(error.debug_error_string()).startswith(_NOT_WRITTEN)
+    )
 
 
 def reason_of(error: grpc.RpcError) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 
-from learnfleet.client.errors import from_rpc, is_tls_fault, reason_of, retry_delay_s_of
+from learnfleet.client.errors import from_rpc, is_broken_write, is_tls_fault, reason_of, retry_delay_s_of
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _STARTING = "WORKERS_STARTING"  # the server lives, and works on it
@@ -56,7 +56,7 @@ def may_pass(error: grpc.RpcError) -> bool:
     """Whether the same call may do later: the server is away, or has had too many calls of this tenant."""
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return reason_of(error) == _LIMITED
-    return error.code() in _AWAY and not is_tls_fault(error)
+    return is_broken_write(error) or (error.code() in _AWAY and not is_tls_fault(error))
 
 
 def pauses() -> Iterator[float]:

@@ -6,9 +6,10 @@ import logging
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 
-from learnfleet.client.errors import InvalidArgumentError, UnavailableError
-from learnfleet.client.patience import Patience
+from learnfleet.client.errors import InternalError, InvalidArgumentError, UnavailableError, from_rpc
+from learnfleet.client.patience import Patience, may_pass
 from learnfleet.server.errors import InvalidArgument, ServiceError, Unavailable, WorkersStarting
 from learnfleet.server.rpc.status import message_of, status_code, trailing_metadata
 
@@ -93,3 +94,19 @@ def test_a_call_that_comes_as_the_door_closes_is_repeated() -> None:
             return ()  # type: ignore[return-value]
 
     assert Patience(1.0).pause_after(Late(Unavailable("CANCELLED"))) > 0
+
+
+def not_written(code: grpc.StatusCode, why: str) -> grpc.aio.AioRpcError:
+    none = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(code, none, none, "Internal error from Core", why)
+
+
+def test_a_message_that_could_not_be_sent_any_more_is_a_broken_connection() -> None:
+    """What grpc.aio says when the write fails before it has read why; an INTERNAL of a server stays one."""
+    operation = cygrpc.SendMessageOperation(b"", 0)
+    error = not_written(grpc.StatusCode.INTERNAL, f'Failed "execute_batch": {(operation,)}')
+    assert may_pass(error)
+    assert isinstance(from_rpc(error), UnavailableError)
+    of_a_server = not_written(grpc.StatusCode.INTERNAL, "Error received from peer")
+    assert not may_pass(of_a_server)
+    assert isinstance(from_rpc(of_a_server), InternalError)
