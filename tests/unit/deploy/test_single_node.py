@@ -16,8 +16,8 @@ from deploycheck.render import renderer
 pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed")
 
 _MACHINE = {"cpu": Decimal(4), "memory": quantity("16Gi")}
-# What is there before: kind's own pods ask for 950m (API server 250m, controllers 200m, etcd, scheduler, network and two
-# of DNS 100m each), KubeRay's operator for 100m and 512Mi. API server, kubelet and system take memory without asking.
+# What is there before: kind's own pods ask for 950m (API server 250m, controllers 200m, etcd, scheduler, network and
+# two of DNS 100m each), KubeRay's operator for 100m and 512Mi. API server, kubelet and system ask for no memory.
 _KEPT = {"cpu": quantity("1250m"), "memory": quantity("3Gi")}
 _DISK = quantity("50Gi")
 
