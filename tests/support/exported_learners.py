@@ -69,3 +69,10 @@ def learner_of(kind: str, root: Path, path: Path, **options: Any) -> Learner:
     data = data_of(kind, root)
     make = unet_learner if kind in ("mask", "image") else cnn_learner
     return make(data, "squeezenet1_1", pretrained=False, path=path, silent=True, **options)
+
+
+def learner_of_any_size(root: Path, path: Path) -> Learner:
+    """Of classes; each picture keeps its own size, of which less than 3 x 3 pixels are too few for the network."""
+    names = [f"secret/{number}.png" for number in range(N)]
+    data = ImageDataBunch.from_lists(root, names, ["ant", "bee"] * 3, valid_pct=0, seed=1, size=None, bs=3)
+    return cnn_learner(data, "squeezenet1_1", pretrained=False, path=path, silent=True)

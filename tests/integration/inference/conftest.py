@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.engine_lab import Here
-from support.exported_learners import learner_of, noise_and_masks
+from support.exported_learners import learner_of, learner_of_any_size, noise_and_masks
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,14 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         learner.export()
         found[kind] = root / "export"
     return found
+
+
+@pytest.fixture(scope="session")
+def any_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of a model of classes that takes pictures of any size but very small ones."""
+    root = noise_and_masks(tmp_path_factory.mktemp("any_size"))
+    learner_of_any_size(root, root).export()
+    return root / "export"
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.engine_lab import MODEL, PLAIN, Here, only, picture, with_engine
 
 from learnfleet.server.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted, Unavailable
@@ -59,6 +61,69 @@ def test_a_bad_item_fails_alone(here: Here, exports: dict[str, Path]) -> None:
         assert "shape: is [3, 10, 32]; must be [3, 32, 32]" in errors[3]
         assert "content: has 3072 bytes; float32 [3, 32, 32] has 12288" in errors[4]
         assert "dtype: is int64" in errors[5]
+
+    with_engine(here, only(exports["category"]), check)
+
+
+def test_a_picture_that_the_model_cannot_compute_fails_alone_and_costs_no_replica(here: Here, any_size: Path) -> None:
+    """The network itself raises: also in the middle of a batch of its own size, and for lack of memory."""
+
+    async def check(engine: Engine) -> None:
+        sizes = [(40, 36), (1, 1), (40, 36), (1, 1), (2, 300)]
+        found = (await engine.infer(MODEL, [picture(place, size) for place, size in enumerate(sizes)], PLAIN)).items
+        assert [item.error.partition(":")[0] for item in found] == ["", "model", "", "model", "model"]
+        assert "cannot compute a picture of shape [3, 1, 1]" in found[1].error
+        alone = (await engine.infer(MODEL, [picture(1, (1, 1))], PLAIN)).items[0]
+        assert "[3, 1, 1]" in alone.error
+        assert (await engine.infer(MODEL, [picture()], PLAIN)).items[0].error == ""
+        assert here.started == 1
+
+    with_engine(here, only(any_size), check)
+
+
+def test_a_batch_too_large_for_the_memory_is_computed_in_parts(
+    here: Here, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from learnfleet.trainer.predictor import Answer, Predictor
+
+    real = Predictor.answer
+
+    def tight(self: Predictor, inputs: list[torch.Tensor], *args: Any, **kwargs: Any) -> list[Answer]:
+        if len(inputs) > 2:
+            raise torch.OutOfMemoryError("there is room for two")
+        return real(self, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(Predictor, "answer", tight)
+
+    async def check(engine: Engine) -> None:
+        found = (await engine.infer(MODEL, [picture(seed) for seed in range(7)], PLAIN)).items
+        assert [item.error for item in found] == [""] * 7
+        assert here.started == 1
+
+    with_engine(here, only(exports["category"]), check)
+
+
+def test_where_nothing_can_be_computed_it_is_the_replica_and_not_the_picture(
+    here: Here, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from learnfleet.trainer.predictor import Predictor
+
+    real = Predictor.answer
+    broken: list[Predictor] = []
+
+    def answer(self: Predictor, *args: Any, **kwargs: Any) -> Any:
+        if not broken or self is not broken[0]:
+            return real(self, *args, **kwargs)
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(Predictor, "answer", answer)
+
+    async def check(engine: Engine) -> None:
+        await engine.load(MODEL)
+        (replica,) = here.replicas.values()
+        broken.extend(model._predictor for model in replica._models.values())
+        assert (await engine.infer(MODEL, [picture()], PLAIN)).items[0].error == ""
+        assert here.started == 2
 
     with_engine(here, only(exports["category"]), check)
 

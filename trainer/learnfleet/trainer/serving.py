@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +22,9 @@ _DTYPES = {"uint8": torch.uint8, "float32": torch.float32}
 _CHANNELS = 3
 _ANY_SIZE = (224, 224)  # what a model is warmed up with that takes pictures of any size
 _ANY = -1
+_MOST_TOLD = 300  # characters of an error
+MODEL = "model"  # the field of an input that this model cannot compute
+_NOT_COMPUTED = (RuntimeError, ValueError, MemoryError)  # torch's OutOfMemoryError is one of the first
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,7 @@ class ServedModel:
         self._predictor = predictor
         size = predictor.transform.size
         self._size = (size[0], size[1]) if size else None
-        rows, columns = self._size or _ANY_SIZE
-        raw = predictor.answer([torch.zeros(_CHANNELS, rows, columns, dtype=torch.uint8)], logits=True)[0].logits
-        assert raw is not None
-        shape = tuple(raw.shape)
+        shape = tuple(self._warm_up().shape)
         self.facts = Facts(
             predictor.kind,
             predictor.classes,
@@ -77,6 +77,13 @@ class ServedModel:
             shape if self._size or len(shape) == 1 else (shape[0], *[_ANY] * (len(shape) - 1)),
             predictor.size_bytes(),
         )
+
+    def _warm_up(self) -> Tensor:
+        """The raw outputs for a black picture."""
+        rows, columns = self._size or _ANY_SIZE
+        raw = self._predictor.answer([torch.zeros(_CHANNELS, rows, columns, dtype=torch.uint8)], logits=True)[0].logits
+        assert raw is not None
+        return raw
 
     def picture(self, content: bytes) -> Tensor:
         """A picture file as the model's evaluation sees it, uint8 [3, H, W]. Raises BadImage."""
@@ -112,23 +119,44 @@ class ServedModel:
     ) -> list[PlainAnswer | LearnerError]:
         """One answer an input, in their order; those of one type and shape are computed together.
 
+        An input that cannot be computed, as it is too small or too large for the model, has its error alone. Raises
+        what computing raises where the model computes nothing at all.
+
         Not to be called by several threads with `dropout_samples`, which changes the model meanwhile.
         """
+
+        def asked(group: list[Tensor]) -> list[PlainAnswer]:
+            answers = self._predictor.answer(group, thresh, tta, logits=logits, embedding=embedding)
+            samples = self._predictor.dropout_samples(group, dropout_samples, thresh)
+            return [_plain(answer, activated, more) for answer, more in zip(answers, samples, strict=True)]
+
         groups: dict[tuple[object, ...], list[int]] = {}
         for place, item in enumerate(inputs):
             groups.setdefault((item.dtype, *item.shape), []).append(place)
         found: dict[int, PlainAnswer | LearnerError] = {}
         for places in groups.values():
-            group = [inputs[place] for place in places]
-            try:
-                answers = self._predictor.answer(group, thresh, tta, logits=logits, embedding=embedding)
-                samples = self._predictor.dropout_samples(group, dropout_samples, thresh)
-            except LearnerError as error:
-                found.update(dict.fromkeys(places, error))
-                continue
-            plain = (_plain(answer, activated, more) for answer, more in zip(answers, samples, strict=True))
-            found.update(zip(places, plain, strict=True))
+            found.update(zip(places, _each([inputs[place] for place in places], asked), strict=True))
+        if all(isinstance(one, LearnerError) and one.field == MODEL for one in found.values()):
+            self._warm_up()  # or is it the device that has failed?
         return [found[place] for place in range(len(inputs))]
+
+
+def _each(group: list[Tensor], asked: Callable[[list[Tensor]], list[PlainAnswer]]) -> list[PlainAnswer | LearnerError]:
+    """The answers to a group, computed in halves where it cannot be as a whole."""
+    try:
+        return [*asked(group)]
+    except LearnerError as error:
+        return [error] * len(group)
+    except _NOT_COMPUTED as error:
+        if len(group) == 1:
+            shape = list(group[0].shape)
+            return [LearnerError(MODEL, f"cannot compute a picture of shape {shape}: {_line(error)}")]
+    middle = len(group) // 2
+    return [*_each(group[:middle], asked), *_each(group[middle:], asked)]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_MOST_TOLD] or type(error).__name__
 
 
 def _plain(answer: Answer, activated: bool, samples: Sequence[Prediction] = ()) -> PlainAnswer:

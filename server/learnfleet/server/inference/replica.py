@@ -164,6 +164,8 @@ def _prepare(model: ServedModel, item: Input) -> _Prepared:
         error = bad.reason
     except LearnerError as wrong:
         error = str(wrong)
+    except MemoryError:  # of the many that are decoded here this one is the largest
+        error = "there is not enough memory to decode it"
     return _Prepared(tensor, error, time.perf_counter() - began)
 
 

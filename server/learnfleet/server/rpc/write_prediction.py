@@ -43,9 +43,11 @@ def _failed(code: Code, field: str, message: str) -> pb.ItemResult:
 
 def blamed(answered: Answered, asked: AnyInput) -> tuple[str, str]:
     """The field of an item with an error, and what is told of it."""
+    name, _, why = answered.error.partition(": ")
+    if name == "model" and why:  # it was read, and this model has no answer to it
+        return ("image" if isinstance(asked, PictureFile) else "tensor"), why
     if isinstance(asked, PictureFile):
         return "image", f"is no picture that can be read: {answered.error}"
-    name, _, why = answered.error.partition(": ")
     if why and name in _TENSOR_FIELDS:
         return f"tensor.{_TENSOR_FIELDS[name]}", why
     return "tensor", f"cannot be predicted: {answered.error}"
