@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
+from support.old_servers import made_at, put, read, rows_of_every_table, shape_of, tables_of, versions
 from support.postgres import PostgresServer
 from support.store_values import a_job, create, filled
 
@@ -29,6 +31,7 @@ _ROWS = {
     "dataset_versions": "(dataset_id, version, state, reason, source_uri, path, files, size_bytes, request_id,"
     " fingerprint, created_at) VALUES ('photos', 1, 'READY', '', '', '', 1, 1, 'r', 'f', 'now')",
 }
+STEPS = list(itertools.pairwise(versions()))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,20 +60,6 @@ def _requests(engine: Engine) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
-def _shape(engine: Engine) -> dict[str, object]:
-    found = inspect(engine)
-    return {
-        table: (
-            {column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(table)},
-            sorted(tuple(index["column_names"]) for index in found.get_indexes(table)),
-            found.get_pk_constraint(table)["constrained_columns"],
-            sorted(tuple(key["constrained_columns"]) for key in found.get_foreign_keys(table)),
-            sorted(tuple(key["column_names"]) for key in found.get_unique_constraints(table)),
-        )
-        for table in found.get_table_names()
-    }
-
-
 def _migrated(engine: Engine) -> Engine:
     with engine.begin() as connection:
         metadata.drop_all(connection)
@@ -82,13 +71,13 @@ def _migrated(engine: Engine) -> Engine:
 def test_migrations_and_the_schema_give_the_same_tables(tmp_path: Path) -> None:
     made = database.open_database(f"sqlite:///{tmp_path / 'made.db'}")
     migrated = database.open_database(f"sqlite:///{tmp_path / 'migrated.db'}")
-    assert _shape(_migrated(migrated)) == _shape(made)
+    assert shape_of(_migrated(migrated)) == shape_of(made)
 
 
 def test_migrations_and_the_schema_give_the_same_tables_on_postgresql(postgres: PostgresServer) -> None:
     made = database.open_database(postgres.new_database())
     migrated = database.open_database(postgres.new_database())
-    assert _shape(_migrated(migrated)) == _shape(made)
+    assert shape_of(_migrated(migrated)) == shape_of(made)
     made.dispose()
     migrated.dispose()
 
@@ -102,17 +91,35 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_head_is_the_newest_migration() -> None:
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    assert versions()[-1] == database.HEAD
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
-    assert ScriptDirectory.from_config(config).get_current_head() == database.HEAD
+
+@pytest.mark.parametrize(("before", "after"), STEPS)
+def test_each_step_keeps_the_rows_of_every_table_up_and_down_and_up_again(
+    url: str, tmp_path: Path, before: str, after: str
+) -> None:
+    engine = made_at(url, before)
+    tables, shape = tables_of(engine), shape_of(engine)
+    put(engine, tables, rows_of_every_table(tmp_path))
+    was = read(engine, tables)
+    for version in (after, before, after):
+        database.move_to(engine, version)
+        assert read(engine, tables) == was
+        if version == before:
+            assert shape_of(engine) == shape
+    engine.dispose()
+
+
+def test_the_first_step_is_undone_to_nothing(url: str) -> None:
+    engine = made_at(url, versions()[0])
+    _go_back(engine, "base")
+    assert set(shape_of(engine)) == {database.VERSION_TABLE}
+    engine.dispose()
 
 
 def test_request_ids_become_each_tenants_own_and_everybodys_again_without_losing_a_row(url: str) -> None:
     old = _go_back(database.open_database(url), "0002")
-    shape = _shape(old)
+    shape = shape_of(old)
     for table, values in _ROWS.items():
         _put(old, table, values)
     with pytest.raises(IntegrityError):
@@ -130,7 +137,7 @@ def test_request_ids_become_each_tenants_own_and_everybodys_again_without_losing
     with pytest.raises(IntegrityError):  # rows that others refer to are looked after as before
         _put(new, "events", _ROWS["events"].replace("'one'", "'nothing'"))
 
-    assert _shape(_go_back(new, "0002")) == shape
+    assert shape_of(_go_back(new, "0002")) == shape
     assert _requests(new) == [("one", "r"), ("photos", "r"), ("two", None)]
     new.dispose()
 

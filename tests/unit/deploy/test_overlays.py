@@ -111,6 +111,12 @@ def test_only_several_servers_on_one_database_run_at_once(manifests: Manifests) 
     assert (dig(deployment, "spec", "replicas") == 1) == is_alone
 
 
+def test_a_migration_is_not_ended_by_the_startup_probe(manifests: Manifests) -> None:
+    """It would be undone, and the next start would come as far."""
+    probe = dig(_server(manifests), "startupProbe")
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
+
+
 def _deployment(manifests: Manifests, name: str) -> Obj:
     return next(each for each in manifests.of("Deployment") if name_of(each) == name)
 

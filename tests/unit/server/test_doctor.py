@@ -199,11 +199,11 @@ def test_a_store_of_another_version(tmp_path: Path) -> None:
     engine = unmigrated_database(f"sqlite:///{tmp_path / 'learnfleet.db'}")
     move_to(engine, "0002")
     assert wrong(settings(tmp_path), "store") == [
-        "warn: its tables have version 0002; the next start brings them to 0004"
+        "warn: its tables have version 0002; the next start brings them to 0005"
     ]
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    assert wrong(settings(tmp_path), "store") == ["fail: its tables have version 9999, and this learnfleet knows 0004"]
+    assert wrong(settings(tmp_path), "store") == ["fail: its tables have version 9999, and this learnfleet knows 0005"]
     engine.dispose()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 
+from learnfleet.server.errors import StoreUnavailable
 from learnfleet.server.store import postgres
 from learnfleet.server.store.outage import told_as_unavailable
 from learnfleet.server.store.schema import metadata
@@ -16,10 +19,13 @@ from learnfleet.server.store.schema import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"  # the newest migration; a test compares it with the migrations folder
+HEAD = "0005"  # the newest migration; a test compares it with the migrations folder
 VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_TIMEOUT_S = 30
+_PATIENCE_S, _PAUSE_S = 600.0, 5.0  # of a migration, with those who use its tables
+
+_log = logging.getLogger(__name__)
 
 
 class UnknownVersion(ValueError):
@@ -31,12 +37,20 @@ def open_database(url: str) -> Engine:
 
     A new database is made from the schema at once and an up-to-date one is left alone: neither needs alembic, whose
     import would be a good part of the time a server takes to listen. Of several servers that start together one
-    does it and the others wait. Raises StoreUnavailable, RuntimeError for a database of a newer version.
+    does it and the others wait. Servers of the version before may work on it meanwhile. Raises StoreUnavailable,
+    RuntimeError for a database of a newer version.
     """
-    engine = _engine(make_url(url))
-    with told_as_unavailable(), changing_tables(engine) as connection:
-        _bring_up_to_date(connection)
-    return engine
+    engine, until_s = _engine(make_url(url)), time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            with told_as_unavailable(), changing_tables(engine) as connection:
+                _bring_up_to_date(connection)
+            return engine
+        except StoreUnavailable as error:
+            if not postgres.was_locked_out(error.__cause__) or time.monotonic() > until_s:
+                raise
+        _log.warning("somebody uses the tables that are to be changed, such as a backup; trying again")
+        time.sleep(_PAUSE_S)
 
 
 @contextmanager

@@ -19,6 +19,10 @@ _DEAD_PEER_MS = 15_000
 # A server that is stopped in the middle of a transaction must not hold its locks for ever, and nobody waits for one
 # for longer than a call may take.
 _SESSION = {"idle_in_transaction_session_timeout": "10s", "lock_timeout": "10s", "statement_timeout": "60s"}
+# Who wants to change a table waits for those who use it, and all others stand in line behind him: for less than they
+# are ready to.
+_TABLE_WAIT = "5s"
+_LOCKED_OUT = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 _SCHEMA_LOCK = 0x6C6561726E  # an advisory lock is a number: "learn"
 
 
@@ -56,6 +60,12 @@ def lock_schema(connection: Connection) -> None:
     connection.execute(text("SET LOCAL lock_timeout = '120s'"))
     connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a migration nobody knows how long it takes
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_TABLE_WAIT}'"))
+
+
+def was_locked_out(error: BaseException | None) -> bool:
+    """Whether it is about a lock that somebody else had: nothing has happened, and another time it may be free."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _LOCKED_OUT
 
 
 def connect(url: URL) -> psycopg.Connection[tuple[Any, ...]]:

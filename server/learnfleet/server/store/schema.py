@@ -179,7 +179,7 @@ dataset_versions = Table(
     Column("request_id", String(64)),
     Column("fingerprint", String(64), nullable=False),
     Column("created_at", String(40), nullable=False),
-    Column("tenant", String(63), nullable=False, server_default="default"),  # its data set's
+    Column("tenant", String(63)),  # its data set's; none where a server of version 0002 has written it
     UniqueConstraint("tenant", "request_id"),
 )
 

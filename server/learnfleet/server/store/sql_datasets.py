@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from learnfleet.server.data.values import Dataset, DatasetState, DatasetVersion, Upload
@@ -179,7 +179,7 @@ class SqlDatasets(SqlBase):
             lock = func.pg_advisory_xact_lock(_QUOTA_LOCK, func.hashtext(tenant))
             connection.execute(select(lock))
         kept = select(func.coalesce(func.sum(versions.c.size_bytes), 0)).where(
-            versions.c.tenant == tenant, _IS_LIVE, versions.c.path.startswith(quota.beneath, autoescape=True)
+            _is_of(tenant), _IS_LIVE, versions.c.path.startswith(quota.beneath, autoescape=True)
         )
         coming = select(func.coalesce(func.sum(uploads.c.size_bytes), 0)).where(
             uploads.c.tenant == tenant, uploads.c.id != (without or "")
@@ -241,10 +241,16 @@ def _own_dataset(connection: Connection, dataset_id: str, tenant: str, now: date
     connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(change))
 
 
+def _is_of(tenant: str) -> ColumnElement[bool]:
+    """Of a version that is live. By its data set where an older server, during an upgrade, has written no tenant."""
+    own = select(datasets.c.id).where(datasets.c.tenant == tenant)
+    return (versions.c.tenant == tenant) | (versions.c.tenant.is_(None) & versions.c.dataset_id.in_(own))
+
+
 def _by_request(connection: Connection, tenant: str, request_id: str | None) -> Row | None:
     if request_id is None:
         return None
-    same = (versions.c.tenant == tenant) & (versions.c.request_id == request_id)
+    same = _is_of(tenant) & (versions.c.request_id == request_id)
     return connection.execute(select(versions).where(same)).mappings().first()
 
 
