@@ -214,3 +214,32 @@ def test_without_room_for_a_replica_a_call_is_told_so(here: Here, exports: dict[
             await engine.infer(MODEL, [picture()], PLAIN)
 
     with_engine(here, only(exports["category"]), check)
+
+
+def test_a_picture_that_kills_its_replicas_takes_no_other_along(
+    here: Here, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not those that were in one batch with it: what was with a replica that died goes alone to the next."""
+    from learnfleet.trainer.serving import ServedModel
+
+    real, deadly = ServedModel.picture, picture(99)
+
+    def decode(self: ServedModel, content: bytes) -> torch.Tensor:
+        if content == deadly.content:
+            raise SystemError("as a crash would end the call")
+        return real(self, content)
+
+    monkeypatch.setattr(ServedModel, "picture", decode)
+
+    async def check(engine: Engine) -> None:
+        await engine.load(MODEL)
+        items = [picture(seed) for seed in range(12)]
+        items[5] = deadly
+        calls = [engine.infer(MODEL, [item], PLAIN) for item in items]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(found[5], Unavailable)
+        assert "two replicas were lost over it" in str(found[5])
+        assert [place for place, reply in enumerate(found) if isinstance(reply, BaseException)] == [5]
+        assert here.started <= 3
+
+    with_engine(here, only(exports["category"]), check)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from learnfleet.server.errors import DeadlineExceeded
+from learnfleet.server.errors import DeadlineExceeded, Unavailable
 from learnfleet.server.inference.line import Full, Line, Waiting
 from learnfleet.server.inference.ports import InferOptions, PictureFile
 
@@ -78,7 +78,25 @@ def test_a_batch_goes_when_it_is_full_or_its_oldest_item_has_waited_for_long_eno
     in_loop(check)
 
 
-def test_items_of_a_lost_batch_come_before_all_others_even_in_a_full_line() -> None:
+def test_items_that_were_lost_with_a_replica_go_alone_and_are_given_up_with_a_second_one() -> None:
+    def check() -> None:
+        line = Line(4)
+        items = [waiting(number) for number in range(4)]
+        line.add(items)
+        assert not line.is_next_suspect
+        line.put_back_lost(line.take(2), "it died")
+        assert line.is_next_suspect
+        line.put_back_lost(line.take(8), "it died, too")
+        with pytest.raises(Unavailable, match="two replicas were lost over it: it died, too"):
+            items[0].answer.result()
+        assert line.take(8) == [items[1]]
+        assert not line.is_next_suspect
+        assert line.take(8) == items[2:]
+
+    in_loop(check)
+
+
+def test_items_of_a_batch_that_was_not_computed_come_before_all_others_even_in_a_full_line() -> None:
     def check() -> None:
         line = Line(2)
         first = [waiting(1), waiting(2)]
@@ -87,6 +105,5 @@ def test_items_of_a_lost_batch_come_before_all_others_even_in_a_full_line() -> N
         line.add([waiting(3), waiting(4)])
         line.put_back(taken)
         assert line.take(3)[:2] == first
-        assert all(item.was_lost for item in first)
 
     in_loop(check)

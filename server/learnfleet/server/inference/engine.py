@@ -13,13 +13,13 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from learnfleet.server.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
+from learnfleet.server.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 from learnfleet.server.inference.describe import describe_export
 from learnfleet.server.inference.fleet import Fleet, Member, Starter
 from learnfleet.server.inference.holding import Holding
-from learnfleet.server.inference.line import Full, Waiting
+from learnfleet.server.inference.line import Full, Waiting, answers_of, fail
 from learnfleet.server.inference.link import ReplicaLost
-from learnfleet.server.inference.ports import Answered, EngineFigures, InferOptions, Input, Loaded, ModelInfo, Reply
+from learnfleet.server.inference.ports import EngineFigures, InferOptions, Input, Loaded, ModelInfo, Reply
 from learnfleet.server.inference.references import References
 from learnfleet.server.inference.scaler import BUSY, Scaler, ScaleSettings
 from learnfleet.server.inference.served import Served, ServedModels
@@ -88,7 +88,7 @@ class Engine:
         waiting = [Waiting(item, options, arrived, deadline, loop.create_future()) for item in inputs]
         self._line_up(served, waiting)
         self._pump()
-        answers = await self._answers(waiting, timeout_s)
+        answers = await answers_of(waiting, timeout_s)
         self._traces.answered(served.known.name, answers)
         return Reply(served.known, answers)
 
@@ -161,7 +161,7 @@ class Engine:
         if self._alarm is not None:
             self._alarm.cancel()
         for served in self._served:
-            _fail(served.line.take_all(), Unavailable("the server shuts down"))
+            fail(served.line.take_all(), Unavailable("the server shuts down"))
         await self._fleet.close()
 
     # -- lines
@@ -178,22 +178,6 @@ class Engine:
                 " too many; send less at once, or try again later",
                 served.emptied_in_s(len(self._fleet.members)),
             ) from None
-
-    async def _answers(self, waiting: Sequence[Waiting], timeout_s: float | None) -> tuple[Answered, ...]:
-        """What became of all of them. Whatever ends the wait, nobody computes in vain."""
-        futures = [item.answer for item in waiting]
-        try:
-            async with asyncio.timeout(timeout_s):
-                await asyncio.wait(futures) if futures else None
-        except TimeoutError:
-            raise DeadlineExceeded(f"no answer in {timeout_s:g} s") from None
-        finally:
-            for future in futures:
-                future.cancel()
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        if errors:
-            raise errors[0]
-        return tuple(future.result() for future in futures)
 
     def _pump(self) -> None:
         """Send what waits to replicas that are free; have models loaded that somebody waits for."""
@@ -212,10 +196,11 @@ class Engine:
     def _send(self, served: Served, now: float) -> list[float]:
         """Fill the replicas that hold the model. Returns when the next batch is due, if it waits for company."""
         while len(served.line):
-            size = served.size.limit(len(served.line))
+            is_suspect = served.line.is_next_suspect
+            size = 1 if is_suspect else served.size.limit(len(served.line))
             # A full batch, or all that waits: what is sent by ones and twos costs a call each.
             share = min(size, len(served.line)) / size
-            free = [member for member in self._holding.holders(served.target) if member.has_room(share)]
+            free = [one for one in self._holding.holders(served.target) if one.has_room(share, is_suspect=is_suspect)]
             if not free:
                 if len(served.line) > size:
                     self._holding.spread(served)
@@ -225,7 +210,7 @@ class Engine:
                 return [due_at]
             member = min(free, key=lambda one: one.load)
             batch = served.line.take(size)
-            member.begin(served.target.key, len(batch) / size)
+            member.begin(served.target.key, len(batch) / size, is_suspect=is_suspect)
             served.in_flight += len(batch) / size
             self._spawn(self._run(member, served, batch, size))
         return []
@@ -246,10 +231,10 @@ class Engine:
         try:
             await self._holding.hold(served.target)
         except ServiceError as error:
-            _fail(served.line.take_all(), error)
+            fail(served.line.take_all(), error)
         except Exception:
             _log.exception("%s cannot be loaded", served.target.name)
-            _fail(served.line.take_all(), Unavailable(f"{served.target.name} cannot be loaded now; try again"))
+            fail(served.line.take_all(), Unavailable(f"{served.target.name} cannot be loaded now; try again"))
         finally:
             served.is_placing = False
         self._pump()
@@ -257,34 +242,28 @@ class Engine:
     # -- batches
 
     async def _run(self, member: Member, served: Served, batch: list[Waiting], size: int) -> None:
-        key = served.target.key
+        key, is_suspect = served.target.key, batch[0].was_lost
         request = InferRequest(key, batch[0].options, tuple(item.item for item in batch), size)
         try:
             reply = await member.link.infer(request, _INFER_TIMEOUT_S)
         except ReplicaLost as error:
             self._metrics.lost_replica()
-            self._lost(served, batch, error)
+            served.line.put_back_lost(batch, str(error))
             await self._fleet.lose(member)
             self._pump()  # also where its loss was seen, and the lines were looked at, before this batch was back
             return
         finally:
-            member.end(key, len(batch) / size, self._clock())
+            member.end(key, len(batch) / size, self._clock(), is_suspect=is_suspect)
             served.in_flight = max(0.0, served.in_flight - len(batch) / size)
             served.note(self._clock())
         if reply.is_unknown:
             member.memory.remove(key)
             served.line.put_back(batch)
         elif reply.refused:
-            _fail(batch, FailedPrecondition(served.target.name, f"{served.target.name}: {reply.refused}"))
+            fail(batch, FailedPrecondition(served.target.name, f"{served.target.name}: {reply.refused}"))
         else:
             self._tell(served, batch, reply)
         self._pump()
-
-    def _lost(self, served: Served, batch: list[Waiting], error: ReplicaLost) -> None:
-        """Once more on another replica: a batch that kills two of them would kill a third."""
-        again = [item for item in batch if not item.was_lost]
-        _fail([item for item in batch if item.was_lost], Unavailable(f"two replicas were lost over it: {error}"))
-        served.line.put_back(again)
 
     def _tell(self, served: Served, batch: list[Waiting], reply: InferReply) -> None:
         now = self._clock()
@@ -334,9 +313,3 @@ class Engine:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _fail(waiting: Sequence[Waiting], error: ServiceError) -> None:
-    for item in waiting:
-        if not item.answer.done():
-            item.answer.set_exception(error)

@@ -50,22 +50,27 @@ class Member:
     loads: SharedCalls[LoadReply] = field(default_factory=SharedCalls)
     loading: int = 0
     is_lost: bool = False
+    has_suspect: bool = False  # an item over which another may have died
 
     @property
     def in_flight(self) -> int:
         return self.busy.total()
 
-    def has_room(self, share: float) -> bool:
-        """For so much of a batch."""
+    def has_room(self, share: float, *, is_suspect: bool = False) -> bool:
+        """For so much of a batch. Of two suspects that it died of nobody would know which it was."""
+        if is_suspect and self.has_suspect:
+            return False
         return self.load + share <= _AT_ONCE + _ROUNDING and self.in_flight < _MOST_CALLS
 
-    def begin(self, key: str, share: float) -> None:
+    def begin(self, key: str, share: float, *, is_suspect: bool = False) -> None:
         self.idle_since = None
+        self.has_suspect |= is_suspect
         self.busy[key] += 1
         self.load += share
         self.memory.use(key)
 
-    def end(self, key: str, share: float, now: float) -> None:
+    def end(self, key: str, share: float, now: float, *, is_suspect: bool = False) -> None:
+        self.has_suspect &= not is_suspect
         self.busy[key] -= 1
         self.busy += Counter()  # forgets what is at zero
         self.load = self.load - share if self.busy else 0.0

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from learnfleet.server.errors import DeadlineExceeded
+from learnfleet.server.errors import DeadlineExceeded, ServiceError, Unavailable
 from learnfleet.server.inference.ports import Answered, InferOptions, Input
 
 
@@ -20,7 +20,7 @@ class Waiting:
     arrived: float
     deadline: float  # it is not begun later
     answer: asyncio.Future[Answered]
-    was_lost: bool = False  # with a replica that died
+    was_lost: bool = False  # with a replica that died, perhaps of it
 
 
 class Full(Exception):
@@ -45,10 +45,17 @@ class Line:
             self._groups.setdefault(item.options, deque()).append(item)
 
     def put_back(self, items: Sequence[Waiting]) -> None:
-        """Of a batch that was lost: before all others, and whatever the limit."""
+        """Of a batch that was not computed: before all others, and whatever the limit."""
         for item in reversed(items):
-            item.was_lost = True
             self._groups.setdefault(item.options, deque()).appendleft(item)
+
+    def put_back_lost(self, items: Sequence[Waiting], why: str) -> None:
+        """Of a replica that died: once more on another, each alone. What kills two of them would kill a third."""
+        again = [item for item in items if not item.was_lost]
+        fail([item for item in items if item.was_lost], Unavailable(f"two replicas were lost over it: {why}"))
+        for item in again:
+            item.was_lost = True
+        self.put_back(again)
 
     def drop(self, now: float) -> None:
         """Forget those that nobody waits for, and tell those whose time is over."""
@@ -76,12 +83,20 @@ class Line:
             return None
         return group[0].arrived + (max_delay_s if len(group) < size else 0.0)
 
+    @property
+    def is_next_suspect(self) -> bool:
+        """Whether the next item was with a replica that died. It is to go alone, so as to take no other along."""
+        group = self._next()
+        return group is not None and group[0].was_lost
+
     def take(self, size: int) -> list[Waiting]:
-        """The next batch: at most so many, of the options of the one that waits longest."""
+        """The next batch: at most so many, of the options of the one that waits longest; a suspect is one alone."""
         group = self._next()
         if group is None:
             return []
-        taken = [group.popleft() for _ in range(min(size, len(group)))]
+        taken = [group.popleft()]
+        while group and len(taken) < size and not (taken[0].was_lost or group[0].was_lost):
+            taken.append(group.popleft())
         if not group:
             del self._groups[taken[0].options]
         return taken
@@ -93,3 +108,27 @@ class Line:
 
     def _next(self) -> deque[Waiting] | None:
         return min(self._groups.values(), key=lambda group: group[0].arrived, default=None)
+
+
+async def answers_of(waiting: Sequence[Waiting], timeout_s: float | None) -> tuple[Answered, ...]:
+    """What became of all of them. Whatever ends the wait, nobody computes in vain."""
+    futures = [item.answer for item in waiting]
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.wait(futures) if futures else None
+    except TimeoutError:
+        raise DeadlineExceeded(f"no answer in {timeout_s:g} s") from None
+    finally:
+        for future in futures:
+            future.cancel()
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        raise errors[0]
+    return tuple(future.result() for future in futures)
+
+
+def fail(waiting: Sequence[Waiting], error: ServiceError) -> None:
+    """Tell those who still wait."""
+    for item in waiting:
+        if not item.answer.done():
+            item.answer.set_exception(error)
