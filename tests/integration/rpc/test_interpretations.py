@@ -131,14 +131,10 @@ def test_a_model_whose_learner_is_gone_needs_data_and_has_a_learner_made_for_it(
 
 def test_what_is_asked_for_reaches_the_job(server: RunningServer, trained: str) -> None:
     parts = [pb.INTERPRETATION_PART_CALIBRATION, pb.INTERPRETATION_PART_REPORT]
-    request = pb.InterpretRequest(
-        learner="learners/pets", parts=parts, slice_columns=["camera"], metadata="shots.csv", void_class="Void"
-    )
+    request = pb.InterpretRequest(learner="learners/pets", parts=parts, slice_columns=["camera"], metadata="shots.csv")
     request.least_losses = 3
     work = work_of(server, server.interpretation.Interpret(request, timeout=20))
-    wanted = InterpretWork(
-        parts=("calibration", "report"), slice_columns=("camera",), metadata="shots.csv", void_class="Void"
-    )
+    wanted = InterpretWork(parts=("calibration", "report"), slice_columns=("camera",), metadata="shots.csv")
     assert work == dataclasses.replace(wanted, least_losses=3)
 
 
@@ -162,6 +158,9 @@ def test_every_wrong_field_is_named(server: RunningServer, trained: str, exporte
     masks = pb.InterpretRequest(model=MODEL, data=folder_of("pets"))
     masks.data.labels = learner_pb2.LABEL_KIND_MULTI_CATEGORY
     assert refusal(lambda: server.interpretation.Interpret(masks, timeout=20)).fields == {"data.labels"}
+    void = pb.InterpretRequest(model=MODEL, void_class="cat")
+    refused = refusal(lambda: server.interpretation.Interpret(void, timeout=20))
+    assert "only for masks" in refused.violations["void_class"]
     missing = pb.InterpretRequest(model="models/nobody@x")
     refused = refusal(lambda: server.interpretation.Interpret(missing, timeout=20))
     assert refused.code is grpc.StatusCode.NOT_FOUND

@@ -16,7 +16,7 @@ from learnfleet.server.rpc.found_interpretations import FoundInterpretations
 from learnfleet.server.rpc.page import read_page
 from learnfleet.server.rpc.ports import Runtime
 from learnfleet.server.rpc.queueing import Queueing
-from learnfleet.server.rpc.read_interpretation import read_comparison, read_work
+from learnfleet.server.rpc.read_interpretation import check_void_class, read_comparison, read_work
 from learnfleet.server.rpc.read_job import read_dataset
 from learnfleet.server.rpc.subjects import Subjects, parse_any
 from learnfleet.server.rpc.targets import Targets
@@ -57,6 +57,8 @@ class InterpretationServicer:
         found = Violations()
         work = read_work(request, found)
         subject = await self._examining.subject(request, found)
+        if subject is not None:
+            check_void_class(request.void_class, subject, found)
         return await self._examining.put(request, subject, JobKind.INTERPRET, work, found, "interpret")
 
     async def compare_versions(self, request: pb.CompareVersionsRequest) -> job_pb2.Job:

@@ -7,7 +7,11 @@ from pathlib import PurePosixPath
 
 from learnfleet.server.domain import InterpretWork
 from learnfleet.server.rpc.read_job import read_dataset
+from learnfleet.server.rpc.subjects import Subject
 from learnfleet.server.rpc.violations import Violations
+from learnfleet.server.text import shortened
+from learnfleet.trainer.data_spec import LabelKind
+from learnfleet.trainer.spec import LearnerSpec
 from learnfleet.v1 import interpretation_service_pb2 as pb
 
 _MAX_TOP_LOSSES = 100
@@ -16,6 +20,7 @@ _DEFAULT_EXAMPLES = 24
 _MAX_EXAMPLES = 100
 _MAX_COLUMNS = 20
 _MAX_PARTS = 100
+_MAX_TOLD_BYTES = 400
 
 PARTS = {
     number: pb.InterpretationPart.Name(number).removeprefix("INTERPRETATION_PART_").lower()
@@ -62,6 +67,18 @@ def _read_parts(numbers: Sequence[int], found: Violations) -> tuple[str, ...]:
     for index, number in enumerate(numbers):
         found.check(number in PARTS, f"parts[{index}]", f"{number} is no InterpretationPart")
     return tuple(dict.fromkeys(PARTS[number] for number in numbers if number in PARTS))
+
+
+def check_void_class(name: str, subject: Subject, found: Violations) -> None:
+    """As far as the classes are known: a learner may have jobs before this one that find them out."""
+    if not name:
+        return
+    spec = subject.learner.spec if subject.examined is None else LearnerSpec.from_json(subject.examined.spec)
+    told = f"is only for masks: this model predicts {spec.data.labels.name}"
+    classes = spec.data.classes or subject.learner.classes
+    if found.check(spec.data.labels is LabelKind.MASK, "void_class", told) and classes:
+        known = shortened(", ".join(classes), _MAX_TOLD_BYTES)
+        found.check(name in classes, "void_class", f"'{name[:80]}' is no class of the model; there are {known}")
 
 
 def read_comparison(request: pb.CompareVersionsRequest, found: Violations) -> InterpretWork:
