@@ -22,7 +22,7 @@ OUT ?= demo-results
 export RAY_USAGE_STATS_ENABLED := 0
 
 .PHONY: demo test test-slow test-faults lint format proto serve bench clean setup deploy-check lock sbom licences audit
-.PHONY: image-server image-worker-cpu image-worker-cuda
+.PHONY: image-server image-worker-cpu image-worker-cuda image-user
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -81,10 +81,19 @@ bench: $(BENCH_STAMP)  ## the benchmarks, each a ratio measured side by side (ab
 deploy-check: $(STAMP)  ## render and check the Kubernetes overlays and Dockerfiles; needs kubectl or kustomize, no cluster
 	PYTHONPATH=deploy $(BIN)/python -m deploycheck
 
-# What an image's build runs, without a container: an environment from the lock with every hash checked, in build/.
+# What an image's build runs, without a container: an environment from the lock with every hash checked, in build/; and in
+# build/*-layer what this project adds to it, as a layer of its own.
 image-server image-worker-cpu image-worker-cuda: image-%:  ## what the build of that image installs, into build/image-*
+	rm -rf build/$@ build/$@-layer
+	PYTHON=$(PYTHON) deploy/images/install-packages.sh deploy/locks/$*.txt build/$@
+	PYTHON=$(PYTHON) deploy/images/install-project.sh build/$@ build/$@-layer
+
+# Folders are given to another user, which only root may do: for others fakeroot makes as if.
+image-user:  ## the user and folders that all images have, in build/image-user; as root or by fakeroot
 	rm -rf build/$@
-	PYTHON=$(PYTHON) deploy/images/make-venv.sh deploy/locks/$*.txt build/$@
+	mkdir -p build/$@/etc
+	touch build/$@/etc/passwd build/$@/etc/group
+	PATH="$$PATH:/usr/sbin" $(if $(filter 0,$(shell id -u)),,fakeroot) deploy/images/add-user.sh $(CURDIR)/build/$@
 
 $(SUPPLY_STAMP): deploy/locks/supply.txt
 	@test -x $(SUPPLY)/bin/python || $(PYTHON) -m venv $(SUPPLY)

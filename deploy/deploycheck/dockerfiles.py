@@ -6,6 +6,7 @@
 | named-stage | stages are copied from by name | DL3022 |
 | run-script | RUN starts a script of deploy/images, which `make` runs as well: no shell text here | DL3015, DL3042 |
 | mounted-script | a script that RUN starts is mounted or copied before, and is there | |
+| packages-apart | packages are installed where only a lock and a script are, and are a layer of the last stage | |
 | not-root | the last USER of the last stage is a number above 0 | DL3002 |
 | absolute-workdir | WORKDIR is absolute | DL3000 |
 | copy-not-add | COPY, never ADD | DL3020 |
@@ -33,6 +34,8 @@ _KNOWN_MORE = frozenset(("STOPSIGNAL", "VOLUME", "SHELL", "HEALTHCHECK", "ONBUIL
 _SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|credential)")
 _LABELS = ("org.opencontainers.image.licenses", "org.opencontainers.image.source")
 _FLAG = re.compile(r"--\w+=\S+")
+_PACKAGES = "deploy/images/install-packages.sh"
+_LOCK = re.compile(r"deploy/locks/[\w.${}-]+\.txt")
 
 
 @dataclass
@@ -61,6 +64,7 @@ def check_dockerfile(path: Path, root: Path) -> list[Finding]:
     if not stages:
         return [*found, _found("pinned-base", path, 1, "has no FROM")]
     found += _check_last(path, stages[-1])
+    found += _check_layers(path, stages)
     for line, word, rest in lines:
         if word in ("ARG", "ENV") and _SECRET.search(rest.split("=")[0]):
             found.append(_found("no-secret", path, line, f"{rest.split('=')[0]}: what is built in can be read by all"))
@@ -105,8 +109,8 @@ def _check_run(path: Path, root: Path, stage: Stage, line: int, rest: str) -> It
         return
     here = root / "deploy" / "images" / Path(script).name
     mounted = "source=deploy/images" in rest
-    copied = any(each.split()[-2] in (".", "deploy", "deploy/images") for _, each in stage.all("COPY"))
-    if not here.is_file() or not (mounted or copied):
+    copied = {source for _, each in stage.all("COPY") for source in _sources(each)}
+    if not here.is_file() or not (mounted or copied & {".", "deploy", "deploy/images", script}):
         yield _found("mounted-script", path, line, f"{script} is not there, or not mounted for this RUN")
 
 
@@ -118,6 +122,26 @@ def _check_last(path: Path, stage: Stage) -> Iterator[Finding]:
     for label in _LABELS:
         if label not in labels:
             yield _found("labelled", path, stage.line, f"the last stage needs LABEL {label}")
+
+
+def _check_layers(path: Path, stages: list[Stage]) -> Iterator[Finding]:
+    """A layer is made anew, and shipped again, when a file has changed that its stage has: sources change each time."""
+    installing = [stage for stage in stages if any(_PACKAGES in rest for _, rest in stage.all("RUN"))]
+    for stage in installing:
+        for line, rest in stage.all("COPY"):
+            for source in _sources(rest):
+                if source != _PACKAGES and not _LOCK.fullmatch(source):
+                    yield _found(
+                        "packages-apart", path, line, f"{source}: a change of it would ship all packages again"
+                    )
+    last = stages[-1]
+    if not any(f"--from={stage.name} " in rest for stage in installing for _, rest in last.all("COPY")):
+        yield _found("packages-apart", path, last.line, f"copies nothing from the stage that runs {_PACKAGES}")
+
+
+def _sources(copy: str) -> list[str]:
+    """What a COPY copies."""
+    return _FLAG.sub("", copy).split()[:-1]
 
 
 def _instructions(text: str) -> Iterator[tuple[int, str, str]]:

@@ -4,15 +4,22 @@
 # CUDA's libraries come as wheels, so both begin with the same small image; the driver is the node's.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
+# Nothing of the sources is here, so that a new version of them leaves this as it is.
+FROM ${PYTHON_IMAGE} AS packages
 ARG DEVICE=cpu
 WORKDIR /src
+COPY deploy/locks/worker-${DEVICE}.txt deploy/locks/
+COPY deploy/images/install-packages.sh deploy/images/
+RUN deploy/images/install-packages.sh deploy/locks/worker-${DEVICE}.txt /opt/learnfleet
+
+FROM packages AS project
 COPY . .
-RUN deploy/images/make-venv.sh deploy/locks/worker-${DEVICE}.txt /opt/learnfleet
+RUN deploy/images/install-project.sh /opt/learnfleet /layer
 
 FROM ${PYTHON_IMAGE} AS run
 RUN --mount=type=bind,source=deploy/images,target=/images /images/add-user.sh
-COPY --from=build /opt/learnfleet /opt/learnfleet
+COPY --from=packages /opt/learnfleet /opt/learnfleet
+COPY --from=project /layer /
 ENV PATH=/opt/learnfleet/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 LABEL org.opencontainers.image.title="learnfleet worker" \
