@@ -17,7 +17,7 @@ import pytest
 from support.postgres import PostgresServer
 from support.store_values import a_job, a_learner, an_event, create, filled
 
-from learnfleet.server.alone import DataDirInUse, alone_in
+from learnfleet.server.alone import InUse, alone_at
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobState
 from learnfleet.server.errors import Deposed
@@ -263,7 +263,7 @@ def test_there_must_be_a_store_to_back_up(tmp_path: Path) -> None:
 def test_nobody_may_be_at_work_on_a_store_that_is_replaced(url: str, tmp_path: Path) -> None:
     config = Config(tmp_path, store=None if url.startswith("sqlite") else url, lease_s=0.5)
     if config.is_alone:
-        with alone_in(tmp_path), pytest.raises(DataDirInUse), nobody_at(config):
+        with alone_at(config), pytest.raises(InUse), nobody_at(config):
             pass
     else:
         store = SqlStore(url)
@@ -277,7 +277,7 @@ def test_nobody_may_be_at_work_on_a_store_that_is_replaced(url: str, tmp_path: P
         thread = threading.Thread(target=beat)
         thread.start()
         try:
-            with pytest.raises(DataDirInUse, match="server alive"), nobody_at(config):
+            with pytest.raises(InUse, match="server alive"), nobody_at(config):
                 pass
         finally:
             stop.set()
@@ -310,7 +310,7 @@ def test_the_commands_say_what_they_did_and_what_is_wrong(tmp_path: Path) -> Non
     assert told["rows"]["jobs"] == 3
     again = run("restore", "b.gz", "--data-dir", "other", folder=tmp_path)
     assert (again.returncode, "--replace" in again.stderr) == (1, True)
-    with alone_in(other):
+    with alone_at(Config(other)):
         busy = run("restore", "b.gz", "--data-dir", "other", "--replace", folder=tmp_path)
     assert (busy.returncode, "another server works" in busy.stderr) == (1, True)
     down = run("migrate", "--to", "0002", "--data-dir", "other", folder=tmp_path)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from sqlalchemy import make_url
 
 from learnfleet.server.access.certificates import ServedCertificate
-from learnfleet.server.alone import alone_in
+from learnfleet.server.alone import alone_at
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import DataRoots
 from learnfleet.server.draining import DrainTimes
@@ -43,7 +43,7 @@ async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> N
     Args:
         on_stop: called as the stop begins.
 
-    Raises DataDirInUse, StoreUnavailable, RuntimeError for an address in use.
+    Raises InUse, StoreUnavailable, RuntimeError for an address in use.
     """
     loop = asyncio.get_running_loop()
     stop = _on_signals(loop)  # before anything is begun that would have to be ended in order
@@ -52,7 +52,7 @@ async def serve(config: Config, on_stop: Callable[[], None] = lambda: None) -> N
     config = dataclasses.replace(config, server_id=config.server_id or new_id())
     with contextlib.ExitStack() as held:
         if config.is_alone:
-            held.enter_context(alone_in(config.data_dir))
+            held.enter_context(alone_at(config))
         telemetry = telemetry_of(config)
         held.callback(telemetry.close)
         store = SqlStore(config.store_url, server_id=config.server_id, moved=telemetry.job_moved)

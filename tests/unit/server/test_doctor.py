@@ -24,7 +24,8 @@ from support.identity_provider import AUDIENCE, ISSUER, SigningKey, key_set
 from support.postgres import PostgresServer
 from support.store_values import a_checkpoint, create
 
-from learnfleet.server.alone import alone_in
+from learnfleet.server.alone import alone_at
+from learnfleet.server.config import Config
 from learnfleet.server.doctor import clocks, packages, ray, storage, store
 from learnfleet.server.doctor.examine import examine
 from learnfleet.server.doctor.finding import Finding, Level
@@ -185,9 +186,17 @@ def test_data_roots_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_server_that_works_there_is_no_fault(tmp_path: Path) -> None:
-    with alone_in(tmp_path):
+    with alone_at(Config(tmp_path)):
         findings = found(settings(tmp_path), "storage")
     assert f"a server works in {tmp_path} now" in [finding.found for finding in findings]
+
+
+def test_a_server_that_works_on_the_store_is_no_fault(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    SqlStore(store).close()
+    with alone_at(Config(tmp_path, store=store)):
+        findings = found(settings(tmp_path / "other", store=store), "store")
+    assert f"a server works on {tmp_path / 'store.db'} now" in [finding.found for finding in findings]
 
 
 # -- store

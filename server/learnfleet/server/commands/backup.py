@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from learnfleet.server.alone import DataDirInUse
+from learnfleet.server.alone import InUse
 from learnfleet.server.errors import StoreUnavailable
 from learnfleet.server.settings.flags import takes_settings
 from learnfleet.server.settings.merge import Merged
@@ -75,7 +75,7 @@ def migrate(
 
 @contextmanager
 def _told() -> Iterator[None]:
-    wrong = (backups.BadBackup, backups.NothingToBackUp, NotEmpty, UnknownVersion, DataDirInUse, StoreUnavailable)
+    wrong = (backups.BadBackup, backups.NothingToBackUp, NotEmpty, UnknownVersion, InUse, StoreUnavailable)
     try:
         yield
     except (*wrong, RuntimeError, OSError) as error:

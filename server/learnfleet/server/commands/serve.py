@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import typer
 
 from learnfleet.server.access.files import Unreadable
-from learnfleet.server.alone import DataDirInUse
+from learnfleet.server.alone import InUse
 from learnfleet.server.app import serve as run_server
 from learnfleet.server.config import Config
 from learnfleet.server.errors import StoreUnavailable
@@ -40,7 +40,7 @@ def serve(settings: Merged) -> None:
         typer.echo(f"warning: {config.listen} can be reached by others, and there is {lacks}", err=True)
     try:
         asyncio.run(run_server(config, lambda: _end_by(config.drain_s)))
-    except (DataDirInUse, StoreUnavailable, RuntimeError, Unreadable) as error:
+    except (InUse, StoreUnavailable, RuntimeError, Unreadable) as error:
         typer.echo(redacted(str(error)), err=True)
         raise typer.Exit(1) from error
 

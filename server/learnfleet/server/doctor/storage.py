@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from learnfleet.server.alone import is_in_use
+from learnfleet.server.alone import is_held, lock_in
 from learnfleet.server.config import Config
 from learnfleet.server.data.roots import remote_folder
 from learnfleet.server.doctor.finding import Finding, fail, ok, warn
@@ -30,7 +30,7 @@ def check_storage(config: Config) -> Iterator[Finding]:
         return
     yield _deeds(folder, there)
     yield _room(there)
-    if config.is_alone and folder.is_dir() and is_in_use(folder):
+    if config.is_alone and is_held(lock_in(folder)):
         yield ok(_SUBJECT, f"a server works in {folder} now")
     for root in config.data_roots:
         yield _root(root)

@@ -6,8 +6,9 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, make_url, select, text
+from sqlalchemy import Connection, inspect, select, text
 
+from learnfleet.server.alone import is_held, lock_beside, sqlite_file
 from learnfleet.server.config import Config
 from learnfleet.server.doctor.finding import Finding, fail, ok, warn
 from learnfleet.server.doctor.mounts import is_network_file_system
@@ -26,13 +27,15 @@ _SHOWN = 3
 def check_store(config: Config) -> Iterator[Finding]:
     url = config.store_url
     if config.is_alone:
-        path = Path(make_url(url).database or "")
+        path = sqlite_file(url) or Path()
         if is_network_file_system(path):
             advice = "put it on a local disk (--store sqlite:////...), or use PostgreSQL"
             yield fail(_SUBJECT, f"{path} is on a network file system, where SQLite loses data", advice)
         if not path.is_file():
             yield ok(_SUBJECT, f"{path} is not there yet: the first start makes it")
             return
+        if is_held(lock_beside(path)):
+            yield ok(_SUBJECT, f"a server works on {path} now")
     elif importlib.util.find_spec("psycopg") is None:
         yield fail(_SUBJECT, "PostgreSQL needs psycopg, which is not installed", "pip install 'learnfleet[postgres]'")
         return

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import inspect
 
-from learnfleet.server.alone import DataDirInUse, alone_in
+from learnfleet.server.alone import InUse, alone_at
 from learnfleet.server.config import Config
 from learnfleet.server.store.database import unmigrated_database
 from learnfleet.server.store.lease import SCHEDULER, Lease
@@ -20,10 +20,10 @@ _LEASES = 2.0  # a server that lives has moved its beat in so many
 
 @contextmanager
 def nobody_at(config: Config) -> Iterator[None]:
-    """Raises DataDirInUse where a server runs on the store, StoreUnavailable."""
+    """Raises InUse where a server runs on the store, StoreUnavailable."""
     if config.is_alone:
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        with alone_in(config.data_dir):
+        with alone_at(config):
             yield
         return
     _require_no_leader(config)
@@ -38,7 +38,7 @@ def _require_no_leader(config: Config) -> None:
     until_s = time.monotonic() + _LEASES * config.lease_s
     while time.monotonic() < until_s:
         if leader_of(config.store_url) != before:
-            raise DataDirInUse(f"server {before.holder} works on this store: stop all servers of it first")
+            raise InUse(f"server {before.holder} works on this store: stop all servers of it first")
         time.sleep(config.lease_s / 4)
 
 
