@@ -27,6 +27,7 @@ from learnfleet.server.domain import (
 )
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.rpc.ports import Capacity, Node
+from learnfleet.server.scheduling.demand import Demand
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.scheduler import Scheduler
 from learnfleet.server.scheduling.services import Services
@@ -129,6 +130,8 @@ class FakeCluster:
     ignores_stops: bool = False  # in the middle of a batch that does not end
     boots: threading.Event = field(default_factory=threading.Event)  # workers come up
     asked: threading.Event = field(default_factory=threading.Event)  # for its size
+    grows: bool = False
+    demands: list[Demand] = field(default_factory=list)
     answers: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -149,8 +152,11 @@ class FakeCluster:
         self.answers.wait()
         if self.nodes:
             slots = [sum(kind.of(node) for node in self.nodes) for kind in Kind]
-            return Capacity(slots[0], slots[1], elastic=False, nodes=self.nodes)
-        return Capacity(self.cpu_slots, self.gpu_slots, elastic=False)
+            return Capacity(slots[0], slots[1], self.grows, self.nodes)
+        return Capacity(self.cpu_slots, self.gpu_slots, self.grows)
+
+    def ask_for(self, demand: Demand) -> None:
+        self.demands.append(demand)
 
     def complete_export(self, folder: Path, *, onnx: bool) -> None:
         self.wait()

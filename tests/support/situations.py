@@ -75,13 +75,14 @@ def situation(
     rules: Rules = Rules(),  # noqa: B008
     since_start_s: Mapping[int, float] | None = None,
     waited_s: float = 0.0,
+    room: Capacity | None = None,
 ) -> Situation:
-    """Running jobs hold the workers that they ask for. Nodes by name, or the whole cluster as one."""
+    """Running jobs hold the workers that they ask for. Nodes by name, or the whole cluster as one, or `room`."""
     return Situation(
         [Waiting(job, waited_s) for job in waiting],
         running,
         [*(group_of(item.job) for item in running), *idle],
-        capacity(cpus, gpus),
+        room or capacity(cpus, gpus),
         tenants or {},
         since_start_s or {},
         rules,

@@ -150,6 +150,20 @@ class Config:
     cpu_slots: int | None = setting(
         "ray", None, "CPU workers the local Ray has room for.", least=1, unset_text="the cores"
     )
+    max_cpu_slots: int | None = setting(
+        "ray",
+        None,
+        "CPU workers that --ray-address may grow to; jobs that need more are refused.",
+        least=0,
+        unset_text="not known: they wait",
+    )
+    max_gpu_slots: int | None = setting(
+        "ray",
+        None,
+        "GPU workers that --ray-address may grow to; jobs that need more are refused.",
+        least=0,
+        unset_text="not known: they wait",
+    )
 
     mlflow_uri: str | None = setting(
         "mlflow", None, "MLflow tracking URI.", metavar="URL", unset_text="SQLite and files in the data directory"

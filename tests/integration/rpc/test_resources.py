@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from support.rpc_server import RunningServer, refusal
+from support.rpc_server import FakeCatalog, RunningServer, refusal
 
 from learnfleet.server import names
 from learnfleet.server.domain import Resources
-from learnfleet.server.rpc.ports import Placed
+from learnfleet.server.rpc.ports import Capacity, Placed
 from learnfleet.server.store.base import Page
 from learnfleet.v1 import job_pb2, training_service_pb2
 
@@ -52,6 +52,38 @@ def test_the_next_job_of_a_learner_has_the_range_of_its_last_unless_it_says_othe
 def test_a_batch_must_be_enough_for_the_most_workers(server: RunningServer, a_request: Make) -> None:
     found = refusal(lambda: server.training.Train(a_request(resources={"max_workers": 5}), timeout=20))
     assert found.violations == {"learner_spec.data.batch_size": "a batch of 4 pictures cannot be shared by 5 workers"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "room", "expected"),
+    [
+        ({"num_workers": 5}, Capacity(4, 0, elastic=False), "cluster has 4; lower it to 4 or less, or add nodes"),
+        ({"num_workers": 5}, Capacity(1, 0, elastic=True, max_cpu_slots=4), "grows to 4; lower it to 4 or less, or"),
+        ({"gpus_per_worker": 1}, Capacity(4, 0, elastic=True, max_gpu_slots=0), "grows to 0; use the other kind"),
+        ({"num_workers": 5}, Capacity(1, 0, elastic=True), ""),  # who knows
+        ({"num_workers": 4}, Capacity(1, 0, elastic=True, max_cpu_slots=4), ""),
+    ],
+)
+def test_what_the_cluster_will_never_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    server: RunningServer,
+    a_request: Make,
+    asked: dict[str, int],
+    room: Capacity,
+    expected: str,
+) -> None:
+    async def capacity(self: FakeCatalog) -> Capacity:
+        return room
+
+    monkeypatch.setattr(FakeCatalog, "capacity", capacity)
+    request = a_request(resources=asked, validate_only=True)
+    request.learner_spec.data.batch_size = 12
+    if not expected:
+        server.training.Train(request, timeout=20)
+        return
+    found = refusal(lambda: server.training.Train(request, timeout=20))
+    assert list(found.violations) == ["resources.num_workers"]
+    assert expected in found.violations["resources.num_workers"]
 
 
 def test_a_dry_run_tells_where_the_job_would_run_and_stores_nothing(server: RunningServer, a_request: Make) -> None:

@@ -81,6 +81,19 @@ def test_the_server_starts_with_its_environment(manifests: Manifests) -> None:
     assert config.server_id == "of-the-cluster"
 
 
+def test_servers_know_what_the_cluster_grows_to(manifests: Manifests) -> None:
+    """A GPU keeps a CPU of its node to itself."""
+    most_cpus = most_gpus = 0
+    for group in next(manifests.of("RayCluster"))["spec"]["workerGroupSpecs"]:
+        limits = dig(group, "template", "spec")["containers"][0]["resources"]["limits"]
+        gpus = int(limits.get("nvidia.com/gpu", 0))
+        most_cpus += group["maxReplicas"] * (int(limits["cpu"]) - gpus)
+        most_gpus += group["maxReplicas"] * gpus
+    config = merge({}, _environment(manifests)).config
+
+    assert (config.max_cpu_slots, config.max_gpu_slots) == (most_cpus, most_gpus)
+
+
 def test_variables_in_arguments_are_there(manifests: Manifests) -> None:
     """Kubernetes leaves `$(NAME)` as it is where there is no NAME."""
     settings = next(each for each in manifests.of("ConfigMap") if name_of(each).startswith("learnfleet-server"))

@@ -354,6 +354,7 @@ class StandIn:
     [
         (Capacity(4, 1, elastic=True, nodes=(Node("a", "10.0.0.1", 4, 1),)), None),
         (Capacity(0, 0, elastic=True), "warn"),
+        (Capacity(0, 0, elastic=True, max_gpu_slots=8), None),  # as deploy/ begins
         (Unavailable("no route"), "fail"),
     ],
 )

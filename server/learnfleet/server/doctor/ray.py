@@ -75,6 +75,7 @@ def _joined(config: Config) -> Finding:
     what = (
         f"{config.ray_address} has {len(found.nodes)} nodes, {found.cpu_slots} CPU slots, {found.gpu_slots} GPU slots"
     )
-    if not found.cpu_slots and not found.gpu_slots:
-        return warn(_SUBJECT, what, "nothing can run until workers join; with an autoscaler they come when asked for")
+    if not (found.cpu_slots or found.gpu_slots or found.max_cpu_slots or found.max_gpu_slots):
+        advice = "nothing runs until nodes join: its autoscaler, if it has one, is asked for them when a job waits"
+        return warn(_SUBJECT, what, advice)
     return ok(_SUBJECT, what)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from typing import Any
 
+from learnfleet.server.inference.places import name_of
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.workers.protocol import WorkerDied
 
@@ -28,7 +29,11 @@ class Replicas:
         from learnfleet.server.inference.replica import Replica  # brings what decodes pictures
 
         actor_class = ray.remote(Replica).options(
-            num_cpus=plan.cpus, num_gpus=plan.gpus, max_concurrency=_CONCURRENT_CALLS, max_restarts=0
+            name=name_of(plan.id),
+            num_cpus=plan.cpus,
+            num_gpus=plan.gpus,
+            max_concurrency=_CONCURRENT_CALLS,
+            max_restarts=0,
         )
         actor: Any = actor_class.remote(plan.settings)
         self._actors[plan.id] = actor

@@ -74,6 +74,14 @@ class Replica:
 
         return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
+    def place(self) -> tuple[str, float, float]:
+        """The node that it is on, as Ray knows it, and the CPUs and GPUs that are set aside for it."""
+        import ray
+
+        context = ray.get_runtime_context()
+        resources = context.get_assigned_resources()  # type: ignore[no-untyped-call]
+        return context.get_node_id(), float(resources.get("CPU", 0)), float(resources.get("GPU", 0))
+
     def pid(self) -> int:
         return os.getpid()
 

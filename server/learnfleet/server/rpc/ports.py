@@ -34,20 +34,31 @@ class Node:
     address: str
     cpu_slots: int
     gpu_slots: int
+    serving_cpu_slots: int = 0  # that it would have besides, but for processes that predict
+    serving_gpu_slots: int = 0
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many workers there is room for."""
+    """How many workers there is room for: slots of jobs, and those that processes that predict have for now."""
 
     cpu_slots: int
     gpu_slots: int
     elastic: bool  # whether the cluster may grow: what does not fit now may fit later
     nodes: tuple[Node, ...] = ()  # empty: it is all one machine
+    max_cpu_slots: int | None = None  # that it may grow to; None: nobody has said
+    max_gpu_slots: int | None = None
 
     @property
     def machines(self) -> tuple[Node, ...]:
         return self.nodes or (Node("", "", self.cpu_slots, self.gpu_slots),)
+
+    def most(self, *, gpu: bool) -> int | None:
+        """Slots of a kind that it will ever have; None where that is not known."""
+        now, grown = (self.gpu_slots, self.max_gpu_slots) if gpu else (self.cpu_slots, self.max_cpu_slots)
+        if not self.elastic:
+            return now
+        return None if grown is None else max(now, grown)
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,14 @@ def _within(number: int, least: int, most: int) -> int:
 
 
 def _check_capacity(wanted: Resources, field: str, found: Violations, capacity: Capacity) -> None:
-    kind, slots = ("GPU", capacity.gpu_slots) if wanted.gpus_per_worker else ("CPU", capacity.cpu_slots)
-    if not capacity.elastic and wanted.least > slots:
+    kind, slots = "GPU" if wanted.gpus_per_worker else "CPU", capacity.most(gpu=bool(wanted.gpus_per_worker))
+    if slots is not None and wanted.least > slots:
         name = "num_workers" if wanted.min_workers is None else "min_workers"
+        has, more = ("grows to", "have it grow to more") if capacity.elastic else ("has", "add nodes")
         found.add(
             f"{field}.{name}",
-            f"{wanted.least} workers need {wanted.least} {kind} slots, but this cluster has {slots}; lower it to"
-            f" {slots} or less" + (", or add nodes" if slots else " or use the other kind"),
+            f"{wanted.least} workers need {wanted.least} {kind} slots, but this cluster {has} {slots}; "
+            + (f"lower it to {slots} or less, or {more}" if slots else "use the other kind"),
         )
 
 

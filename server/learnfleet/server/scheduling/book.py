@@ -16,6 +16,7 @@ class Book:
         nodes = capacity.machines
         self._free = {kind: Counter({node.id: kind.of(node) for node in nodes}) for kind in Kind}
         self._total = {kind: sum(kind.of(node) for node in nodes) for kind in Kind}
+        self._serving = {kind: sum(kind.serving(node) for node in nodes) for kind in Kind}
         self._largest = {kind: max((kind.of(node) for node in nodes), default=0) for kind in Kind}
         self._groups = {group.learner_id: group for group in held}
         self._places: dict[str, tuple[str, ...]] = {}
@@ -38,6 +39,10 @@ class Book:
 
     def total(self, kind: Kind) -> int:
         return self._total[kind]
+
+    def serving(self, kind: Kind) -> int:
+        """Slots that processes that predict have, beside the total."""
+        return self._serving[kind]
 
     def largest(self, kind: Kind) -> int:
         """Slots of the node that has most of them."""

@@ -67,22 +67,33 @@ class _Plan:
                 said.append(Verdict(job, waits_for=why, hold=Hold.PAUSED))
             elif not needs_workers(job):
                 said.append(Verdict(job, standing=job.priority))
-            elif never := self._why_never(job):
-                said.append(Verdict(job, waits_for=never, hold=Hold.TOO_LARGE))
+            elif (outside := self._why_outside(job)) is not None:
+                said.append(Verdict(job, waits_for=outside[1], hold=outside[0]))
             else:
                 eligible.append(item)
         return said, eligible
 
-    def _why_never(self, job: JobBrief) -> str:
-        """Why a job would not fit even if it had all that its tenant may have for itself; "" where it would."""
-        kind, least = kind_of(job.resources), job.resources.least
-        total = self._book.total(kind)
-        if least > total:
-            return f"needs {_slots(job.resources)}, the cluster has {total}" + self._largest(kind)
-        quota = self._situation.tenant(job.tenant).quotas.get(kind)
+    def _why_outside(self, job: JobBrief) -> tuple[Hold, str] | None:
+        """Why a job would not fit if no other ran; None where it would."""
+        kind, needs = kind_of(job.resources), f"needs {_slots(job.resources)}"
+        least, total, quota = job.resources.least, self._book.total(kind), self._quota(job, kind)
         if quota is not None and least > quota:
-            return f"needs {_slots(job.resources)}, the quota of tenant {job.tenant} is {quota}"
-        return ""
+            return Hold.TOO_LARGE, f"{needs}, the quota of tenant {job.tenant} is {quota}"
+        if least <= total:
+            return None
+        capacity, serving = self._situation.capacity, self._book.serving(kind)
+        most = capacity.most(gpu=kind is Kind.GPU)
+        if capacity.elastic and (most is None or least + serving <= most):
+            return Hold.NODES, f"{needs}, the cluster has {total} until more nodes join" + self._beside(serving)
+        if least <= total + serving:
+            return Hold.SERVING, f"{needs}, the cluster has {total}" + self._beside(serving)
+        return Hold.TOO_LARGE, f"{needs}, the cluster has {total}" + self._largest(kind)
+
+    def _quota(self, job: JobBrief, kind: Kind) -> int | None:
+        return self._situation.tenant(job.tenant).quotas.get(kind)
+
+    def _beside(self, serving: int) -> str:
+        return f" ({serving} more are with processes that predict)" if serving else ""
 
     def _largest(self, kind: Kind) -> str:
         several = len(self._situation.capacity.machines) > 1

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobBrief
 from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.scheduling.demand import Demand, demand
 from learnfleet.server.scheduling.plan import plan
 from learnfleet.server.scheduling.situation import (
     Held,
@@ -89,6 +90,13 @@ class Planner:
             verdicts = plan(self._situation([*waiting, job], at_work, held, capacity, paused))
         return next(verdict for verdict in verdicts if verdict.job.id == job.id)
 
+    def demand(
+        self, verdicts: Sequence[Verdict], at_work: Sequence[AtWork], held: Sequence[Held], capacity: Capacity
+    ) -> Demand:
+        """How large the cluster should be now that the plan is carried out, see `demand`."""
+        jobs = [item.job for item in at_work]
+        return demand(verdicts, jobs, held, capacity, lambda tenant, kind: self._quotas_of(tenant).get(kind))
+
     def began(self, verdict: Verdict) -> None:
         """A job was started as the plan said."""
         with self._lock:
@@ -123,9 +131,11 @@ class Planner:
         )
 
     def _tenant(self, name: str) -> Tenant:
-        quotas = self._quotas.get(name, self._quotas.get(_OTHERS, {}))
         past_share = self._usage.past_share(name) if self._usage is not None else 0.0
-        return Tenant(self._weights.get(name, 1.0), quotas, past_share)
+        return Tenant(self._weights.get(name, 1.0), self._quotas_of(name), past_share)
+
+    def _quotas_of(self, tenant: str) -> Mapping[Kind, int]:
+        return self._quotas.get(tenant, self._quotas.get(_OTHERS, {}))
 
     # -- use
 

@@ -13,6 +13,7 @@ from learnfleet.server.domain import Job, JobBrief, JobKind, Resources, Wanted
 from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import StoreUnavailable, Unavailable
 from learnfleet.server.scheduling.controller import JobController
+from learnfleet.server.scheduling.demand import Demand
 from learnfleet.server.scheduling.export import ExportController
 from learnfleet.server.scheduling.look import look_at
 from learnfleet.server.scheduling.planner import AtWork, Planner
@@ -204,6 +205,7 @@ class Scheduler:
         self._in_line = len(waiting)
         if not (waiting or at_work):
             self._tell_metrics(Look(unfinished))
+            self.cluster.ask_for(Demand())
             return
         capacity = self.cluster.capacity()
         self._planner.count(at_work, pool.held(), capacity)
@@ -213,7 +215,9 @@ class Scheduler:
                 self._begin(verdict)
             for job_id in verdict.preempts:
                 self._make_give_way(job_id, verdict.job)
-        self._planner.count(self._at_work(), pool.held(), capacity)
+        at_work = self._at_work()
+        self._planner.count(at_work, pool.held(), capacity)
+        self.cluster.ask_for(self._planner.demand(verdicts, at_work, pool.held(), capacity))
         self._tell_metrics(look_at(unfinished, verdicts, pool.held(), capacity))
         self._write_reasons((verdict.job, verdict.waits_for) for verdict in verdicts if not verdict.starts)
 

@@ -17,8 +17,12 @@ class Kind(StrEnum):
     GPU = "GPU"
 
     def of(self, node: Node) -> int:
-        """How many a node has."""
+        """How many a node has for jobs."""
         return node.gpu_slots if self is Kind.GPU else node.cpu_slots
+
+    def serving(self, node: Node) -> int:
+        """How many of a node's are with processes that predict."""
+        return node.serving_gpu_slots if self is Kind.GPU else node.serving_cpu_slots
 
 
 def kind_of(resources: Resources) -> Kind:
@@ -108,6 +112,8 @@ class Hold(StrEnum):
     LEARNER = "learner"  # another job of its learner comes first
     PAUSED = "paused"  # a paused one does
     TOO_LARGE = "too_large"  # the cluster, or its tenant's quota, will never be enough
+    NODES = "nodes"  # the cluster has to grow first
+    SERVING = "serving"  # processes that predict have what it lacks
     QUOTA = "quota"  # its tenant has all that it may have
     SLOTS = "slots"  # too few are free
     LINE = "line"  # others come first

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.scheduling.demand import Demand
 from learnfleet.server.telemetry.telemetry import log_settings, trace_settings
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
@@ -35,6 +38,7 @@ _OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of size goes through it
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 15.0
 _PING_S = 20.0
+_REPEAT_DEMAND_S, _CHANGE_DEMAND_S = 60.0, 1.0
 _MOST_MISSED = 3  # a process on a machine that is short of memory or time is slow, and not to be killed for it
 
 _log = logging.getLogger(__name__)
@@ -57,6 +61,7 @@ class RayCluster:
         self._process: HostProcess | None = None
         self._host: SafeHost | None = None
         self._error: str | None = None
+        self._demand, self._demanded_s = Demand(), -math.inf
         self._folder = tempfile.mkdtemp(prefix="learnfleet-")  # short: socket paths have a limit
 
     @property
@@ -114,6 +119,7 @@ class RayCluster:
             self._num_cpus(),
             _OBJECT_STORE_BYTES,
             self._config.hang_timeout_s,
+            self._config.replica_cpus > 0 or self._config.replica_gpus > 0,
             WorkerTelemetry(log_settings(self._config), trace_settings(self._config)),
         )
         try:
@@ -163,8 +169,26 @@ class RayCluster:
     def capacity(self) -> Capacity:
         """Raises Unavailable."""
         nodes = self.wait().nodes()
-        cpus, gpus = sum(node.cpu_slots for node in nodes), sum(node.gpu_slots for node in nodes)
-        return Capacity(cpus, gpus, elastic=not self.is_local, nodes=nodes)
+        cpus = sum(node.cpu_slots + node.serving_cpu_slots for node in nodes)
+        gpus = sum(node.gpu_slots + node.serving_gpu_slots for node in nodes)
+        most = self._config.max_cpu_slots, self._config.max_gpu_slots
+        return Capacity(cpus, gpus, not self.is_local, nodes, *most)
+
+    def ask_for(self, demand: Demand) -> None:
+        """Have the cluster's autoscaler bring nodes for it, and take them away when they are idle again.
+
+        Said again now and then: a cluster whose head was lost has forgotten it.
+        """
+        now_s = time.monotonic()
+        pause_s = _REPEAT_DEMAND_S if demand == self._demand else _CHANGE_DEMAND_S
+        if self.is_local or now_s < self._demanded_s + pause_s:
+            return
+        try:
+            self.wait().ask_for(demand.cpu_slots, demand.gpu_slots)
+        except Unavailable as error:
+            _log.warning("the cluster was not asked for nodes: %s", error)
+            return
+        self._demand, self._demanded_s = demand, now_s
 
     def complete_export(self, folder: Path, *, onnx: bool) -> OnnxFacts | None:
         """Have a worker add an example and, if it is wanted, ONNX (trainer/export_parts.py). Blocks for seconds.

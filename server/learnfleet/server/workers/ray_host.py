@@ -22,9 +22,11 @@ from typing import Any
 
 from learnfleet.server.domain import Group
 from learnfleet.server.inference.actors import Replicas
+from learnfleet.server.inference.places import Places
 from learnfleet.server.inference.plan import ReplicaPlan
 from learnfleet.server.rpc.ports import Node
 from learnfleet.server.telemetry.logs import LogSettings, log_uncaught, set_up
+from learnfleet.server.workers.autoscaling import Autoscaler
 from learnfleet.server.workers.explain_worker import Explained, ExplainWorker
 from learnfleet.server.workers.group import RayGroup, find_group, start_group
 from learnfleet.server.workers.nodes import living_nodes
@@ -52,6 +54,7 @@ class RaySettings:
     num_cpus: int  # of a local one
     object_store_bytes: int
     hang_timeout_s: float = 120.0  # of a worker
+    counts_replicas: bool = False  # whether processes that predict have slots of their own
     telemetry: WorkerTelemetry = field(default_factory=WorkerTelemetry)
 
 
@@ -61,7 +64,8 @@ class RayHost:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], RayGroup] = {}
         self._explainer: Any = None
-        self._replicas = Replicas()
+        self._replicas, self._places, self._counts_replicas = Replicas(), Places(), False
+        self._autoscaler = Autoscaler()
         self._hang_timeout_s, self._telemetry = RaySettings.hang_timeout_s, WorkerTelemetry()
         self._lock = threading.Lock()
         # The kernel ends a local Ray's processes when the thread that forked them does: it must stay.
@@ -70,6 +74,7 @@ class RayHost:
     def connect(self, settings: RaySettings) -> None:
         """Start or join Ray."""
         self._hang_timeout_s, self._telemetry = settings.hang_timeout_s, settings.telemetry
+        self._counts_replicas = settings.counts_replicas
         self._starter.submit(self._connect, settings).result()
 
     def _connect(self, settings: RaySettings) -> None:
@@ -98,7 +103,11 @@ class RayHost:
 
     def nodes(self) -> tuple[Node, ...]:
         """The living machines of the cluster and what they offer."""
-        return living_nodes()
+        return living_nodes(self._places.look() if self._counts_replicas else ())
+
+    def ask_for(self, cpu_slots: int, gpu_slots: int) -> None:
+        """Have the cluster grow to so many, if it can."""
+        self._autoscaler.ask(cpu_slots, gpu_slots)
 
     def catalog(self) -> dict[str, Any]:
         """What a worker says it can do."""

@@ -1,0 +1,51 @@
+"""Ray's autoscaler, asked for nodes. Runs in the Ray host process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class Autoscaler:
+    """That of the cluster, if it has one: where it has none, asking does nothing."""
+
+    def __init__(self) -> None:
+        self._task: Any = None
+        self._asked: Any = None
+        self._complained = ""
+
+    def ask(self, cpu_slots: int, gpu_slots: int) -> None:
+        """Let the cluster have at least so many slots in all, or as few as it likes (0). Takes the last word's place.
+
+        Does not wait for it. A task asks, as a Ray client cannot.
+        """
+        import ray
+
+        self._hear()
+        if self._task is None:
+            self._task = ray.remote(num_cpus=0)(_request)
+        self._asked = self._task.remote(cpu_slots, gpu_slots)
+
+    def _hear(self) -> None:
+        """What became of the last one."""
+        import ray
+
+        if self._asked is None:
+            return
+        try:
+            with contextlib.suppress(ray.exceptions.GetTimeoutError):
+                ray.get(self._asked, timeout=0)
+        except Exception as error:  # jobs can do without
+            if str(error) != self._complained:
+                _log.warning("the cluster's autoscaler was not asked for nodes: %s", error)
+            self._complained = str(error)
+
+
+def _request(cpu_slots: int, gpu_slots: int) -> None:
+    """Runs in a worker process."""
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[{"CPU": 1}] * cpu_slots + [{"CPU": 1, "GPU": 1}] * gpu_slots)
