@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.descriptor_pool import Default
 from support.grpcurl import Example, examples
 from support.rpc_server import RunningServer
 
@@ -20,8 +21,19 @@ PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 SHELL = [code.strip() for language, code in BLOCKS if language == "sh"]
-# Of a process of its own (test_triton_client.py), and of a learner on workers (tests/e2e/test_both_ways.py).
-ELSEWHERE = ("tritonclient", "get_preds", "GetPreds")
+# Of a process of its own (test_triton_client.py), of a learner (tests/integration/rpc/test_serving_jobs.py), and of a
+# registry (tests/unit/server_tracking/test_split_page.py).
+ELSEWHERE = (
+    "tritonclient",
+    "get_preds",
+    "GetPreds",
+    "ReadPredictions",
+    "Export",
+    "export(",
+    "SetModelAlias",
+    "MlflowClient",
+)
+OIP = "inference.GRPCInferenceService"
 
 
 def here(codes: list[str], word: str = "") -> list[str]:
@@ -52,7 +64,7 @@ def test_the_lines_of_python_run(client: Client, capsys: pytest.CaptureFixture[s
 
 def test_the_commands_run(server: RunningServer) -> None:
     found = here(SHELL, "learnfleet predict")
-    assert len(found) == 3
+    assert len(found) == 4
     for code in found:
         main = [sys.executable, "-c", "from learnfleet.client.cli.main import main; main()"]
         command = [*main, *shlex.split(code)[1:], "--server", server.address]
@@ -63,7 +75,14 @@ def test_the_commands_run(server: RunningServer) -> None:
 @pytest.mark.parametrize(
     "example", [one for one in examples(PAGE) if one.name not in ELSEWHERE], ids=lambda one: one.name
 )
-def test_the_json_is_taken_by_its_method(server: RunningServer, example: Example) -> None:
-    answers = example.call(server.channel)
+def test_the_json_is_taken_by_its_method(server: RunningServer, content: bytes, example: Example) -> None:
+    answers = example.with_file(content).call(server.channel)
     assert answers
     assert all(json_format.MessageToDict(answer) for answer in answers)
+
+
+def test_every_rpc_of_these_services_has_its_json() -> None:
+    shown = {example.path for example in examples(PAGE)}
+    services = [Default().FindServiceByName(name) for name in ("learnfleet.v1.PredictionService", OIP)]
+    wanted = {f"{service.full_name}/{name}" for service in services for name in service.methods_by_name}
+    assert wanted <= shown

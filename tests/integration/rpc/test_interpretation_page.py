@@ -69,6 +69,7 @@ def test_every_method_that_the_pages_name_is_sent() -> None:
         "Interpret",
         "GetInterpretation",
         "ReadInterpretationFile",
+        "ListInterpretations",
         "CompareVersions",
         "ExplainPrediction",
     ]

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from learnfleet.client.cli import access, dataset, exits, interpret, jobs, learners, model, predict, train
+from learnfleet.client.cli import access, dataset, exits, interpret, jobs, learners, model, predict, preds, train
 
 _GROUP = "learnfleet.commands"  # commands of parts that need more than the client
 _OPERATING = ("backup", "config", "doctor", "migrate", "restore", "token")
@@ -26,6 +26,7 @@ def build_app(wanted: str | None = None) -> typer.Typer:
     app.callback()(access.options)
     app.command()(train.train)
     app.command()(predict.predict)
+    app.command()(preds.preds)
     app.command()(interpret.interpret)
     app.command()(interpret.compare)
     app.command()(interpret.explain)

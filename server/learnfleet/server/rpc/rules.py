@@ -86,7 +86,7 @@ _OF_SERVICES: dict[str, dict[str, Rule]] = {
         "ServerReady": _OPEN,
         "ServerMetadata": _LOOK,
         "ModelReady": _LOOK,
-        "ModelMetadata": _ASK,  # it has the model loaded
+        "ModelMetadata": _ASK,  # it has the export read
         "ModelInfer": _ASK,
         "RepositoryModelLoad": _RULE,  # a pinned model takes memory that all share
         "RepositoryModelUnload": _RULE,
