@@ -13,6 +13,7 @@ from deploycheck.objects import Manifests, Obj, dig, items, name_of
 from deploycheck.render import renderer
 from learnfleet.server.config import Config
 from learnfleet.server.settings.merge import merge
+from learnfleet.server.tracking.mlflow_client import SAFE
 from learnfleet.v1 import job_service_pb2
 
 pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed")
@@ -79,6 +80,14 @@ def test_the_server_starts_with_its_environment(manifests: Manifests) -> None:
     assert config.ray_address == "ray://learnfleet-head-svc:10001"
     assert config.mlflow_uri == "http://learnfleet-mlflow:5000"
     assert config.server_id == "of-the-cluster"
+
+
+def test_mlflow_runs_nothing_that_it_is_sent(manifests: Manifests) -> None:
+    """As any process of ours that has MLflow in it."""
+    (box,) = dig(_deployment(manifests, "learnfleet-mlflow"), "spec", "template", "spec", "containers")
+    given = {each["name"]: each.get("value") for each in box["env"]}
+
+    assert given.items() >= SAFE.items()
 
 
 def test_servers_know_what_the_cluster_grows_to(manifests: Manifests) -> None:
