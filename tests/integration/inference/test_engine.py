@@ -235,11 +235,11 @@ def test_a_picture_that_kills_its_replicas_takes_no_other_along(
         await engine.load(MODEL)
         items = [picture(seed) for seed in range(12)]
         items[5] = deadly
-        calls = [engine.infer(MODEL, [item], PLAIN) for item in items]
-        found = await asyncio.gather(*calls, return_exceptions=True)
-        assert isinstance(found[5], Unavailable)
-        assert "two replicas were lost over it" in str(found[5])
-        assert [place for place, reply in enumerate(found) if isinstance(reply, BaseException)] == [5]
+        calls = [engine.infer(MODEL, some, PLAIN) for some in (items[:3], items[3:8], *([item] for item in items[8:]))]
+        found = [item for reply in await asyncio.gather(*calls) for item in reply.items]
+        assert "two replicas were lost over it" in found[5].error
+        assert [place for place, item in enumerate(found) if item.error] == [5]
+        assert found[5].is_lost
         assert here.started <= 3
 
     with_engine(here, only(exports["category"]), check)

@@ -41,7 +41,7 @@ def finish(server: RunningServer, name: str) -> None:
     folder = server.config.job_dir("pets", names.parse_job(name)) / PREDICTIONS_DIR
     folder.mkdir(parents=True)
     targets = np.arange(ROWS) % 3
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "predictions": np.eye(3, dtype=np.float32)[targets],
         "targets": targets,
         "indices": np.arange(ROWS),

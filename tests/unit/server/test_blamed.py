@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from google.rpc import code_pb2
 
+from learnfleet.server.errors import Unavailable
 from learnfleet.server.inference.ports import Answered, Input, PictureFile, TensorInput
-from learnfleet.server.rpc.write_prediction import blamed
+from learnfleet.server.rpc.write_prediction import blamed, error_of, error_to_proto
 
 FILE, NUMBERS = PictureFile(b"x"), TensorInput("uint8", (3, 1, 1), b"xyz")
 
@@ -22,3 +24,10 @@ FILE, NUMBERS = PictureFile(b"x"), TensorInput("uint8", (3, 1, 1), b"xyz")
 )
 def test_it_is_the_picture_or_the_part_of_the_tensor(error: str, asked: Input, field: str, told: str) -> None:
     assert blamed(Answered(error=error), asked) == (field, told)
+
+
+def test_of_one_that_was_lost_with_its_replicas_nobody_knows_whose_fault_it_is() -> None:
+    error = error_of(Answered(error="two replicas were lost over it", is_lost=True), FILE)
+    assert isinstance(error, Unavailable)
+    told = error_to_proto(error)
+    assert (told.error.code, told.error.field) == (code_pb2.UNAVAILABLE, "")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from learnfleet.server.errors import DeadlineExceeded, ServiceError, Unavailable
+from learnfleet.server.errors import DeadlineExceeded, ServiceError
 from learnfleet.server.inference.ports import Answered, InferOptions, Input
 
 
@@ -52,7 +52,9 @@ class Line:
     def put_back_lost(self, items: Sequence[Waiting], why: str) -> None:
         """Of a replica that died: once more on another, each alone. What kills two of them would kill a third."""
         again = [item for item in items if not item.was_lost]
-        fail([item for item in items if item.was_lost], Unavailable(f"two replicas were lost over it: {why}"))
+        for item in items:
+            if item.was_lost and not item.answer.done():  # an answer: others of the same call have theirs
+                item.answer.set_result(Answered(error=f"two replicas were lost over it: {why}", is_lost=True))
         for item in again:
             item.was_lost = True
         self.put_back(again)

@@ -60,6 +60,7 @@ class Answered:
     """What a model says of one item, or why the item cannot be predicted."""
 
     error: str = ""  # of this item alone: a picture that cannot be read, a tensor that does not fit
+    is_lost: bool = False  # two replicas were lost over it, which may or may not be its fault
     kind: LabelKind = LabelKind.CATEGORY
     index: int = -1  # of the likeliest class; -1 where there is no one class
     probabilities: tuple[float, ...] = ()

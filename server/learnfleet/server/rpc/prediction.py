@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from learnfleet.server import names
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobKind, JobState
-from learnfleet.server.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from learnfleet.server.errors import FailedPrecondition, InvalidArgument
 from learnfleet.server.inference.ports import Inference, Input
 from learnfleet.server.rpc import deadlines, read_preds
 from learnfleet.server.rpc.examining import Examining
@@ -22,7 +22,7 @@ from learnfleet.server.rpc.read_input import read_input
 from learnfleet.server.rpc.read_preds_work import read_preds_work
 from learnfleet.server.rpc.server_files import ServerFiles
 from learnfleet.server.rpc.violations import Violations
-from learnfleet.server.rpc.write_prediction import blamed, prediction_to_proto, timings_to_proto
+from learnfleet.server.rpc.write_prediction import error_of, prediction_to_proto, timings_to_proto
 from learnfleet.server.store.base import Store
 from learnfleet.server.workers.run import PREDICTIONS_DIR
 from learnfleet.v1 import job_pb2
@@ -49,7 +49,7 @@ class PredictionServicer:
         reply = await self.inference.infer(asked.model, [item], asked.options, deadlines.remaining_s())
         answered = reply.items[0]
         if answered.error:
-            raise InvalidArgument([FieldViolation(*blamed(answered, item))])
+            raise error_of(answered, item)
         return pb.PredictResponse(
             prediction=prediction_to_proto(answered, reply.model, asked.top_k),
             model_used=reply.model.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.rpc import code_pb2
 
-from learnfleet.server.errors import Code, InvalidArgument, ServiceError
+from learnfleet.server.errors import Code, FieldViolation, InvalidArgument, ServiceError, Unavailable
 from learnfleet.server.inference.ports import Answered, Array, ModelInfo, Output, PictureFile
 from learnfleet.server.inference.ports import Input as AnyInput
 from learnfleet.server.rpc.write_data import label_kind_to_proto
@@ -20,8 +20,7 @@ _TENSOR_FIELDS = {"dtype": "type", "shape": "shape", "content": "content"}  # in
 def result_to_proto(answered: Answered, asked: AnyInput, model: ModelInfo, top_k: int) -> pb.ItemResult:
     """The prediction, or the error that the item alone has."""
     if answered.error:
-        field, message = blamed(answered, asked)
-        return _failed(Code.INVALID_ARGUMENT, field, message)
+        return error_to_proto(error_of(answered, asked))
     return pb.ItemResult(
         prediction=prediction_to_proto(answered, model, top_k),
         timings=timings_to_proto(answered),
@@ -29,8 +28,15 @@ def result_to_proto(answered: Answered, asked: AnyInput, model: ModelInfo, top_k
     )
 
 
+def error_of(answered: Answered, asked: AnyInput) -> ServiceError:
+    """Of an item that has one, as a call about it alone ends."""
+    if answered.is_lost:
+        return Unavailable(answered.error)
+    return InvalidArgument([FieldViolation(*blamed(answered, asked))])
+
+
 def error_to_proto(error: ServiceError) -> pb.ItemResult:
-    """What is wrong with an item that was not asked about."""
+    """What is wrong with an item."""
     if isinstance(error, InvalidArgument):
         return _failed(error.code, error.violations[0].field, error.violations[0].description)
     return _failed(error.code, "", str(error))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from learnfleet.oip import inference_pb2 as pb
-from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound
+from learnfleet.server.errors import FieldViolation, InvalidArgument, NotFound, Unavailable
 from learnfleet.server.inference.ports import Inference, ModelInfo
 from learnfleet.server.rpc.oip.outputs import offered, put_output, read_wanted
 from learnfleet.server.rpc.oip.parameters import read_options, timeout_s
@@ -79,6 +79,8 @@ class InferenceServicer:
         replies = await infer_all(self.inference, reference, read_items(request), options, timeout_s(request))
         answered = [item for _, reply in replies for item in reply.items]
         for place, item in enumerate(answered):
+            if item.is_lost:
+                raise Unavailable(item.error)
             found.check(not item.error, f"inputs[0][{place}]", f"cannot be predicted: {item.error}")
         found.raise_if_any()
         used = replies[0][1].model
