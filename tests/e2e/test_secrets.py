@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +62,7 @@ class Run:
 
     server: LocalServer
     folder: Path
+    ray: Path  # what Ray writes: logs of each of its processes, sessions
     collected: Collector
     job: Job
     trace_id: str
@@ -76,9 +79,11 @@ def run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Ru
     mlflow = MlflowServer(folder)
     mlflow.start()
     with contextlib.ExitStack() as held:
+        # Ray's sockets lie in it, and their paths may have a hundred letters: pytest's own folders are too deep.
+        ray = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)))
         held.callback(mlflow.kill)
         collected = held.enter_context(collector())
-        server = held.enter_context(_server(folder, pictures, mlflow, collected))
+        server = held.enter_context(_server(folder, ray, pictures, mlflow, collected))
         client = held.enter_context(Client.connect(server.address))
         told: list[str] = []
         with TracerProvider().get_tracer("mine").start_as_current_span("mine") as mine:
@@ -89,17 +94,18 @@ def run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Ru
         metrics = _metrics(server)
         mlflow.kill()
         _fails_in_mlflow(client, server)
-        yield Run(server, folder, collected, job, trace_id, metrics, told)
+        yield Run(server, folder, ray, collected, job, trace_id, metrics, told)
 
 
 def _server(
-    folder: Path, pictures: Path, mlflow: MlflowServer, collected: Collector
+    folder: Path, ray: Path, pictures: Path, mlflow: MlflowServer, collected: Collector
 ) -> contextlib.AbstractContextManager[LocalServer]:
     options = ["--mlflow-uri", mlflow.uri.replace("http://", f"http://learnfleet:{IN_MLFLOW_URI}@")]
     options += ["--data-root", f"s3://reader:{IN_ROOT}@bucket/pictures", "--metrics-listen", "0"]
     options += ["--traces-endpoint", collected.endpoint, "--log-format", "json", "--log-level", "debug"]
     options += ["--system-metrics-every-s", "1"]
-    return local_server(folder / "data", [pictures], folder / "server.log", options=options, environment=ENVIRONMENT)
+    environment = {**ENVIRONMENT, "RAY_TMPDIR": str(ray)}
+    return local_server(folder / "data", [pictures], folder / "server.log", options=options, environment=environment)
 
 
 def _trained(client: Client) -> Job:
@@ -113,7 +119,9 @@ def _trained(client: Client) -> Job:
 def _errors(client: Client, address: str) -> Iterator[str]:
     """What callers are told who ask for what is not to be had, one of them with a token."""
     learn = client.cnn_learner(ImageDataBunch.from_folder("digits", size=32, bs=32), "resnet18", pretrained=False)
-    for attempt in (lambda: learn.fit(1, 1e30), lambda: client.job("jobs/nobody-knows")):
+    elsewhere = client.cnn_learner(ImageDataBunch.from_folder("/elsewhere"), "resnet18", pretrained=False)
+    attempts = (lambda: learn.fit(1, 1e30), lambda: client.job("jobs/nobody-knows"), lambda: elsewhere.fit(1))
+    for attempt in attempts:
         with pytest.raises(LearnfleetError) as error:
             attempt()
         yield str(error.value)
@@ -153,7 +161,7 @@ def log_lines(run: Run) -> list[dict[str, Any]]:
 def worker_lines(run: Run) -> list[dict[str, Any]]:
     """What workers have written to their standard error, where Ray keeps it."""
     found = []
-    for path in Path("/tmp/ray").glob("session_*/logs/worker-*.err"):
+    for path in run.ray.rglob("logs/worker-*.err"):
         for line in path.read_text(errors="replace").splitlines():
             if line.startswith("{") and run.job.name in line:
                 found.append(json.loads(line))
@@ -238,14 +246,15 @@ def test_a_secret_is_nowhere(run: Run, secret: str) -> None:
         "metrics": run.metrics.encode(),
         "traces": bytes(run.collected.received),
         "answers": "\n".join(run.told).encode(),
-        "workers": "\n".join(json.dumps(line) for line in worker_lines(run)).encode(),
     }
-    for path in run.folder.rglob("*"):  # the store, events, logs of jobs, the audit log, all that MLflow has
+    # The store, events, logs of jobs, the audit log, all that MLflow has; logs of Ray, of its workers and its driver.
+    for path in itertools.chain(run.folder.rglob("*"), run.ray.rglob("*")):
         if path.is_file() and path.name != "ray-token":
             places[str(path)] = path.read_bytes()
 
-    assert any("audit" in place for place in places)
-    assert any("mlflow.db" in place for place in places)
+    for some in ("audit", "mlflow.db", "logs/raylet.out", "logs/gcs_server.out", "logs/python-core-driver", ".err"):
+        assert any(some in place for place in places), some
+    assert "the data roots are" in "\n".join(run.told)  # of which one has a password
     assert [place for place, content in places.items() if secret.encode() in content] == []
 
 
