@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from support.engine_lab import MODEL, PLAIN, TIMEOUT_S, Exports, Here, only, picture, until, with_engine
+from torch.nn.modules.module import register_module_forward_hook
 
 from learnfleet.server.errors import FailedPrecondition
 from learnfleet.server.inference.engine import Engine
 from learnfleet.server.inference.newcomers import Newcomers
 from learnfleet.server.inference.ports import InferOptions
 from learnfleet.server.inference.references import Choice, Target
+from learnfleet.server.inference.replica import Replica
 from learnfleet.server.inference.scaler import ScaleSettings
 
 
@@ -154,6 +156,28 @@ def test_memory_holds_the_models_asked_last_and_those_that_are_pinned(here: Here
         assert not await engine.is_ready("models/nobody@a")
 
     with_engine(here, means, check, cache_bytes=8_000_000)
+
+
+def test_a_model_is_loaded_once_however_many_ask_and_has_computed_before_it_is_ready(
+    here: Here, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, passes = [], []
+    real = Replica.load
+    monkeypatch.setattr(Replica, "load", lambda self, request: (loads.append(request.key), real(self, request))[1])
+    counted = register_module_forward_hook(lambda module, *_: passes.append(type(module)))
+
+    async def check(engine: Engine) -> None:
+        asking = [engine.load(MODEL) for _ in range(5)]
+        await asyncio.gather(*asking, *(engine.describe(MODEL) for _ in range(5)))
+        assert await engine.is_ready(MODEL)
+        assert passes, "its first forward pass is that of whoever asks first"
+        await engine.unload(MODEL)
+        replies = await asyncio.gather(*(engine.infer(MODEL, [picture(seed)], PLAIN) for seed in range(20)))
+        assert [reply.items[0].error for reply in replies] == [""] * 20
+        assert len(loads) == 2
+
+    with counted:
+        with_engine(here, only(exports["category"]), check)
 
 
 def test_a_pinned_model_comes_back_after_its_replica_died(here: Here, exports: dict[str, Path]) -> None:

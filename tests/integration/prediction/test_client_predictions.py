@@ -44,6 +44,18 @@ def test_whatever_a_picture_is_given_as_it_is_the_same(
         assert client.predict(MODEL, item).probabilities == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_picture_of_a_data_set_is_named_by_where_it_lies_in_it(client: Client, content: bytes) -> None:
+    album = client.datasets.register("secret", "album")
+    expected = client.predict(MODEL, content).probabilities
+    for item in ("dataset://album/0.png", "dataset://album/versions/1/0.png", album / "0.png"):
+        assert client.predict(MODEL, item).probabilities == pytest.approx(expected, rel=1e-4)
+    first, missing = client.predict_batch(MODEL, [album / "0.png", album / "none.png"])
+    assert isinstance(first, Prediction)
+    assert "file.path" in str(missing)
+    with pytest.raises(InvalidArgumentError, match=r"file\.dataset"):
+        client.predict(MODEL, "dataset://nobody/0.png")
+
+
 @pytest.mark.parametrize("item", [3.5, np.zeros((4, 4)), torch.zeros(3, 4, 4, dtype=torch.float64), object()])
 def test_what_is_no_picture_is_a_type_error_that_says_what_is_one(client: Client, item: object) -> None:
     with pytest.raises(TypeError, match="give a path"):

@@ -116,6 +116,20 @@ def test_what_has_not_changed_is_not_computed_again(tmp_path: Path, monkeypatch:
     assert len(calls) == 3
 
 
+def test_the_same_pictures_prepared_in_another_way_are_computed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, cache = count_passes(monkeypatch), tmp_path / "cache"
+    category_data(tmp_path / "data")
+    for size in (16, 24, 16):
+        data = ImageDataBunch.from_folder(tmp_path / "data", size=size, bs=4).normalize()
+        examine(quiet(data, body_and_head(len(COLOURS))), cache=cache)
+    for stats in (([0.5] * 3, [0.5] * 3), ([0.4] * 3, [0.5] * 3)):
+        data = ImageDataBunch.from_folder(tmp_path / "data", size=16, bs=4).normalize(stats)
+        examine(quiet(data, body_and_head(len(COLOURS))), cache=cache)
+    assert len(calls) == 2 + 2
+
+
 def category_data_again(root: Path) -> ImageDataBunch:
     return ImageDataBunch.from_folder(root / "data", size=16, bs=4, test="test").normalize()
 
