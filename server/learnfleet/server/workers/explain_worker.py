@@ -12,6 +12,8 @@ from learnfleet.server.telemetry.logs import LogSettings, log_uncaught, set_up
 if TYPE_CHECKING:
     from learnfleet.trainer.predictor import Predictor
 
+_MOST_TOLD = 300  # characters of an error
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -43,13 +45,21 @@ class ExplainWorker:
         from learnfleet.trainer.errors import LearnerError
         from learnfleet.trainer.explain import explain
         from learnfleet.trainer.images import BadImage
+        from learnfleet.trainer.manifest import CorruptCheckpoint
 
         try:
-            found = explain(self._model(export), image, method, class_name)
+            model = self._model(export)
+        except (LearnerError, CorruptCheckpoint, OSError) as error:
+            return Explained(bad_field="model", why=f"cannot be loaded: {error}")
+        try:
+            found = explain(model, image, method, class_name)
         except BadImage as error:
             return Explained(bad_field="image", why=f"is no picture that can be read: {error.reason}")
         except LearnerError as error:
             return Explained(bad_field=error.field, why=error.message)
+        except (RuntimeError, MemoryError) as error:  # the network's own: too few pixels for its layers, or too many
+            told = " ".join(str(error).split())[:_MOST_TOLD]
+            return Explained(bad_field="image", why=f"cannot be computed by this model: {told}")
         rows, columns = found.map.shape
         return Explained(
             found.overlay,
