@@ -21,9 +21,11 @@ def growing(tmp_path: Path) -> Iterator[Head]:
         yield head
 
 
-@pytest.fixture
-def server(growing: Head, tmp_path: Path, pictures: Path) -> Iterator[LocalServer]:
-    options = ("--ray-address", growing.address, "--max-cpu-slots=2", "--max-gpu-slots=0", "--idle-timeout-s=1")
+@pytest.fixture(params=["a node", "a client"])
+def server(request: pytest.FixtureRequest, growing: Head, tmp_path: Path, pictures: Path) -> Iterator[LocalServer]:
+    """A node of the cluster, or a Ray client as in Kubernetes."""
+    address = growing.address if request.param == "a node" else growing.client_address
+    options = ("--ray-address", address, "--max-cpu-slots=2", "--max-gpu-slots=0", "--idle-timeout-s=1")
     options += ("--replica-cpus=1", "--replica-idle-s=1")
     running = start_server(
         tmp_path / "data", [pictures], tmp_path / "server.log", options=options, environment=growing.environment

@@ -131,6 +131,8 @@ class FakeCluster:
     boots: threading.Event = field(default_factory=threading.Event)  # workers come up
     asked: threading.Event = field(default_factory=threading.Event)  # for its size
     grows: bool = False
+    is_let_go: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
     demands: list[Demand] = field(default_factory=list)
     answers: threading.Event = field(default_factory=threading.Event)
 
@@ -156,7 +158,14 @@ class FakeCluster:
         return Capacity(self.cpu_slots, self.gpu_slots, self.grows)
 
     def ask_for(self, demand: Demand) -> None:
-        self.demands.append(demand)
+        with self.lock:
+            if not self.is_let_go:
+                self.demands.append(demand)
+
+    def let_nodes_go(self) -> None:
+        with self.lock:
+            self.is_let_go = True
+            self.demands.append(Demand())
 
     def complete_export(self, folder: Path, *, onnx: bool) -> None:
         self.wait()

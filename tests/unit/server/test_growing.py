@@ -128,6 +128,13 @@ def test_nodes_are_asked_for_while_a_job_waits_and_let_go_when_it_runs(fleet: Fl
     fleet.until(lambda: fleet.cluster.demands[-1] == Demand())
 
 
+def test_a_server_that_stops_takes_back_what_it_asked_for(fleet: Fleet) -> None:
+    fleet.queue("one", resources=Resources(2))
+    fleet.until(lambda: fleet.cluster.demands[-1:] == [Demand(2)])
+    fleet.close()
+    assert fleet.cluster.demands[-1] == Demand()
+
+
 # -- nodes, as Ray tells of them
 
 

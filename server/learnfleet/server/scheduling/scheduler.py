@@ -120,6 +120,7 @@ class Scheduler:
         late = [item.job.id for item in running if item.thread.is_alive()]
         if late:
             _log.warning("left as they are, to go on from their newest checkpoints: jobs/%s", ", jobs/".join(late))
+        self.cluster.let_nodes_go()
 
     # -- the thread
 

@@ -17,10 +17,10 @@ class Autoscaler:
         self._asked: Any = None
         self._complained = ""
 
-    def ask(self, cpu_slots: int, gpu_slots: int) -> None:
+    def ask(self, cpu_slots: int, gpu_slots: int, wait_s: float = 0.0) -> None:
         """Let the cluster have at least so many slots in all, or as few as it likes (0). Takes the last word's place.
 
-        Does not wait for it. A task asks, as a Ray client cannot.
+        A task asks, as a Ray client cannot; it is waited for only so long.
         """
         import ray
 
@@ -28,6 +28,8 @@ class Autoscaler:
         if self._task is None:
             self._task = ray.remote(num_cpus=0)(_request)
         self._asked = self._task.remote(cpu_slots, gpu_slots)
+        if wait_s:
+            ray.wait([self._asked], timeout=wait_s)
 
     def _hear(self) -> None:
         """What became of the last one."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import secrets
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +24,7 @@ from learnfleet.server.rpc.ports import Capacity
 from learnfleet.server.scheduling.demand import Demand
 from learnfleet.server.telemetry.telemetry import log_settings, trace_settings
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
+from learnfleet.server.workers.node_requests import NodeRequests
 from learnfleet.server.workers.protocol import RunRequest, WorkerDied, WorkerStatus
 from learnfleet.server.workers.ray_access import without_secrets
 from learnfleet.server.workers.ray_host import RaySettings
@@ -38,7 +37,6 @@ _OBJECT_STORE_BYTES = 100 * 1024 * 1024  # nothing of size goes through it
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 15.0
 _PING_S = 20.0
-_REPEAT_DEMAND_S, _CHANGE_DEMAND_S = 60.0, 1.0
 _MOST_MISSED = 3  # a process on a machine that is short of memory or time is slow, and not to be killed for it
 
 _log = logging.getLogger(__name__)
@@ -61,7 +59,7 @@ class RayCluster:
         self._process: HostProcess | None = None
         self._host: SafeHost | None = None
         self._error: str | None = None
-        self._demand, self._demanded_s = Demand(), -math.inf
+        self._requests = NodeRequests(self._connected_host)
         self._folder = tempfile.mkdtemp(prefix="learnfleet-")  # short: socket paths have a limit
 
     @property
@@ -164,7 +162,11 @@ class RayCluster:
         return self._is_connected()
 
     def _is_connected(self) -> bool:
-        return self._host is not None and not self._host.is_lost
+        return self._connected_host() is not None
+
+    def _connected_host(self) -> SafeHost | None:
+        host = self._host
+        return None if host is None or host.is_lost else host
 
     def capacity(self) -> Capacity:
         """Raises Unavailable."""
@@ -175,20 +177,13 @@ class RayCluster:
         return Capacity(cpus, gpus, not self.is_local, nodes, *most)
 
     def ask_for(self, demand: Demand) -> None:
-        """Have the cluster's autoscaler bring nodes for it, and take them away when they are idle again.
+        """Have the cluster's autoscaler bring nodes for it, and take them away when they are idle again."""
+        if not self.is_local:
+            self._requests.ask(demand)
 
-        Said again now and then: a cluster whose head was lost has forgotten it.
-        """
-        now_s = time.monotonic()
-        pause_s = _REPEAT_DEMAND_S if demand == self._demand else _CHANGE_DEMAND_S
-        if self.is_local or now_s < self._demanded_s + pause_s:
-            return
-        try:
-            self.wait().ask_for(demand.cpu_slots, demand.gpu_slots)
-        except Unavailable as error:
-            _log.warning("the cluster was not asked for nodes: %s", error)
-            return
-        self._demand, self._demanded_s = demand, now_s
+    def let_nodes_go(self) -> None:
+        """The server stops: take back what was asked for, as nobody may come to use it."""
+        self._requests.end()
 
     def complete_export(self, folder: Path, *, onnx: bool) -> OnnxFacts | None:
         """Have a worker add an example and, if it is wanted, ONNX (trainer/export_parts.py). Blocks for seconds.

@@ -118,8 +118,8 @@ class SafeHost:
     def nodes(self) -> tuple[Node, ...]:
         return self._ask(self._host.nodes)
 
-    def ask_for(self, cpu_slots: int, gpu_slots: int) -> None:
-        self._ask(self._host.ask_for, cpu_slots, gpu_slots)
+    def ask_for(self, cpu_slots: int, gpu_slots: int, wait_s: float = 0.0) -> None:
+        self._ask(self._host.ask_for, cpu_slots, gpu_slots, wait_s)
 
     def catalog(self) -> dict[str, Any]:
         return self._ask(self._host.catalog)

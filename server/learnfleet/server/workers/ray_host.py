@@ -105,9 +105,9 @@ class RayHost:
         """The living machines of the cluster and what they offer."""
         return living_nodes(self._places.look() if self._counts_replicas else ())
 
-    def ask_for(self, cpu_slots: int, gpu_slots: int) -> None:
+    def ask_for(self, cpu_slots: int, gpu_slots: int, wait_s: float = 0.0) -> None:
         """Have the cluster grow to so many, if it can."""
-        self._autoscaler.ask(cpu_slots, gpu_slots)
+        self._autoscaler.ask(cpu_slots, gpu_slots, wait_s)
 
     def catalog(self) -> dict[str, Any]:
         """What a worker says it can do."""
