@@ -92,6 +92,13 @@ def test_several_outputs_come_in_the_order_asked_for_and_classification_is_text(
     assert float(score) == pytest.approx(float(probabilities[best]), abs=1e-4)
 
 
+def test_its_parameters_are_heeded(
+    stub: inference_pb2_grpc.GRPCInferenceServiceStub, models: dict[str, Predictor], content: bytes
+) -> None:
+    answer = stub.ModelInfer(of_files(content, parameters={"tta": pb.InferParameter(bool_param=True)}), timeout=60)
+    assert np.allclose(floats(answer)[0], models[MODEL].predict(content, tta=True)[2].numpy(), rtol=1e-4)
+
+
 def test_masks_come_as_pngs_and_as_probabilities(
     stub: inference_pb2_grpc.GRPCInferenceServiceStub, models: dict[str, Predictor], content: bytes
 ) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.exported_learners import SIDE
-from support.rpc_server import RunningServer, refusal
+from support.rpc_server import RunningServer, refusal, running_server
 from support.served_models import MASKS, MODEL
+from support.stand_in_inference import FixedInference
 
+from learnfleet.server.errors import ResourceExhausted
 from learnfleet.trainer.predictor import Predictor
 from learnfleet.v1 import prediction_service_pb2 as pb
 
@@ -41,6 +43,33 @@ def test_bytes_tensor_and_file_of_the_server_are_one_picture(
         assert answer.prediction.class_index == expected.argmax()
         assert answer.model_used == MODEL
         assert answer.timings.batch_size == 1
+
+
+def test_tta_and_top_k_are_those_of_the_model_itself(
+    server: RunningServer, models: dict[str, Predictor], content: bytes
+) -> None:
+    plain, averaged = (models[MODEL].predict(content, tta=tta)[2].numpy() for tta in (False, True))
+    assert not np.allclose(plain, averaged, rtol=1e-3)
+    request = pb.PredictRequest(model=MODEL, image=content, tta=True, top_k=2)
+    prediction = server.prediction.Predict(request, timeout=60).prediction
+    assert np.allclose(prediction.probabilities, averaged, rtol=1e-4)
+    best = np.argsort(-averaged)
+    assert [each.class_index for each in prediction.top] == best[:2].tolist()
+    assert [each.class_name for each in prediction.top] == [models[MODEL].classes[index] for index in best[:2]]
+    request.ClearField("top_k")
+    assert len(server.prediction.Predict(request, timeout=60).prediction.top) == len(best)
+
+
+def test_where_the_time_went_is_told_and_a_full_queue_says_when_to_come_again(tmp_path: Path, pictures: Path) -> None:
+    inference = FixedInference()
+    with running_server(tmp_path, pictures, inference=inference) as server:
+        request = pb.PredictBatchRequest(model=MODEL, inputs=[pb.Input(image=b"x")] * 2)
+        timings = server.prediction.PredictBatch(request, timeout=60).results[1].timings
+        spans = [span.ToTimedelta().total_seconds() for span in (timings.queue, timings.decode, timings.infer)]
+        assert (spans, timings.batch_size) == ([0.1, 0.2, 0.3], 2)
+        inference.error = ResourceExhausted("1024 items wait", 1.5)
+        refused = refusal(lambda: server.prediction.PredictBatch(request, timeout=60))
+        assert (refused.code, refused.retry_after_s) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 1.5)
 
 
 def test_outputs_come_where_they_are_asked_for(
