@@ -9,7 +9,7 @@ import pytest
 from support.engine_lab import MODEL, PLAIN, TIMEOUT_S, Exports, Here, only, picture, until, with_engine
 from torch.nn.modules.module import register_module_forward_hook
 
-from learnfleet.server.errors import FailedPrecondition
+from learnfleet.server.errors import FailedPrecondition, Unavailable
 from learnfleet.server.inference.engine import Engine
 from learnfleet.server.inference.newcomers import Newcomers
 from learnfleet.server.inference.ports import InferOptions
@@ -189,6 +189,34 @@ def test_a_pinned_model_comes_back_after_its_replica_died(here: Here, exports: d
             await asyncio.sleep(0.01)
 
     with_engine(here, only(exports["category"]), check)
+
+
+def test_a_pinned_model_that_is_gone_or_cannot_be_asked_for_stops_no_care_for_others(
+    here: Here, exports: dict[str, Path]
+) -> None:
+    means = Exports({f"models/{kind}@a": Choice(Target(kind, str(exports[kind]))) for kind in ("category", "float")})
+
+    class Away(dict[str, Choice]):
+        def __contains__(self, reference: object) -> bool:
+            if reference == "models/category@a":
+                raise Unavailable("the registry is away")
+            return super().__contains__(reference)
+
+    async def check(engine: Engine) -> None:
+        for reference in means.choices:
+            await engine.load(reference, pin=True)
+        known = dict(means.choices)
+        means.choices = Away(known)
+        await asyncio.to_thread(here.kill)
+        await until(
+            lambda: engine.figures().models == 2
+        )  # also the one that cannot be asked for: it means what it meant
+        means.choices = known
+        del means.choices["models/category@a"]
+        while [model.name for model in await engine.loaded() if model.pinned] != ["float"]:
+            await asyncio.sleep(0.01)
+
+    with_engine(here, means, check)
 
 
 def test_a_queue_brings_a_second_replica_and_idleness_ends_them(here: Here, exports: dict[str, Path]) -> None:

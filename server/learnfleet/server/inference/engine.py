@@ -284,9 +284,12 @@ class Engine:
         while True:
             try:
                 await self._holding.keep_pinned()
+            except Exception as error:  # must not end the care for all else
+                _log.warning("pinned models cannot be looked after now: %s", error)
+            try:
                 self._scale()
-            except Exception as error:  # a registry that is away must not end the care for all else
-                _log.warning("the replicas cannot be looked after now: %s", error)
+            except Exception:
+                _log.exception("replicas cannot be looked after now")
             await asyncio.sleep(_TICK_S)
 
     def _scale(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from learnfleet.server import names
-from learnfleet.server.errors import FailedPrecondition, ServiceError, Unavailable
+from learnfleet.server.errors import FailedPrecondition, NotFound, ServiceError, Unavailable
 from learnfleet.server.inference.fleet import Fleet, Member
 from learnfleet.server.inference.link import ReplicaLost
 from learnfleet.server.inference.ports import Loaded, ModelInfo
@@ -202,8 +202,15 @@ class Holding:
 
     async def keep_pinned(self) -> None:
         """A pinned alias that moved has its new version loaded before anybody asks; a replica that died is replaced."""
-        for reference in list(self._pins):
-            target = (await self._references.choose(reference)).main
+        for reference, pinned in list(self._pins.items()):
+            try:
+                target = (await self._references.choose(reference)).main
+            except NotFound:
+                _log.warning("%s is gone, and pinned no more", reference)
+                self._pins.pop(reference, None)
+                continue
+            except ServiceError:  # it means what it meant
+                target = pinned
             if self._is_warm_or_warms(target) and reference in self._pins:
                 self._pins[reference] = target
 
