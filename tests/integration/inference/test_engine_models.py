@@ -213,7 +213,7 @@ def test_a_pinned_model_that_is_gone_or_cannot_be_asked_for_stops_no_care_for_ot
         )  # also the one that cannot be asked for: it means what it meant
         means.choices = known
         del means.choices["models/category@a"]
-        while [model.name for model in await engine.loaded() if model.pinned] != ["float"]:
+        while [model.name for model in await engine.loaded() if model.pinned] != ["float"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     with_engine(here, means, check)
