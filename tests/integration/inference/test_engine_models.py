@@ -180,6 +180,21 @@ def test_a_model_is_loaded_once_however_many_ask_and_has_computed_before_it_is_r
         with_engine(here, only(exports["category"]), check)
 
 
+def test_more_models_than_are_remembered_are_answered_for_as_long_as_a_replica_holds_them(
+    here: Here, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learnfleet.server.inference.served._MOST", 1)
+    kinds = ("category", "multi_category", "float")
+    means = Exports({f"models/{kind}@a": Choice(Target(kind, str(exports[kind]))) for kind in kinds})
+
+    async def check(engine: Engine) -> None:
+        for kind in (*kinds, *kinds):
+            reply = await engine.infer(f"models/{kind}@a", [picture()], PLAIN)
+            assert (reply.model.name, str(reply.model.kind), reply.items[0].error) == (kind, kind, "")
+
+    with_engine(here, means, check)
+
+
 def test_a_pinned_model_comes_back_after_its_replica_died(here: Here, exports: dict[str, Path]) -> None:
     async def check(engine: Engine) -> None:
         await engine.load(MODEL, pin=True)

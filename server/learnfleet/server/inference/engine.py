@@ -84,19 +84,21 @@ class Engine:
         deadline = math.inf if timeout_s is None else arrived + timeout_s
         served = self._served.of(await self._holding.choose(model))
         self._metrics.asked(is_held=self._holding.is_held(served.target))
-        loop = asyncio.get_running_loop()
-        waiting = [Waiting(item, options, arrived, deadline, loop.create_future()) for item in inputs]
+        waiting = [Waiting(item, options, arrived, deadline, asyncio.Future()) for item in inputs]
         self._line_up(served, waiting)
         self._pump()
         answers = await answers_of(waiting, timeout_s)
-        self._traces.answered(served.known.name, answers)
-        return Reply(served.known, answers)
+        self._traces.answered(served.target.name, answers)
+        return Reply(await self._known(served), answers)
 
     async def describe(self, model: str) -> ModelInfo:
-        served = self._served.of(await self._holding.choose(model))
-        if served.info is not None:
-            return served.info
-        return await self._reading.run(describe_export, served.target)
+        return await self._known(self._served.of(await self._holding.choose(model)))
+
+    async def _known(self, served: Served) -> ModelInfo:
+        """What it is; by its files where it is not loaded, or was forgotten here while a replica holds it."""
+        if served.info is None:
+            served.info = await self._reading.run(describe_export, served.target)
+        return served.info
 
     async def is_ready(self, model: str) -> bool:
         try:

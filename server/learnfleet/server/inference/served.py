@@ -23,7 +23,7 @@ class Served:
     target: Target
     line: Line
     size: BatchSize
-    info: ModelInfo | None = None  # None: it has not been loaded yet
+    info: ModelInfo | None = None  # None: nobody has asked what it is
     is_placing: bool = False
     in_flight: float = 0.0  # batches of its size
     _pressure: Pressure = field(default_factory=Pressure)
@@ -37,12 +37,6 @@ class Served:
         """Batches in flight or in line, on average since this was last asked for."""
         self.note(now)  # of a line that was given up nobody has told
         return self._pressure.mean(now)
-
-    @property
-    def known(self) -> ModelInfo:
-        """What it is, once it has answered."""
-        assert self.info is not None
-        return self.info
 
     def emptied_in_s(self, replicas: int) -> float:
         """When to try again: about when half of the line is gone."""
