@@ -19,6 +19,8 @@ from support.rpc_server import FakeRuntime, RunningServer, refusal, running_serv
 from support.stand_in_inference import FixedInference
 from support.uploads import CONTENT, a_header, chunks, files_of, pets, send, size_of, until
 
+from learnfleet.oip import inference_pb2 as oip
+from learnfleet.oip import inference_pb2_grpc as oip_grpc
 from learnfleet.server.doctor.finding import Level
 from learnfleet.server.doctor.running import check_running
 from learnfleet.server.inference.ports import InferOptions, Input, Reply
@@ -82,6 +84,14 @@ def test_health_says_so_of_every_service(server: RunningServer) -> None:
     for name in ("", *server.rpc.services):
         told = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=20)
         assert told.status == health_pb2.HealthCheckResponse.NOT_SERVING, name
+
+
+def test_clients_of_kserve_are_told_that_it_lives_and_is_not_ready(server: RunningServer) -> None:
+    stub = oip_grpc.GRPCInferenceServiceStub(server.channel)
+    assert stub.ServerReady(oip.ServerReadyRequest(), timeout=20).ready
+    server.stop_admitting()
+    assert stub.ServerLive(oip.ServerLiveRequest(), timeout=20).live
+    assert not stub.ServerReady(oip.ServerReadyRequest(), timeout=20).ready
 
 
 def test_a_watch_goes_on_and_then_ends_with_its_place(server: RunningServer, a_request: Any) -> None:

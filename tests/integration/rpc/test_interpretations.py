@@ -19,6 +19,7 @@ from learnfleet.server.domain import Examined, InterpretWork, subject_of
 from learnfleet.server.errors import FieldViolation, InvalidArgument
 from learnfleet.server.rpc.ports import FoundModel
 from learnfleet.server.workers.run import INTERPRETATION_DIR, INTERPRETATION_FILE
+from learnfleet.trainer.data_spec import LabelKind
 from learnfleet.trainer.export import export_from_checkpoint
 from learnfleet.trainer.report import write_report
 from learnfleet.trainer.spec import LearnerSpec
@@ -185,6 +186,19 @@ def test_models_of_other_classes_cannot_be_compared(server: RunningServer, expor
     wrong = pb.CompareVersionsRequest(candidate="pets", examples=1000, request_id="x")
     refused = refusal(lambda: server.interpretation.CompareVersions(wrong, timeout=20))
     assert refused.fields == {"baseline", "candidate", "examples", "request_id"}
+
+
+def test_models_of_numbers_cannot_be_compared(server: RunningServer, trained: str, tmp_path: Path) -> None:
+    checkpoint = server.store.get_checkpoint("pets", names.parse_job(trained))
+    spec = server.store.get_learner("pets").spec
+    numbers = dataclasses.replace(spec, data=dataclasses.replace(spec.data, labels=LabelKind.FLOAT))
+    folder = export_from_checkpoint(Path(checkpoint.path), tmp_path / "ages", numbers, ("age",), TRANSFORM, {})
+    for version in ("1", "2"):
+        name = f"models/ages/versions/{version}"
+        server.runtime.models[name] = FoundModel(name, folder, "pets")
+    request = pb.CompareVersionsRequest(baseline="models/ages/versions/1", candidate="models/ages/versions/2")
+    refused = refusal(lambda: server.interpretation.CompareVersions(request, timeout=20))
+    assert "predicts FLOAT" in refused.violations["candidate"]
 
 
 def test_a_prediction_is_explained(server: RunningServer) -> None:

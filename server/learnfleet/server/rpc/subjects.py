@@ -20,7 +20,7 @@ from learnfleet.server.rpc.targets import Targets
 from learnfleet.server.rpc.tenants import current_tenant
 from learnfleet.server.rpc.violations import Violations
 from learnfleet.server.store.base import Store
-from learnfleet.trainer.data_spec import DataSpec, Normalization
+from learnfleet.trainer.data_spec import DataSpec, LabelKind, Normalization
 from learnfleet.trainer.export import read_export
 from learnfleet.trainer.spec import LearnerSpec
 from learnfleet.v1 import learner_pb2
@@ -29,6 +29,9 @@ _DATA = "data"
 # Where the pictures and labels come from; all else is the model's.
 _OF_SOURCE = ("path", "train", "valid", "valid_pct", "split_seed", "source", "test", "table", "masks", "pattern")
 _OF_DATA = (*_OF_SOURCE, "items", "dataset", "bad_image", "log")
+
+
+_COMPARED = (LabelKind.CATEGORY, LabelKind.MULTI_CATEGORY)  # of which an item is right or wrong
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,9 @@ class Subjects:
         exported = await self.runtime.find_model(model)
         content = await asyncio.to_thread(read_export, exported.folder)
         data = LearnerSpec.from_json(other.spec).data
+        told = f"{other.name} predicts {data.labels.name}, of which none is simply right: interpret each by itself"
+        if not found.check(data.labels in _COMPARED, "candidate", told):
+            return None
         own = _as_exported(content.learner, content.classes, content.eval_transform)
         alike = own.data.labels is data.labels and content.classes == data.classes
         told = f"{exported.name} has other classes or labels than {other.name}; only models of the same can be compared"
