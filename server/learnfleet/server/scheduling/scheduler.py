@@ -218,9 +218,9 @@ class Scheduler:
                 self._make_give_way(job_id, verdict.job)
         at_work = self._at_work()
         self._planner.count(at_work, pool.held(), capacity)
-        self.cluster.ask_for(self._planner.demand(verdicts, at_work, pool.held(), capacity))
         self._tell_metrics(look_at(unfinished, verdicts, pool.held(), capacity))
         self._write_reasons((verdict.job, verdict.waits_for) for verdict in verdicts if not verdict.starts)
+        self.cluster.ask_for(self._planner.demand(verdicts, at_work, pool.held(), capacity))
 
     def _tell_metrics(self, look: Look) -> None:
         if not self.services.deposed.is_set():

@@ -22,28 +22,26 @@ class Autoscaler:
 
         A task asks, as a Ray client cannot; it is waited for only so long.
         """
+        try:
+            self._ask(cpu_slots, gpu_slots, wait_s)
+        except Exception as error:  # jobs can do without
+            if str(error) != self._complained:
+                _log.warning("the cluster's autoscaler was not asked for nodes: %s", error)
+            self._complained = str(error)
+
+    def _ask(self, cpu_slots: int, gpu_slots: int, wait_s: float) -> None:
+        """Raises what Ray does, also what the last one came to."""
         import ray
 
-        self._hear()
+        before, self._asked = self._asked, None
         if self._task is None:
             self._task = ray.remote(num_cpus=0)(_request)
         self._asked = self._task.remote(cpu_slots, gpu_slots)
         if wait_s:
             ray.wait([self._asked], timeout=wait_s)
-
-    def _hear(self) -> None:
-        """What became of the last one."""
-        import ray
-
-        if self._asked is None:
-            return
-        try:
+        if before is not None:
             with contextlib.suppress(ray.exceptions.GetTimeoutError):
-                ray.get(self._asked, timeout=0)
-        except Exception as error:  # jobs can do without
-            if str(error) != self._complained:
-                _log.warning("the cluster's autoscaler was not asked for nodes: %s", error)
-            self._complained = str(error)
+                ray.get(before, timeout=0)
 
 
 def _request(cpu_slots: int, gpu_slots: int) -> None:
