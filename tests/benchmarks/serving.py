@@ -189,8 +189,16 @@ def trained(client: Client) -> RemoteLearner:
     return learner
 
 
-def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> tuple[float, list[float]]:
-    """What they take in ms: of a server that has not predicted yet, and of a model that is asked all the time."""
+@dataclass
+class FirstPredictions:
+    """After Export returns, in ms."""
+
+    cold: float  # of a server that has not predicted yet
+    loaded: list[float]  # of a model whose version before was loaded
+    pauses_s: list[float]  # in which it was trained and exported, and nobody asked
+
+
+def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> FirstPredictions:
     content = next(iter(sorted(bench.pictures.iterdir()))).read_bytes()
 
     def first() -> float:
@@ -201,11 +209,27 @@ def first_predictions(bench: Bench, learner: RemoteLearner, client: Client) -> t
         assert answer.model_used == made.name, f"{answer.model_used} answered, not {made.name}"
         return took_ms
 
-    def again() -> float:
+    def again() -> tuple[float, float]:
+        began = time.perf_counter()
         learner.fit(1)
-        return first()
+        took_ms = first()
+        return took_ms, time.perf_counter() - began
 
-    return first(), [again() for _ in range(5)]
+    cold, found = first(), [again() for _ in range(5)]
+    return FirstPredictions(cold, [took_ms for took_ms, _ in found], [pause_s for _, pause_s in found])
+
+
+def note_first(bench: Bench, found: FirstPredictions, loop: Loop) -> None:
+    """Beside what the loop takes when it has done nothing for as long."""
+    paused = [took_s * 1e3 for took_s in loop.after_pauses_s(found.pauses_s)]
+    cases = (
+        ("cold", [found.cold]),
+        ("of a model that is loaded", found.loaded),
+        ("loop, after as long a pause", paused),
+    )
+    for name, took in cases:
+        ratios = [took_ms / (loop.single_s * 1e3) for took_ms in took]
+        bench.note("first prediction after Export", name, "ms, ratio to one in the loop", took, ratios)
 
 
 def preds(bench: Bench, loop: Loop, client: Client) -> None:
@@ -251,13 +275,11 @@ def run(bench: Bench, only: Sequence[str]) -> None:
             log = scratch / "server.log"
             server = serving.enter_context(local_server(scratch / "data", [scratch], log, options=options))
             client = serving.enter_context(Client.connect(server.address))
-            cold_ms, loaded_ms = first_predictions(bench, trained(client), client)
+            firsts = first_predictions(bench, trained(client), client)
             bench.export = next((scratch / "data").glob("models/bench/1-*/spec.json")).parent
             loop = held.enter_context(loop_of(bench.export, bench.pictures))
             chosen(bench, loop)
-            for name, found in (("cold", [cold_ms]), ("of a model that is loaded", loaded_ms)):
-                to_single = [took_ms / (loop.single_s * 1e3) for took_ms in found]
-                bench.note("first prediction after Export", name, "ms, ratio to one in the loop", found, to_single)
+            note_first(bench, firsts, loop)
             if "learnfleet" in only:
                 bench.own = cases(bench, loop, "learnfleet", "grpc", server.address)
             if "preds" in only:

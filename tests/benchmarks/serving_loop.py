@@ -6,7 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ class Loop:
         self.singles_s: list[float] = []
         self.best: tuple[str, int] = ("ahead", 8)
 
-    def _ask(self, **what: Any) -> dict[str, float]:
+    def _ask(self, **what: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
-        found: dict[str, float] = json.loads(self._process.stdout.readline())
+        found: dict[str, Any] = json.loads(self._process.stdout.readline())
         return found
 
     def choose(self, seconds: float) -> dict[tuple[str, int], float]:
@@ -48,6 +48,11 @@ class Loop:
         way, size = self.best
         self.rates.append(self._ask(way=way, size=size, seconds=seconds)["rate"])
         self.singles_s.append(self._ask(single=_SINGLES)["seconds"])
+
+    def after_pauses_s(self, pauses_s: Sequence[float]) -> list[float]:
+        """A single picture after each: what a model takes that nobody has asked for so long."""
+        took_s: list[float] = self._ask(paused=list(pauses_s))["seconds"]
+        return took_s
 
     @property
     def rate(self) -> float:

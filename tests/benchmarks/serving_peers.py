@@ -10,7 +10,8 @@ fastest size on the machines that this was made on, and wait 5 ms for company. B
 
 The loop reads what to do from its standard input, a JSON object a line, and answers each with one: between its turns it
 does nothing. `{"way": "ahead", "size": 8, "seconds": 4}` is answered by `{"rate": pictures/s}`, `{"single": 60}` by
-`{"seconds": the median of as many single pictures}`.
+`{"seconds": the median of as many single pictures}`, and `{"paused": [8.5, 7]}` by `{"seconds": [of one picture after
+as many seconds without any]}`.
 """
 
 from __future__ import annotations
@@ -100,6 +101,14 @@ def single_s(predictor: Any, pictures: list[bytes], count: int) -> float:
     return sorted(took[5:])[count // 2]
 
 
+def paused_s(predictor: Any, picture: bytes, pause_s: float) -> float:
+    """A core that has slept is slow at first, and so is memory that its machine has taken back."""
+    time.sleep(pause_s)
+    began = time.perf_counter()
+    answers(predictor, [picture])
+    return time.perf_counter() - began
+
+
 def loop(args: argparse.Namespace) -> None:
     pictures = [path.read_bytes() for path in sorted(Path(args.where).iterdir())]
     predictor = predictor_of(args.export, args.precision, True if args.channels_last else None)
@@ -107,6 +116,8 @@ def loop(args: argparse.Namespace) -> None:
         asked = json.loads(line)
         if "single" in asked:
             found = {"seconds": single_s(predictor, pictures, asked["single"])}
+        elif "paused" in asked:
+            found = {"seconds": [paused_s(predictor, pictures[0], pause_s) for pause_s in asked["paused"]]}
         else:
             found = {"rate": rate_of(predictor, pictures, asked["way"], asked["size"], asked["seconds"])}
         print(json.dumps(found), flush=True)
