@@ -69,6 +69,7 @@ def test_a_job_whose_worker_is_killed_ends_with_the_same_tensors_as_one_that_was
     assert epochs == list(range(EPOCHS))
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_when_the_process_that_talks_to_ray_is_killed(
     client: Client, server: LocalServer, digests: tuple[str, str]
 ) -> None:

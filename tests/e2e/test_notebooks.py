@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
@@ -220,27 +221,41 @@ def told_on_stderr(notebook: nbformat.NotebookNode) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not any(known in line for known in _OF_OTHERS)]
 
 
+def _slow(name: str) -> ParameterSet:
+    """A notebook that `make test-slow` runs: it takes ten seconds or more."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "name",
-    ["01_classification", "02_data", "03_training", "05_language_model", "08_callbacks", "09_metrics", "13_files"],
+    [
+        "01_classification",
+        "02_data",
+        _slow("03_training"),
+        "05_language_model",
+        _slow("08_callbacks"),
+        "09_metrics",
+        _slow("13_files"),
+    ],
 )
 def test_a_notebook_runs(name: str, kernel: AsyncKernelManager, class_folders: Path, tmp_path: Path) -> None:
     notebook = executed(name, kernel, tmp_path, LEARNFLEET_PICTURES=class_folders)
     shows_what_it_is_to_show(name, notebook)
 
 
-@pytest.mark.parametrize("name", ["04_segmentation", "10_several_labels"])
+@pytest.mark.parametrize("name", [_slow("04_segmentation"), "10_several_labels"])
 def test_a_notebook_runs_on_street_scenes(name: str, kernel: AsyncKernelManager, scenes: Path, tmp_path: Path) -> None:
     notebook = executed(name, kernel, tmp_path, LEARNFLEET_SCENES=scenes, LEARNFLEET_WEIGHTS=weights_file())
     shows_what_it_is_to_show(name, notebook)
 
 
-@pytest.mark.parametrize("name", ["07_models", "11_inference"])
+@pytest.mark.parametrize("name", [_slow("07_models"), _slow("11_inference")])
 def test_a_notebook_runs_on_photos(name: str, kernel: AsyncKernelManager, photos: Path, tmp_path: Path) -> None:
     notebook = executed(name, kernel, tmp_path, LEARNFLEET_PHOTOS=photos, LEARNFLEET_WEIGHTS=weights_file())
     shows_what_it_is_to_show(name, notebook)
 
 
+@pytest.mark.slow
 def test_the_interpretation_notebook_runs_on_photos_and_street_scenes(
     kernel: AsyncKernelManager, photos: Path, scenes: Path, tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_the_tutorials_own_lines_run(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("weights_at_hand")
+@pytest.mark.slow
 def test_what_every_fastai_user_writes_next_runs(path: Path, tmp_path: Path) -> None:
     data = ImageDataBunch.from_folder(path, valid_pct=0.2, ds_tfms=get_transforms(), size=16, bs=8, seed=42)
     data = data.normalize(imagenet_stats)
