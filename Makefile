@@ -38,12 +38,11 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## train, predict, interpret and export on real pictures, through the real service
 	@$(BIN)/learnfleet demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(if $(ARCH),--arch $(ARCH)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
-# Three processes on two cores, as those that start servers wait for a third of their time.
 test: $(STAMP)  ## lint, types and all tests but the slow ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		$(SIDE_BY_SIDE) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest -m "not slow" $(ALONE)
 

@@ -115,11 +115,12 @@ def own_server(tmp_path: Path, pictures: Path) -> Iterator[list[LocalServer]]:
     stop_server(servers[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
         pytest.param(signal.SIGKILL, id="killed"),
-        pytest.param(signal.SIGTERM, id="stopped", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, id="stopped"),
     ],
 )
 def test_a_server_that_ended_goes_on_with_the_job_and_watching_goes_on_without_loss_or_repeat(
