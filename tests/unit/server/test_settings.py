@@ -71,6 +71,8 @@ def another_text(each: Setting) -> str:
 
 # What a setting does not go without.
 TOGETHER = {
+    "max_cpu_slots": ("ray_address",),
+    "max_gpu_slots": ("ray_address",),
     "tls_cert": ("tls_key",),
     "tls_key": ("tls_cert",),
     "tls_client_ca": ("tls_cert", "tls_key"),
@@ -197,6 +199,13 @@ def test_beyond_loopback_a_server_needs_tls_and_to_know_who_calls_or_to_be_told(
         assert exposure(merged(tmp_path, "", {**given, "LEARNFLEET_INSECURE": "true"}).config).startswith(lacks)
     assert exposure(merged(tmp_path, "", {**far, **tls, **auth}).config) == ""
     assert exposure(merged(tmp_path, "", {"LEARNFLEET_LISTEN": "[::1]:0"}).config) == ""
+
+
+def test_slots_of_a_local_ray_are_none_of_another(tmp_path: Path) -> None:
+    given = {"LEARNFLEET_CPU_SLOTS": "2", "LEARNFLEET_RAY_ADDRESS": "ray://head:10001"}
+    (told,) = wrong(tmp_path, "", given)
+    assert "cpu_slots" in told.lower()
+    assert "--ray-address has slots of its own" in told
 
 
 def test_what_goes_together_is_given_together(tmp_path: Path) -> None:

@@ -66,4 +66,13 @@ def _replicas(config: Config) -> Found:
         yield "replica_gpus", f"must be a fraction below 1 or a whole number, not {config.replica_gpus:g}"
 
 
-_CHECKS: tuple[Callable[[Config], Found], ...] = (_listen, _tls, _oidc, _calls, _replicas)
+def _slots(config: Config) -> Found:
+    """What would be ignored."""
+    if config.ray_address is not None and config.cpu_slots is not None:
+        yield "cpu_slots", "is for a local Ray: --ray-address has slots of its own, and --max-cpu-slots to grow to"
+    for name in ("max_cpu_slots", "max_gpu_slots"):
+        if config.ray_address is None and getattr(config, name) is not None:
+            yield name, "needs --ray-address: a local Ray does not grow, and has --cpu-slots"
+
+
+_CHECKS: tuple[Callable[[Config], Found], ...] = (_listen, _tls, _oidc, _calls, _replicas, _slots)
