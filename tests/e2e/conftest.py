@@ -23,14 +23,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+# Not of the session: its Ray, idle, takes a tenth of a core from all tests that come after these.
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[LocalServer]:
     folder = tmp_path_factory.mktemp("server")
     with local_server(folder / "data", [pictures], folder / "server.log") as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(server: LocalServer) -> Iterator[Client]:
     with Client.connect(server.address) as connected:
         yield connected
