@@ -26,8 +26,7 @@ from learnfleet.server.domain import (
     TrainWork,
 )
 from learnfleet.server.errors import Unavailable
-from learnfleet.server.rpc.ports import Capacity, Node
-from learnfleet.server.scheduling.demand import Demand
+from learnfleet.server.rpc.ports import Capacity, Demand, Node
 from learnfleet.server.scheduling.pool import GroupPool
 from learnfleet.server.scheduling.scheduler import Scheduler
 from learnfleet.server.scheduling.services import Services

@@ -11,8 +11,7 @@ from support.situations import a_job, group_of, situation
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobBrief, JobState, Resources
-from learnfleet.server.rpc.ports import Capacity, Node
-from learnfleet.server.scheduling.demand import Demand
+from learnfleet.server.rpc.ports import Capacity, Demand, Node
 from learnfleet.server.scheduling.plan import plan
 from learnfleet.server.scheduling.planner import AtWork, Planner
 from learnfleet.server.scheduling.situation import Hold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from learnfleet.server.scheduling.demand import Demand
+from learnfleet.server.rpc.ports import Demand
 from learnfleet.server.workers.host_process import HostLost, SafeHost
 from learnfleet.server.workers.node_requests import NodeRequests
 

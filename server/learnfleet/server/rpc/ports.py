@@ -62,6 +62,17 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class Demand:
+    """Slots that the cluster is to have in all, those with workers and with processes that predict too; 0: as it likes.
+
+    A slot of CPUs is a CPU, one of GPUs a GPU and a CPU.
+    """
+
+    cpu_slots: int = 0
+    gpu_slots: int = 0
+
+
+@dataclass(frozen=True)
 class Placed:
     """Where a job's workers would be if it were queued now, and what that would cost others."""
 

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from learnfleet.server.domain import JobBrief
-from learnfleet.server.rpc.ports import Capacity
+from learnfleet.server.rpc.ports import Capacity, Demand
 from learnfleet.server.scheduling.situation import Held, Hold, Kind, Verdict, kind_of
 
 # What waits for a quota, or for another job of its learner, would leave the nodes idle.
 _BRINGS_NODES = {Hold.NODES, Hold.SERVING, Hold.SLOTS, Hold.LINE, Hold.PREEMPTION}
 _MOST_NEW = 1000  # slots at a time: an autoscaler looks at each
-
-
-@dataclass(frozen=True)
-class Demand:
-    """Slots of the cluster in all, those with workers and with processes that predict too; 0: as it likes.
-
-    A slot of CPUs is a CPU, one of GPUs a GPU and a CPU.
-    """
-
-    cpu_slots: int = 0
-    gpu_slots: int = 0
 
 
 def demand(

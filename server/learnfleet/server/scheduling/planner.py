@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from learnfleet.server.config import Config
 from learnfleet.server.domain import JobBrief
-from learnfleet.server.rpc.ports import Capacity
-from learnfleet.server.scheduling.demand import Demand, demand
+from learnfleet.server.rpc.ports import Capacity, Demand
+from learnfleet.server.scheduling.demand import demand
 from learnfleet.server.scheduling.plan import plan
 from learnfleet.server.scheduling.situation import (
     Held,

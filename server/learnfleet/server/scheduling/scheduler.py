@@ -12,8 +12,8 @@ from threading import Event, Lock, Thread
 from learnfleet.server.domain import Job, JobBrief, JobKind, Resources, Wanted
 from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import StoreUnavailable, Unavailable
+from learnfleet.server.rpc.ports import Demand
 from learnfleet.server.scheduling.controller import JobController
-from learnfleet.server.scheduling.demand import Demand
 from learnfleet.server.scheduling.export import ExportController
 from learnfleet.server.scheduling.look import look_at
 from learnfleet.server.scheduling.planner import AtWork, Planner

@@ -20,8 +20,7 @@ from learnfleet.server.domain import Group
 from learnfleet.server.draining import DrainTimes
 from learnfleet.server.errors import Unavailable
 from learnfleet.server.inference.plan import ReplicaPlan
-from learnfleet.server.rpc.ports import Capacity
-from learnfleet.server.scheduling.demand import Demand
+from learnfleet.server.rpc.ports import Capacity, Demand
 from learnfleet.server.telemetry.telemetry import log_settings, trace_settings
 from learnfleet.server.workers.host_process import HostLost, HostProcess, SafeHost
 from learnfleet.server.workers.node_requests import NodeRequests

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from learnfleet.server.errors import Unavailable
-from learnfleet.server.scheduling.demand import Demand
+from learnfleet.server.rpc.ports import Demand
 from learnfleet.server.workers.host_process import SafeHost
 
 _REPEAT_S = 60.0  # a cluster whose head was lost has forgotten it
